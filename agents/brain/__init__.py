@@ -1,0 +1,1 @@
+"""Inference: from a question to a streamed, cited answer."""

@@ -1,0 +1,1 @@
+"""The bus of KARAIS: subjects, codec, connection, agent runtime, streams, identities, server."""

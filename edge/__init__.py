@@ -1,0 +1,1 @@
+"""The agent for Jetson and other small machines: bus and schemas only, no torch."""

@@ -1,0 +1,1 @@
+"""Command line, supervisor, doctor, benchmarks: the only place that wires things together."""

@@ -1,0 +1,1 @@
+"""`karais bench`: one module per benchmark."""

@@ -1,0 +1,227 @@
+"""Questions, answers and the log of conversations.
+
+One answer on the wire::
+
+    Ask @ rpc.brain.ask  ->  Accepted                      (the question is in the log)
+    Sources, Delta, Delta, ... , Done | Failed @ answer.<answer>
+    Turn @ chat.<project>.<conversation>.turn              (question, then answer, kept)
+
+Every event of an answer carries ``index``, counted from 0 without gaps. A
+client that lost its connection continues after the last index that it saw.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from schemas.base import Acting, Message, Token
+from schemas.documents import Passage
+from schemas.failure import Code
+
+MAX_QUESTION_CHARS = 32_000
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """What an answer cost."""
+
+    prompt_tokens: int = 0
+    """Tokens of the prompt, cached ones included."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that the engine's prefix cache already held."""
+    completion_tokens: int = 0
+    """Tokens generated."""
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """How the engine chooses tokens; the defaults are the model's own."""
+
+    max_tokens: Annotated[int, Meta(ge=1, le=8192)] = 512
+    """Tokens after which an answer ends with ``length``."""
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    """0 is greedy; None takes the model's default."""
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Nucleus size; None takes the model's default."""
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 2)] | None = None
+    """Makes sampling repeatable on the same engine."""
+    stop: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    """Strings that end the answer; they are not part of it."""
+    ignore_end: bool = False
+    """Generate ``max_tokens`` whatever the model says. For measurements."""
+
+
+class Ask(Acting, frozen=True, kw_only=True):
+    """A question to the brain. Asking twice with the same ``answer`` asks once."""
+
+    answer: Token
+    """Identity of the answer, chosen by the asker (a random 128-bit hex string)."""
+    conversation: Token
+    """Conversation that the question belongs to, also chosen by the asker."""
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
+    """The question."""
+    retrieve: bool = True
+    """Look into the storage for passages that help to answer."""
+    sampling: Sampling = Sampling()
+
+
+class Accepted(Message, frozen=True, kw_only=True):
+    """The question is in the log; its answer follows on ``answer.<answer>``."""
+
+    answer: Token
+    conversation: Token
+    sequence: int = 0
+    """Position of the question in the stream CHAT."""
+
+
+class Cancel(Message, frozen=True, kw_only=True):
+    """Stop an answer. What was generated stays; the answer ends with ``cancelled``."""
+
+    answer: Token
+
+
+class Sources(Message, frozen=True, kw_only=True):
+    """The passages that the answer may rest on, sent before its first delta."""
+
+    answer: Token
+    index: int
+    passages: tuple[Passage, ...]
+    """Best first; citation ``[n]`` in the answer means ``passages[n - 1]``."""
+
+
+class Delta(Message, frozen=True, kw_only=True):
+    """The next piece of an answer's text."""
+
+    answer: Token
+    index: int
+    text: str
+
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """The answer is complete."""
+
+    answer: Token
+    index: int
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+    cited: tuple[int, ...] = ()
+    """Numbers (from 1) of the passages that the text rests on."""
+
+
+class Failed(Message, frozen=True, kw_only=True):
+    """The answer ends here and is not complete."""
+
+    answer: Token
+    index: int
+    code: Code
+    message: str
+
+
+AnswerEvent = Sources | Delta | Done | Failed
+
+
+class Turn(Acting, frozen=True, kw_only=True):
+    """One entry of a conversation, as the log keeps it."""
+
+    conversation: Token
+    answer: Token
+    """Question and answer share this identity."""
+    role: Literal["user", "assistant"]
+    text: str
+    at: float
+    """Seconds since the epoch, UTC, when the turn was complete."""
+    worker: str = ""
+    """Instance of the brain that answers, so that a dead one's answers can be ended."""
+    model: str = ""
+    """Model that generated the text; empty for a user's turn."""
+    passages: tuple[Passage, ...] = ()
+    """Passages that were given to the model."""
+    cited: tuple[int, ...] = ()
+    """Numbers (from 1) of the passages that the text rests on."""
+    finish_reason: FinishReason | Literal["failed", ""] = ""
+    """How the answer ended; empty for a user's turn."""
+    code: Code | None = None
+    """Why it failed, when ``finish_reason`` is ``failed``."""
+    message: str = ""
+    """The failure in one sentence."""
+    usage: Usage = Usage()
+
+
+class Titled(Acting, frozen=True, kw_only=True):
+    """A conversation got a title, from its first question or from the user."""
+
+    conversation: Token
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    at: float
+    by_user: bool = False
+    """A title that the user gave is not replaced by an automatic one."""
+
+
+class Deleted(Acting, frozen=True, kw_only=True):
+    """The user removed a conversation from the list."""
+
+    conversation: Token
+    at: float
+
+
+class ListConversations(Acting, frozen=True, kw_only=True):
+    """Ask for a project's conversations, newest first."""
+
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    before: float = 0
+    """Only those updated before this time (seconds since the epoch); 0 for the newest."""
+    matching: Annotated[str, Meta(max_length=200)] = ""
+    """Only those whose title or text contains these words."""
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """A line of the conversation list."""
+
+    conversation: str
+    project: str
+    title: str
+    created: float
+    updated: float
+    turns: int
+    answering: str = ""
+    """Identity of the answer under way, if one is."""
+
+
+class Conversations(Message, frozen=True, kw_only=True):
+    """Reply to ListConversations."""
+
+    conversations: tuple[Conversation, ...]
+
+
+class ReadConversation(Acting, frozen=True, kw_only=True):
+    """Ask for a conversation's turns."""
+
+    conversation: Token
+    last: Annotated[int, Meta(ge=1, le=2000)] = 500
+    """At most this many turns, the latest ones."""
+
+
+class History(Message, frozen=True, kw_only=True):
+    """Reply to ReadConversation; an unknown conversation has no turns."""
+
+    conversation: Token
+    title: str
+    turns: tuple[Turn, ...]
+    """Oldest first."""
+    sequence: int
+    """Position in the stream CHAT of the newest turn; 0 when there is none."""
+    answering: str = ""
+    """Identity of the answer under way, if one is."""
+
+
+class OpenAnswers(Message, frozen=True, kw_only=True):
+    """Ask which questions have no answer in the log yet."""
+
+
+class Unanswered(Message, frozen=True, kw_only=True):
+    """Reply to OpenAnswers: the questions' turns."""
+
+    turns: tuple[Turn, ...]

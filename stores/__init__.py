@@ -1,0 +1,1 @@
+"""What KARAIS keeps: tables, projections of the log, weights. Never talks to the bus."""
