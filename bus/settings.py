@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bus.errors import KaraisError
+from schemas.errors import KaraisError
 from schemas.failure import Code
 
 

@@ -1,4 +1,4 @@
-"""The errors of KARAIS.
+"""The errors of KARAIS, for every layer.
 
 ::
 
