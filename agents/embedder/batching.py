@@ -84,7 +84,7 @@ class Batcher:
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         while (requests := self._take()) is not None:
             try:
-                self._answer(requests)
+                self._answer([request for request in requests if not request.done.cancelled()])
             except Exception as error:
                 log.exception("a batch of %d requests failed", len(requests))
                 for request in requests:
@@ -105,7 +105,7 @@ class Batcher:
             while self._requests and count + len(self._requests[0].texts) <= GATHERED:
                 taken.append(self._requests.popleft())
                 count += len(taken[-1].texts)
-        return [request for request in taken if not request.done.cancelled()] or []
+        return taken
 
     def _answer(self, requests: Sequence[_Request]) -> None:
         items = self._model.prepare([text for request in requests for text in request.texts])

@@ -104,10 +104,7 @@ class BertEmbedding:
                 inner = functional.gelu(functional.linear(state, *layer.inner))
                 inner = functional.linear(inner, *layer.outer).add_(state)
                 state = functional.layer_norm(inner, (self.dimensions,), *layer.outer_norm, self._epsilon)
-            if keep is None:
-                pooled = state.sum(1)
-            else:
-                pooled = (state * keep[:, :, None]).sum(1)
+            pooled = state.sum(1) if keep is None else (state * keep[:, :, None]).sum(1)
             # Dividing by the number of tokens first would change nothing: the length becomes 1.
             vectors = functional.normalize(pooled, dim=1).float().cpu().contiguous()
         return bytes(vectors.numpy().astype("<f4", copy=False).tobytes())
