@@ -67,8 +67,7 @@ class Brain(Agent):
     async def drain(self) -> None:
         """End what runs with a failure that says why; a new brain cannot continue it."""
         for answer in list(self.running.values()):
-            if answer.task:
-                answer.task.cancel()
+            answer.stop(cancelled=False)
         tasks = [a.task for a in self.running.values() if a.task]
         if tasks:
             await asyncio.wait(tasks, timeout=5)
@@ -102,9 +101,8 @@ class Brain(Agent):
     async def cancel(self, order: Cancel) -> None:
         """Stop an answer that runs here; its text so far stays."""
         answer = self.running.get(order.answer)
-        if answer and answer.task and not answer.cancelled:
-            answer.cancelled = True
-            answer.task.cancel()
+        if answer:
+            answer.stop(cancelled=True)
 
     @every(seconds=1)
     async def check_engine(self) -> None:
@@ -153,6 +151,7 @@ class Brain(Agent):
                     recorded.duplicate
                 ):  # another brain has it, or had it and died: then it is ended as an orphan
                     answer.task.cancel()
+                    await asyncio.wait([answer.task])
                     self._forget(answer)
                 answer.recorded.set()
                 return
@@ -177,6 +176,8 @@ class Brain(Agent):
             messages, used = prompt.build(ask.text, remembered.turns, passages, self._budget(ask))
             async with contextlib.aclosing(self.engine.generate(messages, ask.sampling)) as pieces:
                 await answer.recorded.wait()
+                if answer.cancelled:
+                    raise asyncio.CancelledError
                 if used:
                     await answer.sources(used)
                 async for piece in pieces:
@@ -199,6 +200,7 @@ class Brain(Agent):
             log.exception("the answer %s failed", ask.answer)
             ending = _failure(Code.INTERNAL, "The brain failed unexpectedly; its log says why.")
         await answer.recorded.wait()
+        answer.ending = True
         await self._end(answer, question, remembered, usage, ending)
 
     async def _end(

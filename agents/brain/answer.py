@@ -32,8 +32,19 @@ class RunningAnswer:
         self.sequence = 0
         """Position of the question in the log."""
         self.cancelled = False
+        """The asker wants no more of it."""
+        self.ending = False
+        """Nothing more is generated; what there is is being written to the log."""
         self.task: asyncio.Task[None] | None = None
         self._bus = bus
+
+    def stop(self, *, cancelled: bool) -> None:
+        """Generate no more: at the asker's wish, or because the brain has to leave."""
+        if self.ending or self.cancelled:
+            return
+        self.cancelled = cancelled
+        if self.task and self.recorded.is_set():
+            self.task.cancel()
 
     async def sources(self, passages: list[Passage]) -> None:
         """Publish the passages that the answer may rest on."""

@@ -23,7 +23,7 @@ WITH_PASSAGES = (
     "from it. Question: {question}"
 )
 CHARS_PER_TOKEN = 3.5
-"""A cautious estimate for English text and the default model; the engine counts exactly and has the last word."""
+"""A cautious estimate for English text; the engine counts exactly and has the last word."""
 PASSAGE_SHARE = 0.4
 """Share of the prompt that passages may take, at most."""
 PASSAGE_TOKENS = 700
