@@ -10,6 +10,8 @@ from collections import OrderedDict
 from contextlib import AsyncExitStack
 from typing import Any
 
+import msgspec
+
 from agents.brain import orphans, prompt
 from agents.brain.answer import RunningAnswer
 from agents.brain.citations import cited
@@ -180,11 +182,14 @@ class Brain(Agent):
                     raise asyncio.CancelledError
                 if used:
                     await answer.sources(used)
+                begun = time.perf_counter()
+                first = 0.0
                 async for piece in pieces:
                     if piece.text:
+                        first = first or time.perf_counter() - begun
                         await answer.delta(piece.text)
                     if piece.usage:
-                        usage = piece.usage
+                        usage = msgspec.structs.replace(piece.usage, seconds_to_first_token=first)
                     if piece.finish_reason:
                         ending["finish_reason"] = piece.finish_reason
         except asyncio.CancelledError:
