@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -177,20 +176,22 @@ def _questions(users: int, round_: int) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def _bare(settings: Settings) -> AsyncIterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ops.bench.bare_engine"],
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ops.bench.bare_engine",
         env=os.environ | environment(settings),
-        stdout=subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         assert process.stdout
-        line = await asyncio.to_thread(process.stdout.readline)
+        line = await process.stdout.readline()
         if not line:
             raise Unavailable("The comparator (the bare engine) did not start.")
         yield f"http://127.0.0.1:{json.loads(line)['port']}"
     finally:
         process.terminate()
-        await asyncio.to_thread(process.wait)
+        await process.wait()
 
 
 async def _speed(report: Report, karais: Karais, bare: Bare | None, options: argparse.Namespace) -> None:
