@@ -169,9 +169,9 @@ async def test_log_entries_are_followed_in_order_through_a_killed_bus(start_bus)
         return Turn(conversation="c1", answer=f"a{i}", role="user", text=str(i), at=0)
 
     async with running.running(agent), running.connected() as bus:
-        first = [await bus.record(turn(i), id=f"t{i}") for i in range(5)]
+        first = [(await bus.record(turn(i), id=f"t{i}")).sequence for i in range(5)]
         assert first == [1, 2, 3, 4, 5]
-        assert await bus.record(turn(4), id="t4") == 5, "the same id counts once"
+        assert await bus.record(turn(4), id="t4") == (5, True), "the same id counts once"
         with pytest.raises(Refused) as conflict:
             await bus.record(turn(9), expect=3)
         assert conflict.value.code is Code.CONFLICT
@@ -179,7 +179,7 @@ async def test_log_entries_are_followed_in_order_through_a_killed_bus(start_bus)
         writing = asyncio.create_task(bus.record(turn(5), id="t5", patience=20))
         await asyncio.sleep(0.3)
         running.start()
-        assert await writing == 6
+        assert (await writing).sequence == 6
         async with asyncio.timeout(20):
             while len(agent.followed) < 6:
                 agent.followed_event.clear()
