@@ -304,7 +304,10 @@ async def test_inspector_views_streams_and_buckets_as_the_nats_cli_does(start_bu
                 body = json.dumps({"stream_name": "CHAT", "config": named}).encode()
                 made = json.loads((await client.request(create, body)).data)
                 name = made["name"]
-                message = await client.request(f"$JS.API.CONSUMER.MSG.NEXT.CHAT.{name}", b"1")
+                delivered = await client.subscribe(inbox(inspector))
+                next_ = f"$JS.API.CONSUMER.MSG.NEXT.CHAT.{name}"
+                await client.publish(next_, b"1", reply=delivered.subject)
+                message = await delivered.next_msg(timeout=5)
                 assert b"hello" in message.data
                 await client.publish(message.reply, b"+ACK")
                 deleted = await client.request(f"$JS.API.CONSUMER.DELETE.CHAT.{name}", b"")
