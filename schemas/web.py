@@ -74,11 +74,14 @@ class Started(Message, frozen=True, kw_only=True):
     """When it was asked, in seconds since the epoch."""
 
 
+Change = Literal["asked", "answered", "titled", "deleted"]
+
+
 class ConversationChanged(Message, frozen=True, kw_only=True):
     """A line of the conversation list is no longer as it was."""
 
     conversation: str
-    change: Literal["asked", "answered", "titled", "deleted"]
+    change: Change
     at: float
     """When it changed, in seconds since the epoch."""
     title: str = ""

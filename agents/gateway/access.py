@@ -17,10 +17,8 @@ import hashlib
 import hmac
 import ipaddress
 import os
-import secrets
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from schemas.errors import KaraisError
@@ -85,35 +83,6 @@ class Access:
     def is_key(self, candidate: str) -> bool:
         """Compare with the local key, in constant time."""
         return hmac.compare_digest(candidate.encode(), self._key)
-
-
-def read_key(path: Path) -> str:
-    """Return the local key, making one when there is none yet (mode 0600)."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
-            try:
-                os.link(draft, path)  # unlike a rename, never replaces a key that another process just made
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        key = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KaraisError(
-            f"The local key {path} cannot be read or made ({error}); mend its permissions, or remove it "
-            "to get a new one.",
-            code=Code.UNAVAILABLE,
-        ) from None
-    if len(key) < 16:
-        raise KaraisError(
-            f"The local key {path} is too short to be one; remove it to get a new one.", code=Code.INVALID
-        )
-    return key
 
 
 def host_name(host: str) -> str:

@@ -14,11 +14,12 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from agents.gateway.access import Access, read_key
+from agents.gateway.access import Access
 from agents.gateway.app import Site
 from agents.gateway.live import Live
 from agents.gateway.rest import Rest
 from bus.agent import Agent
+from bus.identities import local_key
 from schemas.chat import (
     Ask,
     Cancel,
@@ -60,14 +61,14 @@ class Gateway(Agent):
     )
     publishes = (Cancel, Titled, Deleted)
     subscribes = (Sources, Delta, Done, Failed, Turn, Titled, Deleted, StorageStatus)
-    streams = ("ANSWER",)
+    streams = ("ANSWER", "KV_nodes")
 
     address: GatewayAddress
 
     async def start(self, resources: AsyncExitStack) -> None:
         """Listen; raises KaraisError in one sentence when the port cannot be had."""
         settings = self.settings
-        key = await asyncio.to_thread(read_key, settings.api_key)
+        key = await asyncio.to_thread(local_key, settings.api_key)
         file = settings.run / ADDRESS_FILE
         listening = _listen(settings.host, settings.port, await asyncio.to_thread(_last_port, file))
         resources.callback(listening.close)

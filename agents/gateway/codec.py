@@ -12,10 +12,12 @@ from schemas.web import ClientFrame, Problem
 
 T = TypeVar("T")
 
+NO_BUS = "The bus cannot be reached; KARAIS reconnects by itself: try again in a moment."
+
 MAX_FRAME_BYTES = 512 * 1024
 """The longest question, written in JSON escapes, takes 384,000 bytes."""
 
-_frames = msgspec.json.Decoder(ClientFrame)
+_frames: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 encode = msgspec.json.Encoder().encode
 
 

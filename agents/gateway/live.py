@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from agents.gateway.codec import encode
 from schemas.chat import Deleted, Titled, Turn
 from schemas.documents import StorageStatus
-from schemas.web import ConversationChanged, Started, Watch
+from schemas.web import Change, ConversationChanged, Started, Watch
 
 if TYPE_CHECKING:
     from bus.connection import Bus
@@ -79,7 +79,7 @@ class Live:
             case Turn(conversation=conversation, at=at):
                 self._changed(entry.project, conversation, "answered", at)
 
-    def _changed(self, project: str, conversation: str, change: str, at: float, title: str = "") -> None:
+    def _changed(self, project: str, conversation: str, change: Change, at: float, title: str = "") -> None:
         changed = ConversationChanged(conversation=conversation, change=change, at=at, title=title)
         self._broadcast(encode(changed), project)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from agents.gateway.codec import decode_body, encode
+from agents.gateway.codec import NO_BUS, decode_body, encode
 from agents.gateway.openapi import STREAM, Operation, openapi_document
+from bus.reading import stored
 from schemas.base import HOME, Message
 from schemas.chat import (
     Accepted,
@@ -39,7 +40,7 @@ from schemas.documents import (
 )
 from schemas.errors import KaraisError, Refused, Unavailable
 from schemas.failure import Code
-from schemas.health import DescribeEngine
+from schemas.health import DescribeEngine, Heartbeat
 from schemas.web import Answer, ModelCard, ModelList, NewTitle, Question
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     bus: bool
     """Whether the gateway reaches the bus."""
-    agents: tuple[dict[str, Any], ...]
-    """NATS micro statistics of every agent that answered."""
+    agents: tuple[Heartbeat, ...]
+    """The last heartbeat of every agent that lived within the last half minute."""
 
 
 class Rest:
@@ -217,8 +218,13 @@ class Rest:
 
     async def status(self, request: web.Request) -> web.Response:
         """Return which agents run."""
-        agents = await self.bus.services() if self.bus.connected else []
-        return _json(Status(bus=self.bus.connected, agents=tuple(agents)))
+        beats: list[Heartbeat] = []
+        if self.bus.connected:
+            stores = await stored(self.bus, "KV_nodes", "$KV.nodes.agent.>")
+            # An entry that went leaves an empty marker.
+            beats = [msgspec.json.decode(entry, type=Heartbeat) for entry in stores if entry]
+        beats.sort(key=lambda beat: (beat.kind, beat.instance))
+        return _json(Status(bus=self.bus.connected, agents=tuple(beats)))
 
     async def health(self, request: web.Request) -> web.Response:
         """Tell that the gateway lives."""
@@ -252,9 +258,7 @@ class Rest:
 
     def _place(self) -> _Place:
         if not self.bus.connected:
-            raise Unavailable(
-                "The bus cannot be reached; KARAIS reconnects by itself: try again in a moment."
-            )
+            raise Unavailable(NO_BUS)
         if self._waiting >= MAX_ANSWERS:
             raise KaraisError(f"{MAX_ANSWERS} answers run already: ask again later.", code=Code.BUSY)
         return _Place(self)

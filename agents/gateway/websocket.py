@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from agents.gateway.codec import decode_frame, encode, problem, ref_of
+from agents.gateway.codec import NO_BUS, decode_frame, encode, problem, ref_of
 from schemas.base import Message
 from schemas.chat import Ask, Cancel
 from schemas.errors import KaraisError, TimedOut, Unavailable
@@ -24,10 +24,9 @@ from schemas.failure import Code
 from schemas.web import Attach, Watch, Watching
 
 if TYPE_CHECKING:
+    from agents.gateway.live import Live
     from bus.connection import Bus
     from bus.reading import AnswerReader
-
-    from agents.gateway.live import Live
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ class Socket:
             await self._send(
                 problem(
                     KaraisError(
-                        f"More than {RATE:.0f} messages a second: this one was not read; send it again later.",
+                        f"More than {RATE:.0f} messages a second: this one was not read; send it later.",
                         code=Code.BUSY,
                     )
                 )
@@ -240,6 +239,4 @@ class Socket:
 
     def _need_bus(self) -> None:
         if not self._bus.connected:
-            raise Unavailable(
-                "The bus cannot be reached; KARAIS reconnects by itself: try again in a moment."
-            )
+            raise Unavailable(NO_BUS)
