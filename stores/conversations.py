@@ -220,7 +220,8 @@ class Conversations:
 
     def _apply_title(self, titled: Titled) -> None:
         changed = self._database.execute(
-            "UPDATE conversations SET title = ?, by_user = ? WHERE project = ? AND conversation = ? AND deleted = 0"
+            "UPDATE conversations SET title = ?, by_user = ?"
+            " WHERE project = ? AND conversation = ? AND deleted = 0"
             " AND (? OR NOT by_user) RETURNING number",
             (titled.title, titled.by_user, titled.project, titled.conversation, titled.by_user),
         ).fetchone()
@@ -230,7 +231,8 @@ class Conversations:
     def _apply_deletion(self, deleted: Deleted) -> None:
         execute = self._database.execute
         found = execute(
-            "UPDATE conversations SET deleted = 1, turns = 0, title = '' WHERE project = ? AND conversation = ?"
+            "UPDATE conversations SET deleted = 1, turns = 0, title = ''"
+            " WHERE project = ? AND conversation = ?"
             " RETURNING number",
             (deleted.project, deleted.conversation),
         ).fetchone()

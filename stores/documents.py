@@ -28,7 +28,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
@@ -162,14 +162,14 @@ class DocumentsWriter:
     async def clear(self) -> None:
         """Drop the table: its vectors are of another embedding model."""
         if self._table is not None:
-            self._table.close()
+            self._table.close()  # type: ignore[no-untyped-call]
             self._table = None
             await (await _connect(self._folder)).drop_table(TABLE)
 
     def close(self) -> None:
         """Let another process write the table."""
         if self._table is not None:
-            self._table.close()
+            self._table.close()  # type: ignore[no-untyped-call]
             self._table = None
         if self._lock is not None:
             os.close(self._lock)
@@ -223,7 +223,7 @@ class DocumentsReader:
             if version and version == current:
                 return
             with contextlib.suppress(RuntimeError, ValueError, OSError):
-                await self._table.checkout_latest()
+                await self._table.checkout_latest()  # type: ignore[no-untyped-call]
                 if await self._table.version() >= max(version, current):
                     await self._look()
                     return
@@ -252,7 +252,7 @@ class DocumentsReader:
         )
         if not self._exact:
             query = query.ef(4 * limit).refine_factor(2)
-        return (await query.to_arrow()).to_pylist()
+        return _listed(await query.to_arrow())
 
     async def matching(self, words: str, project: str, limit: int) -> list[dict[str, Any]]:
         """Return the rows with the highest BM25 ``_score`` for these words, each with its ``vector``."""
@@ -265,7 +265,7 @@ class DocumentsReader:
             .limit(limit)
             .to_arrow()
         )
-        return rows.to_pylist()
+        return _listed(rows)
 
     async def numbered(self, file: str, numbers: Sequence[int], project: str) -> list[dict[str, Any]]:
         """Return the rows of one file with these numbers, in order."""
@@ -278,7 +278,7 @@ class DocumentsReader:
             .select(_COLUMNS)
             .to_arrow()
         )
-        return sorted(rows.to_pylist(), key=lambda row: row["number"])
+        return sorted(_listed(rows), key=lambda row: row["number"])
 
     async def _look(self) -> None:
         if self._table is not None:
@@ -357,6 +357,10 @@ def searched_text(path: str, piece: Piece) -> str:
     name = re.sub(r"[-_./]+", " ", path.rsplit(".", 1)[0])
     above = " > ".join(part for part in (name, piece.heading) if part)
     return f"{above}\n{piece.text}"
+
+
+def _listed(rows: pa.Table) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], rows.to_pylist())
 
 
 def _among(column: str, values: Sequence[str]) -> str:
