@@ -1,0 +1,79 @@
+"""Frames and bodies, decoded and encoded: the gateway's boundary to the outside."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from schemas.errors import KaraisError
+from schemas.failure import Code
+from schemas.web import ClientFrame, Problem
+
+T = TypeVar("T")
+
+NO_BUS = "The bus cannot be reached; KARAIS reconnects by itself: try again in a moment."
+
+MAX_FRAME_BYTES = 512 * 1024
+"""The longest question, written in JSON escapes, takes 384,000 bytes."""
+
+_frames: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
+encode = msgspec.json.Encoder().encode
+
+
+class _Named(msgspec.Struct):
+    """The parts of a wrong frame that tell what it was about."""
+
+    answer: Any = ""
+    conversation: Any = ""
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+def decode_frame(frame: bytes) -> ClientFrame:
+    """Return the message in a client's frame.
+
+    Raises KaraisError with code ``too_large`` or ``invalid``, naming the field
+    at fault where there is one.
+    """
+    if len(frame) > MAX_FRAME_BYTES:
+        raise KaraisError(
+            f"The frame has {len(frame)} bytes and may have {MAX_FRAME_BYTES}: send less.",
+            code=Code.TOO_LARGE,
+        )
+    return _decode(_frames, frame)
+
+
+def decode_body(kind: type[T], body: bytes) -> T:
+    """Return a REST body; raises KaraisError with code ``invalid`` when it does not fit."""
+    return _decode(msgspec.json.Decoder(kind), body)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        reason, _, field = str(error).partition(" - at `")
+        raise KaraisError(f"{reason}.", code=Code.INVALID, field=field.rstrip("`") or "$") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise KaraisError(f"This is no valid JSON object: {error}.", code=Code.INVALID) from None
+
+
+def ref_of(frame: bytes) -> str:
+    """Return which answer or conversation a wrong frame was about, or nothing."""
+    if len(frame) > MAX_FRAME_BYTES:
+        return ""
+    try:
+        named = _named.decode(frame)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    for name in (named.answer, named.conversation):
+        if isinstance(name, str) and 0 < len(name) <= 64:
+            return name
+    return ""
+
+
+def problem(error: KaraisError, ref: str = "") -> Problem:
+    """Return the frame that tells a client of an error."""
+    return Problem(code=error.code, message=str(error), field=error.field, ref=ref)

@@ -1,0 +1,337 @@
+"""The REST interface under ``/api/v1``: each operation is one request on the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from agents.gateway.codec import NO_BUS, decode_body, encode
+from agents.gateway.openapi import STREAM, Operation, openapi_document
+from bus.reading import stored
+from schemas.base import HOME, Message
+from schemas.chat import (
+    Accepted,
+    Ask,
+    Cancel,
+    Conversations,
+    Deleted,
+    Delta,
+    Done,
+    Failed,
+    History,
+    ListConversations,
+    ReadConversation,
+    Sources,
+    Titled,
+)
+from schemas.documents import (
+    Files,
+    GetStorageStatus,
+    ListFiles,
+    OpenPassage,
+    PassageInContext,
+    Rescan,
+    StorageStatus,
+)
+from schemas.errors import KaraisError, Refused, Unavailable
+from schemas.failure import Code
+from schemas.health import DescribeEngine, Heartbeat
+from schemas.web import Answer, ModelCard, ModelList, NewTitle, Question
+
+if TYPE_CHECKING:
+    from bus.connection import Bus
+    from bus.reading import AnswerReader
+
+T = TypeVar("T")
+API = "/api/v1"
+MAX_ANSWERS = 64
+"""Answers that REST clients wait for at a time."""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to ``GET /healthz``."""
+
+    status: str
+    """``ok`` or ``degraded``."""
+    bus: bool
+    """Whether the gateway reaches the bus."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to ``GET /api/v1/status``."""
+
+    bus: bool
+    """Whether the gateway reaches the bus."""
+    agents: tuple[Heartbeat, ...]
+    """The last heartbeat of every agent that lived within the last half minute."""
+
+
+class Rest:
+    """Turns HTTP requests into requests on the bus."""
+
+    def __init__(self, bus: Bus, model: str) -> None:
+        self.bus = bus
+        self._model = model
+        self._waiting = 0
+
+    def operations(self) -> list[Operation]:
+        """Return every operation; the router and the OpenAPI document both follow from it."""
+        one = f"{API}/conversations/{{conversation}}"
+        return [
+            Operation("POST", f"{API}/ask", "Ask a question.", self.ask, Answer, body=Question, stream=True),
+            Operation(
+                "GET",
+                f"{API}/answers/{{answer}}",
+                "Read an answer again, or on.",
+                self.answer,
+                Answer,
+                stream=True,
+            ),
+            Operation("DELETE", f"{API}/answers/{{answer}}", "Stop an answer.", self.cancel),
+            Operation(
+                "GET",
+                f"{API}/conversations",
+                "List conversations, newest first.",
+                self.conversations,
+                Conversations,
+                query=ListConversations,
+            ),
+            Operation("GET", one, "Read a conversation.", self.conversation, History, query=ReadConversation),
+            Operation("PATCH", one, "Rename a conversation.", self.rename, body=NewTitle),
+            Operation("DELETE", one, "Remove a conversation.", self.delete),
+            Operation(
+                "GET",
+                f"{API}/passages/{{id}}",
+                "Open a passage in its surroundings.",
+                self.passage,
+                PassageInContext,
+            ),
+            Operation("GET", f"{API}/storage", "See how far indexing came.", self.storage, StorageStatus),
+            Operation("GET", f"{API}/storage/files", "List files.", self.files, Files, query=ListFiles),
+            Operation("POST", f"{API}/storage/rescan", "Walk the storage now.", self.rescan, StorageStatus),
+            Operation("GET", f"{API}/status", "See which agents run.", self.status, Status),
+            Operation("GET", f"{API}/healthz", "Is the gateway alive?", self.health, Health, public=True),
+            Operation("GET", "/healthz", "Is the gateway alive?", self.health, Health, public=True),
+            Operation("GET", f"{API}/openapi.json", "This document.", self.document, dict[str, Any]),
+            Operation("GET", "/v1/models", "List models, as OpenAI does.", self.models, ModelList),
+        ]
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the operations as routes."""
+        return [web.route(o.method, o.path, o.handler) for o in self.operations()]
+
+    async def ask(self, request: web.Request) -> web.StreamResponse:
+        """Ask and return the answer, in one piece or event by event."""
+        question = decode_body(Question, await request.read())
+        ask = Ask(
+            answer=question.answer or secrets.token_hex(16),
+            conversation=question.conversation or secrets.token_hex(16),
+            text=question.text,
+            project=question.project,
+            retrieve=question.retrieve,
+            sampling=question.sampling,
+        )
+        with self._place():
+            async with self.bus.answer_events(ask.answer, history=False) as events:
+                accepted: Accepted = await self.bus.call(ask)
+                if STREAM in request.headers.get("Accept", ""):
+                    return await _stream(request, events, accepted)
+                return _json(await _whole(events, ask.answer, ask.conversation))
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Return an answer that was begun before; ``Last-Event-ID`` continues a stream."""
+        seen = request.headers.get("Last-Event-ID", "-1")
+        streamed = STREAM in request.headers.get("Accept", "")
+        try:
+            after = max(-1, int(seen)) if streamed else -1
+        except ValueError:
+            raise KaraisError(
+                "Last-Event-ID must be the index of an event, such as 12.", code=Code.INVALID
+            ) from None
+        answer = _given(request, Cancel).answer
+        with self._place():
+            async with self.bus.answer_events(answer, after) as events:
+                if streamed:
+                    return await _stream(request, events, None)
+                return _json(await _whole(events, answer, ""))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Stop an answer; what was generated stays."""
+        await self.bus.publish(_given(request, Cancel))
+        return web.Response(status=204)
+
+    async def conversations(self, request: web.Request) -> web.Response:
+        """List conversations."""
+        return await self._call(_given(request, ListConversations))
+
+    async def conversation(self, request: web.Request) -> web.Response:
+        """Return a conversation's turns."""
+        return _json(await self._read(_given(request, ReadConversation)))
+
+    async def rename(self, request: web.Request) -> web.Response:
+        """Give a conversation a title that no automatic one replaces."""
+        title = decode_body(NewTitle, await request.read()).title.strip()
+        if not title:
+            raise KaraisError("The title is empty: give it a word.", code=Code.INVALID, field="$.title")
+        wanted = _given(request, ReadConversation)
+        await self._read(wanted)
+        entry = Titled(
+            conversation=wanted.conversation,
+            project=wanted.project,
+            title=title,
+            at=time.time(),
+            by_user=True,
+        )
+        await self.bus.record(entry, id=secrets.token_hex(8))
+        return web.Response(status=204)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Remove a conversation from the list, stopping its answer."""
+        wanted = _given(request, ReadConversation)
+        history = await self._read(wanted)
+        if history.answering:
+            await self.bus.publish(Cancel(answer=history.answering))
+        entry = Deleted(conversation=wanted.conversation, project=wanted.project, at=time.time())
+        await self.bus.record(entry, id=secrets.token_hex(8))
+        return web.Response(status=204)
+
+    async def passage(self, request: web.Request) -> web.Response:
+        """Return a passage with the text around it."""
+        return await self._call(_given(request, OpenPassage))
+
+    async def storage(self, request: web.Request) -> web.Response:
+        """Return how far indexing came."""
+        return await self._call(_given(request, GetStorageStatus))
+
+    async def files(self, request: web.Request) -> web.Response:
+        """Return a page of the list of files."""
+        return await self._call(_given(request, ListFiles))
+
+    async def rescan(self, request: web.Request) -> web.Response:
+        """Have the storage walked again."""
+        return await self._call(_given(request, Rescan))
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Return which agents run."""
+        beats: list[Heartbeat] = []
+        if self.bus.connected:
+            stores = await stored(self.bus, "KV_nodes", "$KV.nodes.agent.>")
+            # An entry that went leaves an empty marker.
+            beats = [msgspec.json.decode(entry, type=Heartbeat) for entry in stores if entry]
+        beats.sort(key=lambda beat: (beat.kind, beat.instance))
+        return _json(Status(bus=self.bus.connected, agents=tuple(beats)))
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Tell that the gateway lives."""
+        connected = self.bus.connected
+        return _json(Health(status="ok" if connected else "degraded", bus=connected))
+
+    async def document(self, request: web.Request) -> web.Response:
+        """Return the OpenAPI document."""
+        return _json(openapi_document(self.operations()))
+
+    async def models(self, request: web.Request) -> web.Response:
+        """List the model; a brain that is dead or slow to answer does not matter."""
+        try:
+            if self.bus.connected:
+                self._model = (await self.bus.call(DescribeEngine(), timeout=0.3)).model
+        except KaraisError:
+            pass  # the model that was last known is the answer
+        return _json(ModelList(data=(ModelCard(id=self._model),)))
+
+    async def _call(self, request: Message) -> web.Response:
+        return _json(await self.bus.call(request))
+
+    async def _read(self, wanted: ReadConversation) -> History:
+        history: History = await self.bus.call(wanted)
+        if not history.turns:
+            raise KaraisError(
+                f"There is no conversation {wanted.conversation}; the list shows those there are.",
+                code=Code.NOT_FOUND,
+            )
+        return history
+
+    def _place(self) -> _Place:
+        if not self.bus.connected:
+            raise Unavailable(NO_BUS)
+        if self._waiting >= MAX_ANSWERS:
+            raise KaraisError(f"{MAX_ANSWERS} answers run already: ask again later.", code=Code.BUSY)
+        return _Place(self)
+
+
+class _Place:
+    """One of the places for answers that run."""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+
+    def __enter__(self) -> None:
+        self._rest._waiting += 1
+
+    def __exit__(self, *error: object) -> None:
+        self._rest._waiting -= 1
+
+
+def _given(request: web.Request, kind: type[T]) -> T:
+    """Return the message that path and query make up; ``project`` is taken from the query."""
+    values = {"project": HOME, **request.query, **request.match_info}
+    values.pop("type", None)
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        reason, _, field = str(error).partition(" - at `")
+        raise KaraisError(f"{reason}.", code=Code.INVALID, field=field.rstrip("`")) from None
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=encode(value), content_type="application/json")
+
+
+async def _whole(events: AnswerReader, answer: str, conversation: str) -> Answer:
+    """Collect an answer; a failure in it becomes the request's."""
+    passages: tuple[Any, ...] = ()
+    text: list[str] = []
+    async for received in events:
+        match received.message:
+            case Delta(text=piece):
+                text.append(piece)
+            case Sources():
+                passages = received.message.passages
+            case Failed(code=code, message=message):
+                raise Refused(message, code=code)
+            case Done() as done:
+                return Answer(
+                    answer=answer,
+                    conversation=conversation,
+                    text="".join(text),
+                    finish_reason=done.finish_reason,
+                    passages=passages,
+                    cited=done.cited,
+                    usage=done.usage,
+                )
+    raise KaraisError("The answer ended without an end; ask again.", code=Code.INTERRUPTED)
+
+
+async def _stream(
+    request: web.Request, events: AnswerReader, accepted: Accepted | None
+) -> web.StreamResponse:
+    """Write server-sent events: the id is the index, so a client continues with ``Last-Event-ID``."""
+    response = web.StreamResponse(headers={"Content-Type": STREAM, "Cache-Control": "no-store"})
+    await response.prepare(request)
+    try:
+        if accepted is not None:
+            await response.write(b"event: accepted\ndata: " + encode(accepted) + b"\n\n")
+        async for received in events:
+            event: Sources | Delta | Done | Failed = received.message
+            head = f"id: {event.index}\nevent: {type(event).__struct_config__.tag}\ndata: "
+            await response.write(head.encode() + received.raw + b"\n\n")
+        await response.write_eof()
+    except (ConnectionError, asyncio.CancelledError):
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+    return response

@@ -1,0 +1,210 @@
+// The open conversation: its exchanges, and what happens to them.
+
+import { ApiError, readConversation } from "./api.js";
+import { byId, identity } from "./dom.js";
+import { Exchange } from "./exchange.js";
+
+const LOST = "The answer was interrupted before it was complete.";
+const QUIET_MS = 2500;
+const NEAR_END = 120;
+
+export class Chat {
+  #connection;
+  #hooks;
+  #loading = 0;
+  #exchanges = new Map();
+  #messages = byId("messages");
+  #scroller = byId("scroller");
+  #follow = true;
+
+  /** `hooks`: changed() when something about the conversation changed, openSource(exchange, number). */
+  constructor(hooks) {
+    this.#hooks = hooks;
+    this.conversation = "";
+    this.title = "";
+    this.fresh = true;
+    const toEnd = byId("to-end");
+    this.#scroller.addEventListener("scroll", () => {
+      this.#follow = this.#fromEnd() < NEAR_END;
+      toEnd.hidden = this.#follow || !this.#exchanges.size;
+    }, { passive: true });
+    this.#messages.addEventListener("grown", () => this.#keepAtEnd());
+    toEnd.addEventListener("click", () => this.#toEnd());
+    new ResizeObserver(() => this.#keepAtEnd()).observe(this.#scroller);
+  }
+
+  use(connection) {
+    this.#connection = connection;
+  }
+
+  get running() {
+    return [...this.#exchanges.values()].find((exchange) => exchange.running) ?? null;
+  }
+
+  get empty() {
+    return this.#exchanges.size === 0;
+  }
+
+  has(answer) {
+    return this.#exchanges.has(answer);
+  }
+
+  /** Show an empty conversation that begins with the next question. */
+  begin() {
+    this.#clear();
+    this.conversation = identity();
+    this.title = "";
+    this.fresh = true;
+    this.#connection.watch("");
+    this.#hooks.changed();
+  }
+
+  /** Show a conversation that there is. */
+  async open(conversation) {
+    if (conversation === this.conversation) return;
+    this.#clear();
+    this.conversation = conversation;
+    this.title = "";
+    this.fresh = false;
+    this.#connection.watch(conversation);
+    this.#hooks.changed();
+    // Once the gateway says that it watches, nothing that follows can be missed: then we read.
+    if (!this.#connection.open) await this.reload();
+  }
+
+  /** Bring what is shown up to what the log holds. */
+  async reload() {
+    const { conversation } = this;
+    if (this.fresh) return;
+    const loading = ++this.#loading;
+    let history;
+    try {
+      history = await readConversation(conversation);
+    } catch (error) {
+      if (conversation !== this.conversation || loading !== this.#loading) return;
+      if (error instanceof ApiError && error.status === 404) {
+        if (this.empty) this.#hooks.missing();
+        return;
+      }
+      this.#hooks.trouble(error.message);
+      return;
+    }
+    if (conversation !== this.conversation || loading !== this.#loading) return;
+    this.title = history.title;
+    for (const turn of history.turns) {
+      if (turn.role === "user") this.#ensure({ answer: turn.answer, question: turn.text, at: turn.at });
+    }
+    for (const turn of history.turns) {
+      const exchange = this.#exchanges.get(turn.answer);
+      // A stream that we read ends by itself; the log's word counts for all others.
+      if (turn.role === "assistant" && exchange && exchange.state !== "done" && !this.#live(exchange)) {
+        this.#connection.forget(turn.answer);
+        exchange.complete(turn);
+      }
+    }
+    for (const exchange of this.#exchanges.values()) {
+      if (!exchange.running || this.#connection.reads(exchange.answer)) continue;
+      if (exchange.answer === history.answering) this.#read(exchange);
+      else exchange.fail(LOST);
+    }
+    this.#keepAtEnd();
+    this.#hooks.changed();
+  }
+
+  ask(text, retrieve) {
+    const answer = identity();
+    const exchange = this.#ensure({ answer, question: text });
+    exchange.retrieve = retrieve;
+    this.#connection.ask({ type: "ask", answer, conversation: this.conversation, text, retrieve });
+    if (this.fresh) {
+      this.fresh = false;
+      this.#connection.watch(this.conversation);
+    }
+    this.#watchFor(exchange);
+    this.#toEnd();
+    this.#hooks.changed();
+  }
+
+  stop() {
+    if (this.running) this.#connection.cancel(this.running.answer);
+  }
+
+  /** An event of an answer that is read. */
+  event(event) {
+    const exchange = this.#exchanges.get(event.answer);
+    if (!exchange) return;
+    exchange.heard = performance.now();
+    exchange.take(event);
+    if (event.type === "done" || event.type === "failed" || event.type === "accepted") this.#hooks.changed(event.type);
+    if (event.type !== "delta") this.#keepAtEnd();
+  }
+
+  /** Somebody else asked in this conversation. */
+  started({ conversation, answer, text, at }) {
+    if (conversation !== this.conversation || this.#exchanges.has(answer)) return;
+    this.#read(this.#ensure({ answer, question: text, at }));
+    this.#hooks.changed();
+  }
+
+  problem(problem) {
+    const exchange = this.#exchanges.get(problem.ref);
+    if (!exchange?.running) return false;
+    this.#connection.forget(exchange.answer);
+    exchange.fail(problem.message);
+    this.#hooks.changed("failed");
+    return true;
+  }
+
+  #read(exchange) {
+    this.#connection.attach(exchange.answer, -1);
+    this.#watchFor(exchange);
+  }
+
+  /** An answer of which nothing comes may have ended while nobody listened: the log knows. */
+  #watchFor(exchange) {
+    exchange.heard = performance.now();
+    const timer = setInterval(() => {
+      if (!exchange.running || !this.#exchanges.has(exchange.answer)) clearInterval(timer);
+      else if (!this.#live(exchange) && !document.hidden) this.reload();
+    }, QUIET_MS);
+  }
+
+  #live(exchange) {
+    return this.#connection.reads(exchange.answer) && performance.now() - (exchange.heard ?? -QUIET_MS) < QUIET_MS;
+  }
+
+  #ensure(what) {
+    let exchange = this.#exchanges.get(what.answer);
+    if (!exchange) {
+      exchange = new Exchange(what, {
+        openSource: this.#hooks.openSource,
+        retry: (failed) => this.ask(failed.question, failed.retrieve ?? this.#hooks.retrieve()),
+      });
+      this.#exchanges.set(what.answer, exchange);
+      this.#messages.append(exchange.element);
+    }
+    return exchange;
+  }
+
+  #clear() {
+    for (const answer of this.#exchanges.keys()) this.#connection.forget(answer);
+    this.#exchanges.clear();
+    this.#messages.replaceChildren();
+    this.#follow = true;
+    byId("to-end").hidden = true;
+  }
+
+  #fromEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight;
+  }
+
+  #keepAtEnd() {
+    if (this.#follow) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+
+  #toEnd() {
+    this.#follow = true;
+    this.#keepAtEnd();
+  }
+}

@@ -1,0 +1,137 @@
+// One question with its answer, as it stands in the conversation.
+
+import { copyButton, h, icon } from "./dom.js";
+import { MarkdownView } from "./markdown.js";
+
+const ENDINGS = {
+  length: "The answer reached its greatest length.",
+  cancelled: "Stopped.",
+};
+
+export class Exchange {
+  /** `actions` holds openSource(exchange, number) and retry(exchange). */
+  constructor({ answer, question, at = Date.now() / 1000 }, actions) {
+    this.answer = answer;
+    this.question = question;
+    this.at = at;
+    this.text = "";
+    this.passages = [];
+    this.cited = [];
+    this.state = "waiting"; // waiting, streaming, done, failed
+    this.actions = actions;
+    this.body = h("div.markdown");
+    this.view = new MarkdownView(this.body, (number) => this.#citation(number));
+    this.dots = h("div.dots", { "aria-label": "Thinking" }, h("i"), h("i"), h("i"));
+    this.foot = h("footer.foot");
+    this.reply = h("article.answer", { "aria-busy": "true", "aria-label": "Answer" }, this.dots, this.body, this.foot);
+    this.element = h(
+      "section.exchange",
+      { dataset: { answer, state: this.state } },
+      h("article.question", { "aria-label": "Your question" }, h("p", {}, question)),
+      this.reply,
+    );
+  }
+
+  get running() {
+    return this.state === "waiting" || this.state === "streaming";
+  }
+
+  #become(state) {
+    this.state = state;
+    this.element.dataset.state = state;
+    this.reply.setAttribute("aria-busy", String(this.running));
+  }
+
+  /** Take an event of the answer. */
+  take(event) {
+    switch (event.type) {
+      case "sources":
+        this.passages = event.passages;
+        break;
+      case "delta":
+        if (this.state === "waiting" && event.text) this.#become("streaming");
+        this.text += event.text;
+        this.view.append(event.text);
+        break;
+      case "done":
+        this.finish(event.finish_reason, event.cited);
+        break;
+      case "failed":
+        this.fail(event.message);
+        break;
+    }
+  }
+
+  /** Show an answer that the log holds complete. */
+  complete(turn) {
+    this.passages = turn.passages ?? [];
+    if (this.text !== turn.text) {
+      this.text = turn.text;
+      this.body.replaceChildren();
+      this.view = new MarkdownView(this.body, (number) => this.#citation(number));
+      this.view.append(turn.text);
+    }
+    if (turn.finish_reason === "failed") this.fail(turn.message || "The answer failed.");
+    else this.finish(turn.finish_reason, turn.cited ?? []);
+  }
+
+  finish(reason, cited) {
+    this.cited = cited;
+    this.#become("done");
+    this.view.end();
+    const note = ENDINGS[reason];
+    this.foot.replaceChildren(
+      ...[
+        this.#sources(),
+        h("div.tools", {}, this.text ? copyButton(() => this.text, "Copy the answer") : null, note ? h("span.note", {}, note) : null),
+      ].filter(Boolean),
+    );
+  }
+
+  fail(message) {
+    this.#become("failed");
+    this.view.end();
+    const retry = h("button.retry", { type: "button", onclick: () => this.actions.retry(this) }, icon("retry"), "Try again");
+    this.foot.replaceChildren(h("div.failure", { role: "alert" }, h("p", {}, message), retry));
+  }
+
+  #citation(number) {
+    const passage = this.passages[number - 1];
+    if (!passage) return null;
+    return h(
+      "button.cite",
+      { type: "button", title: passage.path, "aria-label": `Source ${number}: ${passage.path}`, onclick: () => this.actions.openSource(this, number) },
+      String(number),
+    );
+  }
+
+  #sources() {
+    if (!this.passages.length) return null;
+    const all = this.passages.map((_, index) => index + 1);
+    const cited = all.filter((number) => this.cited.includes(number));
+    const others = all.filter((number) => !this.cited.includes(number));
+    const chip = (number) => {
+      const { path, heading } = this.passages[number - 1];
+      const name = path.split("/").at(-1);
+      const label = `Open source ${number}: ${path}`;
+      return h(
+        "button.chip",
+        { type: "button", title: heading ? `${path}\n${heading}` : path, "aria-label": label, onclick: () => this.actions.openSource(this, number) },
+        h("b", {}, String(number)),
+        h("span", {}, name),
+      );
+    };
+    const row = h("div.chips", {}, cited.map(chip));
+    if (!others.length) return h("div.sources", {}, h("span.label", {}, "Sources"), row);
+    const rest = h("span.more-chips", { hidden: true }, others.map(chip));
+    const label = cited.length ? `${others.length} more read` : `${others.length} ${others.length === 1 ? "passage" : "passages"} read`;
+    const more = h("button.more", { type: "button", "aria-expanded": "false" }, label);
+    more.addEventListener("click", () => {
+      rest.hidden = false;
+      more.remove();
+      rest.querySelector("button").focus();
+    });
+    row.append(more, rest);
+    return h("div.sources", {}, cited.length ? h("span.label", {}, "Sources") : null, row);
+  }
+}

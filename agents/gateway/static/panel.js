@@ -1,0 +1,120 @@
+// The panel beside the conversation: the passage that a citation stands for, and the list of files.
+
+import { openPassage, rescan, storageFiles } from "./api.js";
+import { byId, h, icon } from "./dom.js";
+
+export class Panel {
+  #element = byId("panel");
+  #back = null;
+  #opened = 0;
+
+  constructor() {
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !this.#element.hidden && !byId("dialog").open) this.close();
+    });
+    byId("veil").addEventListener("click", () => this.close());
+  }
+
+  close() {
+    if (this.#element.hidden) return;
+    this.#opened++;
+    this.#element.hidden = true;
+    document.body.classList.remove("panel-open");
+    if (this.#back?.isConnected) this.#back.focus({ preventScroll: true });
+    this.#back = null;
+  }
+
+  /** Show where citation `number` of an answer comes from. */
+  async openSource(exchange, number) {
+    const { passages } = exchange;
+    const passage = passages[number - 1];
+    const opened = this.#show(`Source ${number}`, "file", (tools) => {
+      if (passages.length < 2) return;
+      const go = (to, name, glyph) =>
+        h("button.icon-button", { type: "button", "aria-label": name, disabled: to < 1 || to > passages.length, onclick: () => this.openSource(exchange, to) }, icon(glyph));
+      tools.append(go(number - 1, "Previous source", "left"), h("span.of", {}, `${number} of ${passages.length}`), go(number + 1, "Next source", "right"));
+    });
+    const body = this.#element.querySelector(".panel-body");
+    const facts = h("div.facts", {}, h("p.path", {}, passage.path), place(passage), crumbs(passage.heading));
+    const text = h("div.passage", {}, h("mark", { tabIndex: -1 }, passage.text));
+    body.replaceChildren(facts, text);
+    try {
+      const found = await openPassage(passage.id);
+      if (opened !== this.#opened) return;
+      const mark = h("mark", { tabIndex: -1 }, found.passage.text);
+      text.replaceChildren(h("span.around", {}, found.before), mark, h("span.around", {}, found.after));
+      if (found.passage.text !== passage.text) facts.append(h("p.quiet", {}, "The file has changed since the answer was written."));
+      mark.scrollIntoView({ block: "center" });
+    } catch (error) {
+      if (opened !== this.#opened) return;
+      const reason = error.status === 404 ? "The file has changed or is gone; this is the passage as it was read." : error.message;
+      facts.append(h("p.quiet", {}, reason));
+    }
+  }
+
+  /** Show what is known of the owner's files. */
+  async openFiles(status) {
+    const opened = this.#show("Your files", "folder", () => {});
+    const body = this.#element.querySelector(".panel-body");
+    const again = h("button.plain", { type: "button" }, icon("retry"), "Look again now");
+    again.addEventListener("click", async () => {
+      again.disabled = true;
+      await rescan().catch((error) => body.prepend(h("p.quiet", {}, error.message)));
+      again.disabled = false;
+    });
+    const kinds = [["indexed", `Known ${status.indexed}`], ["waiting", `Waiting ${status.waiting}`], ["skipped", `Skipped ${status.skipped}`]];
+    const list = h("div.file-list");
+    const tabs = h("div.tabs", { role: "tablist" });
+    const choose = async (state, button) => {
+      for (const tab of tabs.children) tab.setAttribute("aria-selected", String(tab === button));
+      list.replaceChildren(h("p.quiet", {}, "Reading the list…"));
+      list.replaceChildren(...(await fileLines(state)));
+    };
+    for (const [state, label] of kinds) {
+      const tab = h("button", { type: "button", role: "tab" }, label);
+      tab.addEventListener("click", () => choose(state, tab));
+      tabs.append(tab);
+    }
+    body.replaceChildren(h("div.facts", {}, h("p.path", {}, status.folder), again), tabs, list);
+    if (opened === this.#opened) await choose(status.skipped && !status.indexed ? "skipped" : "indexed", tabs.children[status.skipped && !status.indexed ? 2 : 0]);
+  }
+
+  #show(title, glyph, fill) {
+    if (this.#element.hidden) this.#back = document.activeElement;
+    const tools = h("div.panel-tools");
+    fill(tools);
+    const close = h("button.icon-button", { type: "button", "aria-label": "Close", onclick: () => this.close() }, icon("close"));
+    tools.append(close);
+    this.#element.setAttribute("aria-label", title);
+    this.#element.replaceChildren(h("header.panel-top", {}, icon(glyph), h("h2", {}, title), tools), h("div.panel-body", { tabIndex: 0 }));
+    this.#element.hidden = false;
+    document.body.classList.add("panel-open");
+    close.focus({ preventScroll: true });
+    return ++this.#opened;
+  }
+}
+
+async function fileLines(state) {
+  try {
+    const files = await storageFiles(state);
+    if (!files.length) return [h("p.quiet", {}, "None.")];
+    const lines = files.map((file) => {
+      const detail = file.reason || (file.passages ? `${file.passages} ${file.passages === 1 ? "passage" : "passages"}` : "");
+      return h("div.file", {}, h("span.file-path", {}, file.path), h("span.file-detail", {}, detail));
+    });
+    if (files.length === 200) lines.push(h("p.quiet", {}, "The first 200 are shown; `karais storage` lists all."));
+    return lines;
+  } catch (error) {
+    return [h("p.quiet", {}, error.message)];
+  }
+}
+
+function place({ page, first_line, last_line }) {
+  if (page) return h("p.place", {}, `Page ${page}`);
+  if (!first_line) return null;
+  return h("p.place", {}, last_line > first_line ? `Lines ${first_line} to ${last_line}` : `Line ${first_line}`);
+}
+
+function crumbs(heading) {
+  return heading ? h("p.crumbs", {}, heading.split(" > ").join(" › ")) : null;
+}
