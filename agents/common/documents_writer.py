@@ -123,6 +123,8 @@ class _Hand:
 
     async def _carry_out(self, order: Order) -> Message:
         if isinstance(order, OpenTable):
+            if self._writer is not None:
+                self._writer.close()
             self._writer = DocumentsWriter(Path(order.folder))
             damaged = await self._writer.open()
             return TableOpened(damaged=damaged, contents=await self._writer.contents())
