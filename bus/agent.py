@@ -31,6 +31,7 @@ declarations and from ``bus.subjects``. ``bus.runtime`` runs them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -158,9 +159,16 @@ class Agent:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.condition = Condition()
+        self.given_up = asyncio.Event()
 
     async def start(self, resources: AsyncExitStack) -> None:
         """Acquire what the agent needs; ``resources`` is closed after it drained."""
+
+    def give_up(self, reason: str) -> None:
+        """End the process after draining, because only a new one can help."""
+        self.condition.state = "degraded"
+        self.condition.detail = reason
+        self.given_up.set()
 
     async def drain(self) -> None:
         """Finish or end what runs; called on SIGTERM, before connections close."""

@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -32,6 +32,15 @@ RECONNECT_WAIT_SECONDS = 0.2
 WRONG_LAST_SEQUENCE = (10071, 10164)
 SUBJECT_FULL = 10077  # "maximum messages per subject exceeded": the same work waits already
 NO_ROOM = (10023, 10028, 10047)  # insufficient resources, storage exceeded, no storage
+
+
+class Recorded(NamedTuple):
+    """Where a log entry stands."""
+
+    sequence: int
+    """Its position in the stream."""
+    duplicate: bool
+    """An entry with the same id was there before; nothing was written."""
 
 
 class Bus:
@@ -94,8 +103,8 @@ class Bus:
 
     async def record(
         self, entry: Message, *, id: str = "", expect: int | None = None, patience: float = 5.0
-    ) -> int:
-        """Append an entry to its log and return its sequence once it is on disk.
+    ) -> Recorded:
+        """Append an entry to its log and return its position once it is on disk.
 
         ``id`` makes a repetition within ten minutes count once. ``expect`` is
         the sequence of the last entry on the same subject (0 for none); if it
@@ -118,7 +127,7 @@ class Bus:
             assert isinstance(ROUTES[type(job)], Job), f"{type(job).__name__} is no job"
             await self._store(job, {"Nats-Expected-Stream": "JOBS"}, 5.0)
 
-    async def _store(self, message: Message, headers: dict[str, str], patience: float) -> int:
+    async def _store(self, message: Message, headers: dict[str, str], patience: float) -> Recorded:
         payload, _ = codec.encode(message)
         _check_size(message, payload)
         subject = subject_of(message)
@@ -126,10 +135,10 @@ class Bus:
         while True:
             try:
                 ack = await self.jetstream.publish(subject, payload, timeout=5, headers=headers)
-                return int(ack.seq)
+                return Recorded(int(ack.seq), bool(ack.duplicate))
             except nats.js.errors.APIError as error:
                 if error.err_code == SUBJECT_FULL:
-                    return 0
+                    return Recorded(0, True)
                 raise _refusal(error, subject) from None
             except (nats.errors.Error, OSError) as error:
                 if time.monotonic() >= deadline:

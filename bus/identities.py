@@ -72,6 +72,8 @@ def permissions_of(agent: type[Agent]) -> Permissions:
     publish: set[str] = {f"$KV.nodes.agent.{kind}.*"}
     subscribe: set[str] = {f"{inbox_prefix(kind)}.>"}
     for verb in ("PING", "INFO", "STATS"):
+        # An agent may ask whether others of its kind live.
+        publish |= {f"$SRV.{verb}.{kind}.*"}
         subscribe |= {f"$SRV.{verb}", f"$SRV.{verb}.{kind}", f"$SRV.{verb}.{kind}.*"}
     streams = set(agent.streams)
     for message in agent.calls:

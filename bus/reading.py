@@ -134,10 +134,15 @@ class AnswerReader:
         except KaraisError as error:
             log.warning("left out an event of the answer %s: %s", self._answer, error)
             return
-        if event.index == self._next and not self._ended:
-            self._next += 1
+        last = isinstance(event, (Done, Failed))
+        if self._ended:
+            return
+        if event.index == self._next or (last and event.index < self._next):
+            # An end can come with a lower index than was seen: the brain and the bus both died,
+            # and whoever ended the answer found nothing left of it.
+            self._next = event.index + 1
             self._ready.append(Received(event, payload))
-            self._ended = isinstance(event, (Done, Failed))
+            self._ended = last
         elif event.index > self._next:
             self._look = True
         self._wake.set()

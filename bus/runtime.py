@@ -32,7 +32,7 @@ from bus.micro import EndpointStats, Service
 from bus.subjects import pattern_of, rpc_subject, verb
 from bus.work import Undertaker, Worker
 from schemas.base import Message
-from schemas.errors import KaraisError
+from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code, Failure
 from schemas.health import Heartbeat
 
@@ -52,7 +52,10 @@ def version() -> str:
 
 
 async def serve(agent: Agent, *, stop: asyncio.Event | None = None) -> None:
-    """Run an agent until ``stop`` is set, or SIGTERM or SIGINT comes, then drain it."""
+    """Run an agent until ``stop`` is set, or SIGTERM or SIGINT comes, then drain it.
+
+    Raises Unavailable when the agent gave up.
+    """
     stopping = stop or asyncio.Event()
     if stop is None:
         loop = asyncio.get_running_loop()
@@ -63,10 +66,15 @@ async def serve(agent: Agent, *, stop: asyncio.Event | None = None) -> None:
         async with AsyncExitStack() as resources:
             running = _Running(agent, bus)
             await running.start(resources, stopping)
+            waits = [asyncio.create_task(event.wait()) for event in (stopping, agent.given_up)]
             try:
-                await stopping.wait()
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                for wait in waits:
+                    wait.cancel()
                 await running.drain()
+    if agent.given_up.is_set():
+        raise Unavailable(f"The agent {agent.kind} gave up: {agent.condition.detail}")
 
 
 class _Running:

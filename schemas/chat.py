@@ -32,6 +32,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Tokens of the prompt that the engine's prefix cache already held."""
     completion_tokens: int = 0
     """Tokens generated."""
+    seconds_to_first_token: float = 0.0
+    """From handing the prompt to the engine until its first text."""
 
 
 class Sampling(Struct, frozen=True, kw_only=True):

@@ -38,6 +38,8 @@ PATIENCE = 40
 """Frames above the rate that are answered with ``busy`` before the socket is closed."""
 MAX_ANSWERS = 16
 """Answers that run on one socket at a time."""
+RESTART_SECONDS = 10.0
+"""How long a question waits for a brain that restarts."""
 ATTACH_SECONDS = 60.0
 """How long a client may wait for the first event of an answer that it attaches to."""
 MAX_NOTICES = 256
@@ -199,7 +201,7 @@ class Socket:
         # The subscription goes out before the question, on the same connection, so no event
         # can be missed; of an answer that has not begun there is no history to look for.
         async with self._bus.answer_events(ask.answer, history=False) as events:
-            await self._send(await self._bus.call(ask))
+            await self._send(await self._bus.call(ask, patience=RESTART_SECONDS))
             await self._forward(events)
 
     async def _attach(self, answer: str, after: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import AsyncExitStack
 
@@ -169,9 +170,9 @@ async def test_log_entries_are_followed_in_order_through_a_killed_bus(start_bus)
         return Turn(conversation="c1", answer=f"a{i}", role="user", text=str(i), at=0)
 
     async with running.running(agent), running.connected() as bus:
-        first = [await bus.record(turn(i), id=f"t{i}") for i in range(5)]
+        first = [(await bus.record(turn(i), id=f"t{i}")).sequence for i in range(5)]
         assert first == [1, 2, 3, 4, 5]
-        assert await bus.record(turn(4), id="t4") == 5, "the same id counts once"
+        assert await bus.record(turn(4), id="t4") == (5, True), "the same id counts once"
         with pytest.raises(Refused) as conflict:
             await bus.record(turn(9), expect=3)
         assert conflict.value.code is Code.CONFLICT
@@ -179,7 +180,7 @@ async def test_log_entries_are_followed_in_order_through_a_killed_bus(start_bus)
         writing = asyncio.create_task(bus.record(turn(5), id="t5", patience=20))
         await asyncio.sleep(0.3)
         running.start()
-        assert await writing == 6
+        assert (await writing).sequence == 6
         async with asyncio.timeout(20):
             while len(agent.followed) < 6:
                 agent.followed_event.clear()
@@ -252,3 +253,76 @@ async def test_inspector_reads_and_changes_nothing(start_bus) -> None:
             async with asyncio.timeout(5):
                 while inspector.denied == before:
                     await asyncio.sleep(0.01)
+
+
+def inbox(bus) -> str:
+    return bus.client.new_inbox()
+
+
+CLI_REQUESTS = [
+    ("nats micro ls", "$SRV.PING", {}),
+    ("nats micro info", "$SRV.INFO.librarian", {}),
+    ("nats micro stats", "$SRV.STATS.librarian", {}),
+    ("nats account info", "$JS.API.INFO", {}),
+    ("nats stream ls", "$JS.API.STREAM.NAMES", {}),
+    ("nats stream ls", "$JS.API.STREAM.LIST", {"offset": 0}),
+    ("nats stream info", "$JS.API.STREAM.INFO.CHAT", {"subjects_filter": ">"}),
+    ("nats stream get", "$JS.API.STREAM.MSG.GET.CHAT", {"seq": 1}),
+    ("nats stream get", "$JS.API.DIRECT.GET.CHAT", {"seq": 1}),
+    ("nats consumer ls", "$JS.API.CONSUMER.LIST.JOBS", {"offset": 0}),
+    ("nats consumer info", "$JS.API.CONSUMER.INFO.JOBS.librarian", {}),
+    ("nats kv ls", "$JS.API.STREAM.LIST", {"subject": "$KV.*.>"}),
+]
+
+
+@pytest.mark.parametrize(("command", "subject", "body"), CLI_REQUESTS, ids=lambda v: str(v)[:24])
+async def test_inspector_may_send_what_the_nats_cli_sends(start_bus, command, subject, body) -> None:
+    """The requests behind the CLI's looking commands are answered, none denied."""
+    running = start_bus(Echo, Clerk)
+    await running.provision()
+    async with running.running(Clerk(running.settings)), running.connected() as owner:
+        await owner.record(Turn(conversation="c", answer="a", role="user", text="hello", at=0), id="1")
+        async with running.connected("inspector") as inspector:
+            reply = await inspector.client.request(
+                subject, json.dumps(body).encode() if body else b"", timeout=2
+            )
+            assert b'"error"' not in reply.data
+            assert inspector.denied == 0
+
+
+async def test_inspector_views_streams_and_buckets_as_the_nats_cli_does(start_bus) -> None:
+    """`nats stream view` (a pull consumer) and `nats kv ls nodes` (an ordered push consumer) work."""
+    running = start_bus(Echo, Clerk)
+    await running.provision()
+    async with running.running(Clerk(running.settings)), running.connected() as owner:
+        await owner.record(Turn(conversation="c", answer="a", role="user", text="hello", at=0), id="1")
+        async with running.connected("inspector") as inspector:
+            client = inspector.client
+            config = {"ack_policy": "explicit", "deliver_policy": "all", "inactive_threshold": 30_000_000_000}
+            for create in ("$JS.API.CONSUMER.CREATE.CHAT", "$JS.API.CONSUMER.CREATE.CHAT.view1"):
+                named = config | ({"name": "view1"} if create.endswith("view1") else {})
+                body = json.dumps({"stream_name": "CHAT", "config": named}).encode()
+                made = json.loads((await client.request(create, body)).data)
+                name = made["name"]
+                delivered = await client.subscribe(inbox(inspector))
+                next_ = f"$JS.API.CONSUMER.MSG.NEXT.CHAT.{name}"
+                await client.publish(next_, b"1", reply=delivered.subject)
+                message = await delivered.next_msg(timeout=5)
+                assert b"hello" in message.data
+                await client.publish(message.reply, b"+ACK")
+                deleted = await client.request(f"$JS.API.CONSUMER.DELETE.CHAT.{name}", b"")
+                assert json.loads(deleted.data)["success"]
+            keys = await client.subscribe(inbox(inspector))
+            ordered = {
+                "name": "keys1",
+                "deliver_subject": keys.subject,
+                "deliver_policy": "last_per_subject",
+                "ack_policy": "none",
+                "headers_only": True,
+                "mem_storage": True,
+                "filter_subject": "$KV.nodes.>",
+            }
+            body = json.dumps({"stream_name": "KV_nodes", "config": ordered}).encode()
+            await client.request("$JS.API.CONSUMER.CREATE.KV_nodes.keys1.$KV.nodes.>", body)
+            assert (await keys.next_msg(timeout=5)).subject.startswith("$KV.nodes.agent.librarian.")
+            assert inspector.denied == 0

@@ -1,0 +1,295 @@
+"""The brain: takes questions, finds what helps, lets the engine answer, keeps the log true."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from agents.brain import orphans, prompt
+from agents.brain.answer import RunningAnswer
+from agents.brain.citations import cited
+from agents.brain.engine import Engine
+from agents.brain.engines import open_engine
+from agents.brain.histories import Histories, Remembered
+from bus.agent import Agent, answers, every, hears
+from schemas.chat import (
+    Accepted,
+    Ask,
+    Cancel,
+    Delta,
+    Done,
+    Failed,
+    History,
+    OpenAnswers,
+    ReadConversation,
+    Sources,
+    Turn,
+    Usage,
+)
+from schemas.documents import Passage, Recall, Recalled
+from schemas.errors import KaraisError, Refused
+from schemas.failure import Code
+from schemas.health import DescribeEngine, EngineDescription
+
+log = logging.getLogger(__name__)
+
+RECALL_SECONDS = 2.0
+PASSAGES = 4
+ENDED_KEPT = 64
+"""Ended answers that are kept, to publish them again if the bus loses them, and to know a repetition."""
+
+
+class Brain(Agent):
+    """Answers questions with the language model, from the conversation and the owner's files."""
+
+    kind = "brain"
+    calls = (Recall, ReadConversation, OpenAnswers)
+    publishes = (Sources, Delta, Done, Failed, Turn)
+    streams = ("ANSWER",)
+
+    async def start(self, resources: AsyncExitStack) -> None:
+        """Load the model."""
+        self.running: dict[str, RunningAnswer] = {}
+        self.ended: OrderedDict[str, RunningAnswer] = OrderedDict()
+        self.conversations: dict[tuple[str, str], str] = {}
+        self.histories = Histories()
+        self.repeating: set[asyncio.Future[None]] = set()
+        self.watch = orphans.Watch(self.bus)
+        self.engine: Engine = await resources.enter_async_context(open_engine(self.settings))
+        self.condition.queued = lambda: self.engine.waiting
+        self.bus.reconnected.append(self._repeat_all)
+
+    async def drain(self) -> None:
+        """End what runs with a failure that says why; a new brain cannot continue it."""
+        for answer in list(self.running.values()):
+            answer.stop(cancelled=False)
+        tasks = [a.task for a in self.running.values() if a.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+
+    @answers(DescribeEngine)
+    async def describe(self, request: DescribeEngine) -> EngineDescription:
+        """Return what runs."""
+        return self.engine.description
+
+    @answers(Ask, slots=256)
+    async def ask(self, ask: Ask) -> Accepted:
+        """Write the question to the log and begin to answer it."""
+        known = self.running.get(ask.answer) or self.ended.get(ask.answer)
+        if known:  # asked again after a lost reply
+            await known.recorded.wait()
+            return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=known.sequence)
+        key = (ask.project, ask.conversation)
+        if key in self.conversations:
+            raise _busy(ask)
+        self.conversations[key] = ask.answer
+        self.running[ask.answer] = answer = RunningAnswer(self.bus, ask)
+        try:
+            await self._admit(answer)
+        except BaseException:
+            self.running.pop(ask.answer, None)
+            self.conversations.pop(key, None)
+            raise
+        return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=answer.sequence)
+
+    @hears(Cancel)
+    async def cancel(self, order: Cancel) -> None:
+        """Stop an answer that runs here; its text so far stays."""
+        answer = self.running.get(order.answer)
+        if answer:
+            answer.stop(cancelled=True)
+
+    @every(seconds=1)
+    async def check_engine(self) -> None:
+        """Leave when the engine died: the supervisor starts a new brain."""
+        if not self.engine.healthy:
+            self.give_up("The engine failed; the log says why.")
+
+    @every(seconds=2)
+    async def end_orphans(self) -> None:
+        """End the answers of brains that died."""
+        await self.watch.look(set(self.running))
+
+    async def _admit(self, answer: RunningAnswer) -> None:
+        """Write the question behind the turn that it follows, and start the answer meanwhile.
+
+        The log itself refuses a question that does not follow the newest turn,
+        so several brains can serve one conversation.
+        """
+        ask = answer.ask
+        key = (ask.project, ask.conversation)
+        question = Turn(
+            user=ask.user,
+            project=ask.project,
+            conversation=ask.conversation,
+            answer=ask.answer,
+            role="user",
+            text=ask.text,
+            at=time.time(),
+            worker=self.bus.instance,
+        )
+        remembered = self.histories.get(key) or Remembered()
+        for _ in range(20):
+            answer.task = asyncio.create_task(self._answer(answer, question, remembered))
+            try:
+                recorded = await self.bus.record(
+                    question, id=f"{ask.answer}.question", expect=remembered.sequence
+                )
+            except BaseException as error:
+                answer.task.cancel()
+                self.histories.drop(key)
+                if not (isinstance(error, Refused) and error.code is Code.CONFLICT):
+                    raise
+            else:
+                answer.sequence = recorded.sequence
+                if (
+                    recorded.duplicate
+                ):  # another brain has it, or had it and died: then it is ended as an orphan
+                    answer.task.cancel()
+                    await asyncio.wait([answer.task])
+                    self._forget(answer)
+                answer.recorded.set()
+                return
+            history: History = await self.bus.call(
+                ReadConversation(user=ask.user, project=ask.project, conversation=ask.conversation),
+                patience=10,
+            )
+            if history.answering:
+                raise _busy(ask)
+            if history.sequence == remembered.sequence:
+                await asyncio.sleep(0.05)  # memory has not seen the newest turn yet
+            remembered = Remembered.of(history)
+        raise _busy(ask)
+
+    async def _answer(self, answer: RunningAnswer, question: Turn, remembered: Remembered) -> None:
+        """Generate one answer; whatever happens, it ends in the log and on the bus."""
+        ask = answer.ask
+        usage = Usage()
+        ending: dict[str, Any] = {"finish_reason": "stop"}
+        try:
+            passages = await self._recall(ask) if ask.retrieve else []
+            messages, used = prompt.build(ask.text, remembered.turns, passages, self._budget(ask))
+            async with contextlib.aclosing(self.engine.generate(messages, ask.sampling)) as pieces:
+                await answer.recorded.wait()
+                if answer.cancelled:
+                    raise asyncio.CancelledError
+                if used:
+                    await answer.sources(used)
+                begun = time.perf_counter()
+                first = 0.0
+                async for piece in pieces:
+                    if piece.text:
+                        first = first or time.perf_counter() - begun
+                        await answer.delta(piece.text)
+                    if piece.usage:
+                        usage = msgspec.structs.replace(piece.usage, seconds_to_first_token=first)
+                    if piece.finish_reason:
+                        ending["finish_reason"] = piece.finish_reason
+        except asyncio.CancelledError:
+            if not answer.recorded.is_set():
+                raise  # the question was not taken
+            if answer.cancelled:
+                ending["finish_reason"] = "cancelled"
+            else:
+                ending = _failure(Code.INTERRUPTED, "The brain was stopped while it answered; ask again.")
+        except KaraisError as error:
+            ending = _failure(error.code, str(error))
+        except Exception:
+            log.exception("the answer %s failed", ask.answer)
+            ending = _failure(Code.INTERNAL, "The brain failed unexpectedly; its log says why.")
+        await answer.recorded.wait()
+        answer.ending = True
+        await self._end(answer, question, remembered, usage, ending)
+
+    async def _end(
+        self,
+        answer: RunningAnswer,
+        question: Turn,
+        remembered: Remembered,
+        usage: Usage,
+        ending: dict[str, Any],
+    ) -> None:
+        """Write the answer to the log, then tell readers that it ended."""
+        ask = answer.ask
+        text = "".join(answer.text)
+        turn = Turn(
+            user=ask.user,
+            project=ask.project,
+            conversation=ask.conversation,
+            answer=ask.answer,
+            role="assistant",
+            text=text,
+            at=time.time(),
+            worker=self.bus.instance,
+            model=self.engine.description.model,
+            passages=answer.passages,
+            cited=cited(text, answer.passages),
+            usage=usage,
+            **ending,
+        )
+        try:
+            recorded = await self.bus.record(turn, id=f"{ask.answer}.answer", patience=60)
+            key = (ask.project, ask.conversation)
+            turns = [*remembered.turns, question, turn]
+            self.histories.put(key, Remembered(turns, recorded.sequence))
+            if ending["finish_reason"] == "failed":
+                await answer.failed(ending["code"], ending["message"])
+            else:
+                await answer.done(ending["finish_reason"], usage, turn.cited)
+        except KaraisError as error:
+            log.error("the answer %s could not be kept: %s", ask.answer, error)
+            await answer.failed(error.code, f"The answer could not be kept: {error}")
+        finally:
+            self._forget(answer)
+
+    def _forget(self, answer: RunningAnswer) -> None:
+        """Free the conversation for its next question; keep the events for a while."""
+        ask = answer.ask
+        self.running.pop(ask.answer, None)
+        self.conversations.pop((ask.project, ask.conversation), None)
+        self.ended[ask.answer] = answer
+        while len(self.ended) > ENDED_KEPT:
+            self.ended.popitem(last=False)
+
+    async def _recall(self, ask: Ask) -> list[Passage]:
+        """Return passages that help, or none when memory cannot be asked now."""
+        try:
+            recalled: Recalled = await self.bus.call(
+                Recall(user=ask.user, project=ask.project, query=ask.text, limit=PASSAGES),
+                timeout=RECALL_SECONDS,
+            )
+        except KaraisError as error:
+            log.warning("answering without the storage: %s", error)
+            return []
+        return list(recalled.passages)
+
+    def _budget(self, ask: Ask) -> int:
+        """Return how many tokens a prompt may have beside the answer."""
+        return max(256, self.engine.description.context_tokens - ask.sampling.max_tokens)
+
+    def _repeat_all(self) -> None:
+        """Publish again what a restarted bus has lost."""
+        for answer in [*self.running.values(), *self.ended.values()]:
+            if answer.events:
+                task = asyncio.ensure_future(answer.repeat())
+                self.repeating.add(task)
+                task.add_done_callback(self.repeating.discard)
+
+
+def _busy(ask: Ask) -> KaraisError:
+    return KaraisError(
+        f"The conversation {ask.conversation} is being answered: wait for the end or stop it.",
+        code=Code.CONFLICT,
+        field="$.conversation",
+    )
+
+
+def _failure(code: Code, message: str) -> dict[str, Any]:
+    return {"finish_reason": "failed", "code": code, "message": message}

@@ -1,0 +1,111 @@
+"""Loading a GGUF file into llama.cpp: checks, device, threads, sizes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import KaraisError, Unavailable
+from schemas.failure import Code
+from stores.weights.registry import Model
+
+if TYPE_CHECKING:
+    from bus.settings import Settings
+
+_MAGIC = b"GGUF"
+
+
+def check(model: Model) -> None:
+    """Look at what llama.cpp would only call a failure. Raises KaraisError, naming the file."""
+    if model.manifest.kind != "gguf":
+        raise KaraisError(
+            f"The model {model.name} in {model.folder} is {model.manifest.kind}, but llama.cpp takes GGUF:"
+            " choose another with the setting `model`.",
+            code=Code.INVALID,
+        )
+    try:
+        with model.weights.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise Unavailable(f"The weights file {model.weights} cannot be read: {error.strerror}.") from None
+    if magic != _MAGIC:
+        raise Unavailable(
+            f"The weights file {model.weights} is no GGUF file: run `karais models remove {model.name}`"
+            " and get the model again."
+        )
+
+
+def load(settings: Settings, model: Model, socket: Path) -> tuple[Any, str, str, int]:
+    """Return the running server, its device, why that device, and its threads. Blocks for seconds."""
+    import xllamacpp
+
+    threads = settings.threads or physical_cores()
+    card, reason = _card(xllamacpp, settings.gpu_layers)
+    if card:
+        try:
+            server = xllamacpp.Server(_params(xllamacpp, settings, model, socket, threads, gpu=True))
+        except RuntimeError:
+            reason = f"the model could not be loaded on {card}"
+        else:
+            return server, card, reason, threads
+    try:
+        server = xllamacpp.Server(_params(xllamacpp, settings, model, socket, threads, gpu=False))
+    except (RuntimeError, ValueError) as error:
+        raise Unavailable(
+            f"llama.cpp cannot load the weights file {model.weights} ({error}): it may be damaged, of an"
+            " architecture that this llama.cpp does not know, or too large for the memory."
+        ) from None
+    return server, "cpu", reason, threads
+
+
+def physical_cores() -> int:
+    """Return the cores that this process may use; a second thread on a core does not help here."""
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+
+
+def _card(xllamacpp: Any, layers: int) -> tuple[str, str]:
+    """Return the card to use, or nothing, and the reason."""
+    if layers == 0:
+        return "", "gpu_layers is 0"
+    kinds = xllamacpp.ggml_backend_dev_type
+    cards = [
+        device
+        for device in xllamacpp.get_device_info()
+        if device["type"] in (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
+    ]
+    if cards:
+        count = "as many layers as fit" if layers < 0 else f"{layers} layers"
+        return ", ".join(device["description"] for device in cards), f"{count} on the card"
+    if Path("/dev/nvidia0").exists():
+        return "", "the installed xllamacpp is built without CUDA; its CUDA wheel would use the card"
+    return "", "no GPU was found"
+
+
+def _params(
+    xllamacpp: Any, settings: Settings, model: Model, socket: Path, threads: int, *, gpu: bool
+) -> Any:
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model.weights)
+    params.hostnames = [str(socket)]  # a UNIX socket; otherwise it opens a TCP port without a key
+    params.verbosity = -1
+    params.warmup = True
+    params.n_ctx = settings.context
+    params.n_parallel = settings.slots
+    params.kv_unified = True  # one pool of cells: one long conversation or many short ones
+    params.cache_ram_mib = 0
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.ui = False
+    params.endpoint_slots = False
+    if gpu:
+        params.n_gpu_layers = settings.gpu_layers
+        params.fit_params = settings.gpu_layers < 0
+    else:
+        params.n_gpu_layers = 0
+        params.fit_params = False
+        params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE  # repacked anyway: no second copy
+    return params

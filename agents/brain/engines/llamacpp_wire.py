@@ -1,0 +1,124 @@
+"""What llama.cpp's server sends: chunks of a completion, errors, and replies over its socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schemas.errors import KaraisError, Unavailable
+from schemas.failure import Code
+
+_TIMEOUT_S = 30.0
+
+
+class Delta(Struct, gc=False):
+    """New text."""
+
+    content: str | None = None
+
+
+class Choice(Struct, gc=False):
+    """The one choice of a chunk."""
+
+    delta: Delta
+    finish_reason: str | None = None
+
+
+class Timings(Struct, gc=False):
+    """Tokens of a completion; only in its last chunk."""
+
+    cache_n: int = 0
+    prompt_n: int = 0
+    predicted_n: int = 0
+
+
+class Error(Struct):
+    """Why a request failed."""
+
+    message: str
+    type: str = ""
+    n_prompt_tokens: int = 0
+    n_ctx: int = 0
+
+
+class Chunk(Struct, gc=False):
+    """One event of a completion."""
+
+    choices: tuple[Choice, ...] = ()
+    timings: Timings | None = None
+    error: Error | None = None
+
+
+decode_chunk = msgspec.json.Decoder(Chunk).decode
+
+
+def error_of(error: Error) -> KaraisError:
+    """Return a server's error as one of ours."""
+    if error.type == "exceed_context_size_error":
+        return KaraisError(
+            f"The prompt has {error.n_prompt_tokens:,} tokens, but the model's context holds"
+            f" {error.n_ctx:,}: ask with less text.",
+            code=Code.INVALID,
+        )
+    if error.type == "invalid_request_error":
+        return KaraisError(f"The engine refuses the prompt: {error.message}.", code=Code.INVALID)
+    return Unavailable(f"The engine failed: {error.message}.")
+
+
+class _Count(Struct):
+    input_tokens: int
+
+
+class _Generation(Struct):
+    n_ctx: int
+
+
+class _Props(Struct):
+    default_generation_settings: _Generation
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def count(path: Path, messages: list[dict[str, str]]) -> int:
+    """Return the tokens of a prompt, template included. Blocks for some milliseconds."""
+    reply = _request(path, "POST", "/v1/chat/completions/input_tokens", {"messages": messages})
+    return msgspec.json.decode(reply, type=_Count).input_tokens
+
+
+def context_of(path: Path) -> int:
+    """Return how many tokens one completion can use. Blocks."""
+    reply = _request(path, "GET", "/props", None)
+    return msgspec.json.decode(reply, type=_Props).default_generation_settings.n_ctx
+
+
+def _request(path: Path, method: str, target: str, body: Any) -> bytes:
+    connection = _Connection(path)
+    try:
+        payload = None if body is None else msgspec.json.encode(body)
+        connection.request(method, target, payload, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        reply = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"The engine does not answer at {path}: {error}.") from None
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        try:
+            raise error_of(msgspec.json.decode(reply, type=Chunk).error or Error("no reason given"))
+        except msgspec.MsgspecError:
+            raise Unavailable(f"The engine answered with HTTP {response.status}.") from None
+    return reply

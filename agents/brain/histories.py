@@ -1,0 +1,53 @@
+"""The recent conversations that this brain answered, so that a next turn needs no look-up."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from schemas.chat import History, Turn
+
+Key = tuple[str, str]
+"""Project and conversation."""
+
+
+@dataclass
+class Remembered:
+    """A conversation's turns and the position of the newest one in the log."""
+
+    turns: list[Turn] = field(default_factory=list)
+    sequence: int = 0
+
+    @classmethod
+    def of(cls, history: History) -> Remembered:
+        """Return what memory replied."""
+        return cls(list(history.turns), history.sequence)
+
+
+class Histories:
+    """A bounded cache by least recent use.
+
+    It may be out of date, when another brain answered meanwhile; the log
+    notices, as each question is written with the position that it follows.
+    """
+
+    def __init__(self, limit: int = 256) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[Key, Remembered] = OrderedDict()
+
+    def get(self, key: Key) -> Remembered | None:
+        """Return a conversation if it is known here."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def put(self, key: Key, remembered: Remembered) -> None:
+        """Keep a conversation and drop the least recently used beyond the limit."""
+        self._kept[key] = remembered
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+    def drop(self, key: Key) -> None:
+        """Forget a conversation here."""
+        self._kept.pop(key, None)

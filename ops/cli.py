@@ -1,0 +1,61 @@
+"""The command line ``karais``. Commands import what they need when they run, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops import exits
+from ops.commands import lifecycle
+
+app = typer.Typer(
+    name="karais",
+    help="A private assistant on your own hardware: agents on a NATS bus.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lifecycle.register(app)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    home: Annotated[
+        Path | None, typer.Option(help="The data folder.", envvar="KARAIS_HOME", show_default="~/.karais")
+    ] = None,
+) -> None:
+    """Take the options that every command has."""
+    context.obj = {"home": home}
+
+
+def main() -> None:
+    """Run the command line; what is expected to go wrong ends in one sentence and an exit code."""
+    from schemas.errors import KaraisError
+
+    try:
+        app()
+    except KaraisError as error:
+        fail(
+            str(error), exits.CONFIGURATION if isinstance(error, exits.ConfigurationError) else exits.FAILURE
+        )
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(exits.FAILURE) from None
+    except OSError as error:
+        explained = exits.explained(error)
+        fail(str(explained), exits.exit_code(explained))
+
+
+def fail(sentence: str, code: int) -> None:
+    """End with a sentence on the standard error stream."""
+    print(f"karais: {sentence}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What must be right before anything is started, each failure in one sentence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from bus.settings import Settings
+from ops import processes
+from ops.exits import ConfigurationError, explained
+
+NEEDED_BYTES = 64 * 2**20
+"""Free space below which the bus could not keep its log."""
+
+
+def check(settings: Settings) -> None:
+    """Prepare the data folder and raise ConfigurationError for what would keep KARAIS from running."""
+    folders(settings)
+    disk(settings)
+    storage(settings)
+    if not settings.nats:
+        from bus.server import program
+
+        program()
+    weights(settings)
+    port(settings)
+    from bus.identities import local_key
+
+    local_key(settings.api_key)
+
+
+def folders(settings: Settings) -> None:
+    """Make the data folder and its parts, readable by their owner alone."""
+    try:
+        for folder in (settings.home, settings.run, settings.logs, settings.keys):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise ConfigurationError(
+                    f"The folder {folder} cannot be written: give it to the user that runs KARAIS,"
+                    " or choose another data folder with KARAIS_HOME."
+                )
+        probe = settings.run / ".probe"
+        probe.write_bytes(b"\0" * 65536)
+        probe.unlink()
+    except FileExistsError as error:
+        raise ConfigurationError(f"{error.filename} is a file, but KARAIS keeps a folder there.") from None
+    except OSError as error:
+        raise explained(error) from None
+
+
+def disk(settings: Settings) -> None:
+    """Refuse a data folder on a disk that is full."""
+    free = shutil.disk_usage(settings.home).free
+    if free < NEEDED_BYTES:
+        raise ConfigurationError(
+            f"The disk of {settings.home} is full: {free // 2**20} MiB are free and {NEEDED_BYTES // 2**20}"
+            " are needed; free some space, or choose another data folder with KARAIS_HOME."
+        )
+
+
+def storage(settings: Settings) -> None:
+    """Refuse a storage that is no folder."""
+    folder = settings.storage
+    if folder is None:
+        return
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise ConfigurationError(
+            f"The storage {folder} {what}: name the folder with your files by --storage."
+        )
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ConfigurationError(f"The storage {folder} cannot be read: let KARAIS's user read it.")
+
+
+def weights(settings: Settings) -> None:
+    """Refuse to start without the models' weights."""
+
+
+def port(settings: Settings) -> None:
+    """Refuse a port that another program uses."""
+    if settings.port == 0 or "gateway" in processes.leaders(settings.home):
+        return
+    from bus.server import is_free
+
+    if not is_free(settings.port, settings.host):
+        raise ConfigurationError(
+            f"Port {settings.port} on {settings.host} is in use by another program: "
+            "choose another with --port."
+        )

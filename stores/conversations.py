@@ -1,0 +1,326 @@
+"""The conversations, as a projection of the log CHAT in SQLite.
+
+The log is the truth and this file can be thrown away at any time: it is built
+again from sequence 0 when its schema is older, when SQLite finds it damaged,
+and when the log was made anew. So it runs with ``synchronous=NORMAL``: a power
+cut may take its last transactions, never its consistency, and as the sequence
+it stands at is written in the same transaction, the log fills in what is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from schemas.chat import Conversation, Deleted, History, Titled, Turn
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+TITLE_CHARS = 60
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE conversations (
+    number INTEGER PRIMARY KEY,
+    project TEXT NOT NULL, conversation TEXT NOT NULL, user TEXT NOT NULL,
+    title TEXT NOT NULL, by_user INTEGER NOT NULL DEFAULT 0,
+    created REAL NOT NULL, updated REAL NOT NULL,
+    turns INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (project, conversation)
+);
+CREATE INDEX by_time ON conversations (project, user, deleted, updated);
+CREATE TABLE turns (
+    sequence INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL REFERENCES conversations (number),
+    answer TEXT NOT NULL, role TEXT NOT NULL, entry BLOB NOT NULL,
+    UNIQUE (number, answer, role)
+);
+CREATE INDEX by_conversation ON turns (number, sequence);
+CREATE TABLE open_answers (number INTEGER, answer TEXT, sequence INTEGER, PRIMARY KEY (number, answer));
+CREATE VIRTUAL TABLE texts USING fts5 (text, number UNINDEXED, tokenize = "unicode61 remove_diacritics 2");
+"""
+
+
+class Conversations:
+    """The projection. Its methods block for milliseconds and may be called from any thread."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._database = self._open()
+
+    def followed_until(self) -> int:
+        """Return the sequence of the last entry that was applied."""
+        with self._lock:
+            return self._sequence()
+
+    def belongs_to(self, stream: str, last: int) -> bool:
+        """Say which log this is a projection of; starts from 0 and returns False if it is another.
+
+        ``stream`` identifies the log (its time of creation), ``last`` is its
+        last sequence: a log that ends before what was applied was made anew.
+        """
+        with self._lock:
+            known = self._database.execute("SELECT value FROM meta WHERE key = 'stream'").fetchone()
+            same = (known is None or known[0] == stream) and last >= self._sequence()
+            if not same:
+                log.warning(
+                    "The log of conversations was made anew: its projection %s starts again.", self._file
+                )
+                self._database.close()
+                self._remove()
+                self._database = self._open()
+            with self._transaction():
+                self._database.execute("INSERT OR REPLACE INTO meta VALUES ('stream', ?)", (stream,))
+            return same
+
+    def apply(self, entry: Turn | Titled | Deleted, sequence: int) -> None:
+        """Take in the log's entry at ``sequence``; one that was taken in before changes nothing."""
+        with self._lock:
+            if sequence <= self._sequence():
+                return
+            with self._transaction():
+                match entry:
+                    case Turn():
+                        self._apply_turn(entry, sequence)
+                    case Titled():
+                        self._apply_title(entry)
+                    case Deleted():
+                        self._apply_deletion(entry)
+                self._database.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('followed_until', ?)", (str(sequence),)
+                )
+
+    def list(
+        self, project: str, user: str, *, limit: int = 100, before: float = 0, matching: str = ""
+    ) -> tuple[Conversation, ...]:
+        """Return a project's conversations, newest first; ``matching`` words may be beginnings."""
+        conditions = ["project = ?", "user = ?", "deleted = 0", "turns > 0"]
+        values: list[str | float | int] = [project, user]
+        if before:
+            conditions.append("updated < ?")
+            values.append(before)
+        if matching.strip():
+            query = _match_query(matching)
+            if not query:
+                return ()
+            conditions.append("number IN (SELECT number FROM texts WHERE texts MATCH ?)")
+            values.append(query)
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT conversation, project, title, created, updated, turns,"  # noqa: S608  conditions are constants
+                " coalesce((SELECT answer FROM open_answers o WHERE o.number = c.number"
+                "           ORDER BY sequence DESC LIMIT 1), '')"
+                f" FROM conversations c WHERE {' AND '.join(conditions)}"
+                " ORDER BY updated DESC, number DESC LIMIT ?",
+                (*values, limit),
+            ).fetchall()
+        return tuple(
+            Conversation(
+                conversation=row[0],
+                project=row[1],
+                title=row[2],
+                created=row[3],
+                updated=row[4],
+                turns=row[5],
+                answering=row[6],
+            )
+            for row in rows
+        )
+
+    def history(self, project: str, user: str, conversation: str, *, last: int = 500) -> History:
+        """Return a conversation's last turns, oldest first; an unknown one has none."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT number, title FROM conversations"
+                " WHERE project = ? AND conversation = ? AND user = ? AND deleted = 0",
+                (project, conversation, user),
+            ).fetchone()
+            if found is None:
+                return History(conversation=conversation, title="", turns=(), sequence=0)
+            number, title = found
+            rows = self._database.execute(
+                "SELECT sequence, entry FROM turns WHERE number = ? ORDER BY sequence DESC LIMIT ?",
+                (number, last),
+            ).fetchall()
+            answering = self._database.execute(
+                "SELECT answer FROM open_answers WHERE number = ? ORDER BY sequence DESC LIMIT 1", (number,)
+            ).fetchone()
+        return History(
+            conversation=conversation,
+            title=title,
+            turns=tuple(_turn(entry) for _, entry in reversed(rows)),
+            sequence=rows[0][0] if rows else 0,
+            answering=answering[0] if answering else "",
+        )
+
+    def unanswered(self) -> tuple[Turn, ...]:
+        """Return the questions, of all projects, that have no answer in the log yet; oldest first."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT entry FROM turns JOIN open_answers USING (sequence) ORDER BY sequence"
+            ).fetchall()
+        return tuple(_turn(entry) for (entry,) in rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _apply_turn(self, turn: Turn, sequence: int) -> None:
+        execute = self._database.execute
+        row = execute(
+            "SELECT number, deleted FROM conversations WHERE project = ? AND conversation = ?",
+            (turn.project, turn.conversation),
+        ).fetchone()
+        if row is not None and row[1] and turn.role == "assistant":
+            # The answer that ran while its conversation was deleted.
+            return
+        if row is None or row[1]:
+            title = title_of(turn.text) if turn.role == "user" else ""
+            execute(
+                "INSERT INTO conversations (project, conversation, user, title, created, updated)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET user = excluded.user, by_user = 0,"
+                " title = excluded.title, created = excluded.created, turns = 0, deleted = 0",
+                (turn.project, turn.conversation, turn.user, title, turn.at, turn.at),
+            )
+        number: int = execute(
+            "SELECT number FROM conversations WHERE project = ? AND conversation = ?",
+            (turn.project, turn.conversation),
+        ).fetchone()[0]
+        added = execute(
+            "INSERT INTO turns VALUES (?, ?, ?, ?, ?) ON CONFLICT (number, answer, role) DO NOTHING",
+            (sequence, number, turn.answer, turn.role, msgspec.json.encode(turn)),
+        ).rowcount
+        if not added:
+            # A second copy, such as two workers that ended one answer: the first in the log counts.
+            return
+        if row is None or row[1]:
+            self._index(-number, number, title_of(turn.text))
+        execute(
+            "UPDATE conversations SET turns = turns + 1, updated = max(updated, ?) WHERE number = ?",
+            (turn.at, number),
+        )
+        self._index(sequence, number, turn.text)
+        if turn.role == "assistant":
+            execute("DELETE FROM open_answers WHERE number = ? AND answer = ?", (number, turn.answer))
+        elif not execute(
+            "SELECT 1 FROM turns WHERE number = ? AND answer = ? AND role = 'assistant'",
+            (number, turn.answer),
+        ).fetchone():
+            execute("INSERT OR REPLACE INTO open_answers VALUES (?, ?, ?)", (number, turn.answer, sequence))
+
+    def _apply_title(self, titled: Titled) -> None:
+        changed = self._database.execute(
+            "UPDATE conversations SET title = ?, by_user = ?"
+            " WHERE project = ? AND conversation = ? AND deleted = 0"
+            " AND (? OR NOT by_user) RETURNING number",
+            (titled.title, titled.by_user, titled.project, titled.conversation, titled.by_user),
+        ).fetchone()
+        if changed:
+            self._index(-changed[0], changed[0], titled.title)
+
+    def _apply_deletion(self, deleted: Deleted) -> None:
+        execute = self._database.execute
+        found = execute(
+            "UPDATE conversations SET deleted = 1, turns = 0, title = ''"
+            " WHERE project = ? AND conversation = ?"
+            " RETURNING number",
+            (deleted.project, deleted.conversation),
+        ).fetchone()
+        if found:
+            execute("DELETE FROM texts WHERE rowid IN (SELECT sequence FROM turns WHERE number = ?)", found)
+            execute("DELETE FROM texts WHERE rowid = -?", found)
+            execute("DELETE FROM turns WHERE number = ?", found)
+            execute("DELETE FROM open_answers WHERE number = ?", found)
+
+    def _index(self, rowid: int, number: int, text: str) -> None:
+        """Make a text findable; titles have the negative of their conversation's number as rowid."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO texts (rowid, text, number) VALUES (?, ?, ?)",
+            (rowid, _spaced(text), number),
+        )
+
+    def _sequence(self) -> int:
+        row = self._database.execute("SELECT value FROM meta WHERE key = 'followed_until'").fetchone()
+        return int(row[0]) if row else 0
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def _open(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            database = self._connect()
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if version == SCHEMA_VERSION:
+                if database.execute("PRAGMA quick_check").fetchone()[0] == "ok":
+                    return database
+                log.error("%s is damaged; it is built again from the log.", self._file)
+            elif version:
+                log.info("%s has another schema; it is built again from the log.", self._file)
+            database.close()
+        except sqlite3.DatabaseError as error:
+            log.error("%s is damaged (%s); it is built again from the log.", self._file, error)
+        self._remove()
+        database = self._connect()
+        database.executescript(_SCHEMA)
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        return database
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA cache_size = -2000")
+        return database
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+
+
+def title_of(question: str) -> str:
+    """Return a conversation's title: the question's first sentence, at most TITLE_CHARS, whole words."""
+    line = next((line for line in question.splitlines() if re.search(r"\w", line)), "")
+    line = " ".join(re.sub(r"^[\s#>*`-]+|[*`]+", "", line).split())
+    # A dot ends a sentence only before a space, so that "v1.2" and "acks.md" stay whole.
+    sentence = re.split(r"(?<=[.!?])\s|(?<=[\u3002\uff01\uff1f])", line, maxsplit=1)[0].strip() or "Untitled"
+    if len(sentence) <= TITLE_CHARS:
+        return sentence.rstrip(".\u3002") or "Untitled"
+    cut = sentence[: TITLE_CHARS - 1]
+    at_word = cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut
+    return at_word.rstrip(" ,;:.-") + "\u2026"
+
+
+_WIDE = re.compile(r"([\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff])")
+
+
+def _spaced(text: str) -> str:
+    """Return a text in which each character of a script without spaces is a word."""
+    return text if text.isascii() else _WIDE.sub(r" \1 ", text)
+
+
+def _match_query(matching: str) -> str:
+    """Return the FTS5 query for words that must all occur, the last letters of each left open."""
+    words = [" ".join(re.findall(r"\w+", _spaced(word))) for word in matching.split()]
+    return " AND ".join(f'"{word}"*' for word in words if word)
+
+
+def _turn(entry: bytes) -> Turn:
+    return msgspec.json.decode(entry, type=Turn)

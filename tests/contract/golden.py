@@ -1,0 +1,74 @@
+"""One message of every type that crosses the bus, with every field set."""
+
+from schemas import chat, documents, embeddings, failure, health
+
+PASSAGE = documents.Passage(
+    id="0f-3", path="notes/boiler.md", text="The boiler was serviced in May.", first_line=3, last_line=4,
+    page=1, heading="House > Boiler", score=0.75,
+)  # fmt: skip
+USAGE = chat.Usage(prompt_tokens=12, cached_tokens=8, completion_tokens=5, seconds_to_first_token=0.25)
+SAMPLING = chat.Sampling(
+    max_tokens=64, temperature=0.5, top_p=0.9, seed=7, stop=("###",), ignore_end=False
+)  # fmt: skip
+TURN = chat.Turn(
+    user="owner", project="home", conversation="c1", answer="a1", role="assistant", text="In May [1].",
+    at=1700000000.5, worker="brain-1", model="m", passages=(PASSAGE,), cited=(1,), finish_reason="stop",
+    usage=USAGE,
+)  # fmt: skip
+STATUS = documents.StorageStatus(
+    folder="/storage", scanning=True, files=4, indexed=2, skipped=1, waiting=1, passages=9,
+    files_per_second=2.5, seconds_left=0.4, problem="",
+)  # fmt: skip
+ENTRY = documents.FileEntry(path="a.pdf", state="skipped", bytes=10, passages=0, reason="It is encrypted.")
+
+MESSAGES = (
+    chat.Ask(answer="a1", conversation="c1", text="When?", retrieve=True, sampling=SAMPLING),
+    chat.Accepted(answer="a1", conversation="c1", sequence=41),
+    chat.Cancel(answer="a1"),
+    chat.Sources(answer="a1", index=0, passages=(PASSAGE,)),
+    chat.Delta(answer="a1", index=1, text="In May \u00e9\u4e2d."),
+    chat.Done(answer="a1", index=2, finish_reason="stop", usage=USAGE, cited=(1,)),
+    chat.Failed(answer="a1", index=2, code=failure.Code.INTERRUPTED, message="The brain died."),
+    TURN,
+    chat.Titled(conversation="c1", title="Boiler", at=1.5, by_user=True),
+    chat.Deleted(conversation="c1", at=1.5),
+    chat.ListConversations(limit=10, before=2.5, matching="boiler"),
+    chat.Conversations(
+        conversations=(
+            chat.Conversation(
+                conversation="c1", project="home", title="Boiler", created=1.0, updated=2.0, turns=2,
+                answering="a2",
+            ),
+        )
+    ),
+    chat.ReadConversation(conversation="c1", last=20),
+    chat.History(conversation="c1", title="Boiler", turns=(TURN,), sequence=42, answering="a2"),
+    chat.OpenAnswers(),
+    chat.Unanswered(turns=(TURN,)),
+    documents.Recall(query="boiler", limit=3),
+    documents.Recalled(passages=(PASSAGE,), degraded="The embedder does not answer."),
+    documents.OpenPassage(id="0f-3"),
+    documents.PassageInContext(passage=PASSAGE, before="b", after="a"),
+    documents.GetStorageStatus(),
+    STATUS,
+    documents.ListFiles(state="skipped", after="a", limit=5),
+    documents.Files(files=(ENTRY,)),
+    documents.Rescan(),
+    documents.StorageChanged(version=12),
+    documents.IndexFile(file="0f", path="a.pdf"),
+    embeddings.Embed(texts=("one", "two"), purpose="query"),
+    embeddings.Vectors(model="m", rows=1, dimensions=2, data=b"\x00\x00\x80?\x00\x00\x00\x00"),
+    health.DescribeEngine(),
+    health.EngineDescription(
+        engine="llamacpp", model="m", context_tokens=8192, slots=8, threads=2, device="cpu", reason="no GPU",
+    ),
+    health.Heartbeat(
+        kind="brain", instance="brain-1", node="n", version="0.1.0", pid=7, started=1.0, at=2.0, state="ready",
+        detail="d", running=1, queued=2, handled=3, failed=4, memory_bytes=5,
+    ),
+    health.DeadLetter(
+        subject="karais.job.librarian.0f", stream="JOBS", sequence=9, deliveries=5, reason="r", payload="{}",
+        at=1.0,
+    ),
+    failure.Failure(code=failure.Code.INVALID, message="Too long.", field="$.text"),
+)  # fmt: skip
