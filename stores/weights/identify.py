@@ -6,6 +6,7 @@ is read, so whatever contains one is refused, however deep in a folder.
 
 from __future__ import annotations
 
+import pickletools
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -22,17 +23,6 @@ Kind = Literal["gguf", "safetensors", "onnx", "ctranslate2", "openvino", "gptq",
 _HEAD = 4096
 _MAX_FILES = 10_000
 _MAX_SAFETENSORS_HEADER = 100 << 20
-_PROTOCOLS = range(2, 6)
-_TEXT_PICKLE_STARTS = (
-    b"(dp",
-    b"(lp",
-    b"(tp",
-    b"ccopy_reg\n",
-    b"cos\n",
-    b"cposix\n",
-    b"c__builtin__\n",
-    b"cbuiltins\n",
-)
 
 
 def identify(path: Path) -> Kind:
@@ -161,20 +151,45 @@ def _check_gguf(path: Path) -> None:
 
 
 def _is_pickle(head: bytes) -> bool:
-    if len(head) >= 2 and head[0] == 0x80 and head[1] in _PROTOCOLS:
-        # protocol 2 and later; a safetensors length or a random byte pair must not match by chance
-        return head[2:3] in _PICKLE_OPCODES
-    return head.startswith(_TEXT_PICKLE_STARTS) or _is_joblib(head)
+    """Tell a pickle by its first instructions; nothing of it is executed."""
+    if head.startswith(b"\x93NUMPY"):  # an array of objects holds pickles
+        return b"'|O'" in head[:512] or b"'O'" in head[:512]
+    if not head or head[0] not in _FIRST_OPCODES:
+        return False
+    read = calls = 0
+    try:
+        for opcode, _, _ in pickletools.genops(head):
+            read += 1
+            calls += opcode.name in _CALLING
+            if opcode.name == "STOP":
+                return head[0] == _PROTO or calls > 0
+    except ValueError:  # the head ends in the middle of it, or it is something else
+        pass
+    except Exception:  # noqa: BLE001 - pickletools raises what its decoders raise
+        return False
+    # weights that begin with these bytes by chance do not go on as instructions
+    return read >= _ENOUGH and (calls > 0 or (head[0] == _PROTO and head[1] in _PROTOCOLS))
 
 
-_PICKLE_OPCODES = {
-    bytes([code]) for code in b"\x95}]()cKMJX\x8c\x8aUVNGI\x88\x89\x8f\x8eBCTh\x8d\x96\x85\x86\x87l"
-}
-
-
-def _is_joblib(head: bytes) -> bool:
-    """NumPy's own files of objects hold pickles."""
-    return head.startswith(b"\x93NUMPY") and (b"'|O'" in head[:512] or b"'O'" in head[:512])
+_PROTO = 0x80
+_PROTOCOLS = range(2, 6)
+_ENOUGH = 4
+_FIRST_OPCODES = frozenset(b"\x80(c]}ild")
+_CALLING = frozenset(
+    (
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "INST",
+        "OBJ",
+        "NEWOBJ",
+        "NEWOBJ_EX",
+        "BUILD",
+        "EXT1",
+        "EXT2",
+        "EXT4",
+    )
+)
 
 
 def _pickle_in_zip(path: Path) -> str | None:

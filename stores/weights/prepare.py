@@ -9,9 +9,10 @@ of metadata included.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from schemas.errors import KaraisError
 from schemas.failure import Code
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 _Q4_1 = 3
 _FILE_TYPES = {"Q4_0": 2, "Q8_0": 7, "IQ4_NL": 25}
 """Numbers of ``general.file_type``."""
+
+
+class Recipe(Struct, frozen=True, kw_only=True):
+    """How Q4_1 tensors are rewritten."""
+
+    to: Format
+    overrides: dict[str, str] = {}
+    """Other formats (``Q8_0``) for tensors whose name contains the key."""
+    plain: bool = False
+    """Round to nearest instead of searching the scales; for comparison."""
+
+    @property
+    def text(self) -> str:
+        """The recipe as the manifest keeps it."""
+        exceptions = "".join(f", {part} {kind}" for part, kind in self.overrides.items())
+        return f"Q4_1 -> {self.to}{' (round to nearest)' if self.plain else ''}{exceptions}"
+
+
+DEFAULT = Recipe(to="Q4_0")
+"""Chosen by `karais bench prepare`."""
 
 
 def needs_preparing(path: Path) -> bool:
@@ -37,19 +58,15 @@ def needs_preparing(path: Path) -> bool:
 def rewrite(
     source: Path,
     target: Path,
-    to: Format = "Q4_0",
+    recipe: Recipe = DEFAULT,
     *,
-    overrides: Mapping[str, str] | None = None,
-    plain: bool = False,
     progress: Progress | None = None,
     threads: int = 0,
 ) -> None:
-    """Write a copy of a GGUF file whose Q4_1 tensors are in another format.
+    """Write a copy of a GGUF file whose Q4_1 tensors are in another format; it may replace its source.
 
-    ``overrides`` gives other formats (``Q8_0``) to tensors whose name contains
-    the key; ``plain`` rounds to nearest, for comparison. ``target`` appears
-    when it is whole and on disk. Raises KaraisError ``invalid`` when the file
-    cannot be read, ``unavailable`` when the disk is full.
+    ``target`` appears when it is whole and on disk. Raises KaraisError
+    ``invalid`` when the file cannot be read, ``unavailable`` when the disk is full.
     """
     import gguf
 
@@ -59,7 +76,7 @@ def rewrite(
     except (ValueError, OSError, IndexError, KeyError) as error:
         raise KaraisError(f"The GGUF file {source} cannot be read: {error}.", code=Code.INVALID) from None
     try:
-        _write(gguf, reader, partial, to, overrides or {}, plain, progress, threads or os.cpu_count() or 1)
+        _write(gguf, reader, partial, recipe, progress, threads or os.cpu_count() or 1)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.rename(target)
@@ -76,9 +93,7 @@ def _write(
     gguf: Any,
     reader: Any,
     target: Path,
-    to: str,
-    overrides: Mapping[str, str],
-    plain: bool,
+    recipe: Recipe,
     progress: Progress | None,
     threads: int,
 ) -> None:
@@ -91,10 +106,10 @@ def _write(
                 continue
             value = field.contents()
             if field.name == "general.file_type":
-                value = _FILE_TYPES[to]
+                value = _FILE_TYPES[recipe.to]
             inner = field.types[-1] if len(field.types) > 1 else None
             writer.add_key_value(field.name, value, field.types[0], sub_type=inner)
-        formats = {t.name: _format(t, types, to, overrides) for t in reader.tensors}
+        formats = {t.name: _format(t, types, recipe) for t in reader.tensors}
         for tensor in reader.tensors:
             kind = formats[tensor.name]
             shape = [int(n) for n in reversed(tensor.shape)]
@@ -107,7 +122,7 @@ def _write(
         total = sum(int(t.n_bytes) for t in reader.tensors)
         done = 0
         for tensor in reader.tensors:
-            writer.write_tensor_data(_data(gguf, tensor, formats[tensor.name], plain, threads))
+            writer.write_tensor_data(_data(gguf, tensor, formats[tensor.name], recipe.plain, threads))
             done += int(tensor.n_bytes)
             if progress:
                 progress(done, total)
@@ -115,10 +130,10 @@ def _write(
         writer.close()
 
 
-def _format(tensor: Any, types: Any, to: str, overrides: Mapping[str, str]) -> Any:
+def _format(tensor: Any, types: Any, recipe: Recipe) -> Any:
     if tensor.tensor_type != types.Q4_1:
         return tensor.tensor_type
-    return types[next((kind for part, kind in overrides.items() if part in tensor.name), to)]
+    return types[next((kind for part, kind in recipe.overrides.items() if part in tensor.name), recipe.to)]
 
 
 def _data(gguf: Any, tensor: Any, kind: Any, plain: bool, threads: int) -> Any:
