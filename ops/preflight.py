@@ -8,6 +8,7 @@ import shutil
 from bus.settings import Settings
 from ops import processes
 from ops.exits import ConfigurationError, explained
+from schemas.errors import KaraisError
 
 NEEDED_BYTES = 64 * 2**20
 """Free space below which the bus could not keep its log."""
@@ -72,8 +73,21 @@ def storage(settings: Settings) -> None:
         raise ConfigurationError(f"The storage {folder} cannot be read: let KARAIS's user read it.")
 
 
+def models_needed(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the models that the agents load."""
+    scripted = settings.engine == "scripted"
+    return (settings.embedding_model,) if scripted else (settings.model, settings.embedding_model)
+
+
 def weights(settings: Settings) -> None:
-    """Refuse to start without the models' weights."""
+    """Refuse to start without the models' weights, or with files that were cut short."""
+    from stores.weights.registry import find
+
+    for name in models_needed(settings):
+        try:
+            find(settings.models, name)
+        except KaraisError as error:
+            raise ConfigurationError(str(error)) from None
 
 
 def port(settings: Settings) -> None:

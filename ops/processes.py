@@ -73,6 +73,15 @@ def _state(pid: int) -> tuple[str, int]:
     return fields[0], int(fields[3])
 
 
+def age(pid: int) -> float:
+    """Return for how many seconds a process has run; 0 when it is gone."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
 class Process:
     """A process that runs, whether it is our child or was adopted."""
 
