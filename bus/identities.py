@@ -103,6 +103,7 @@ def permissions_of(agent: type[Agent]) -> Permissions:
             f"$JS.API.CONSUMER.CREATE.{stream}.>",
             f"$JS.API.CONSUMER.DELETE.{stream}.*",
             f"$JS.API.DIRECT.GET.{stream}",
+            f"$JS.API.STREAM.INFO.{stream}",
         }
     return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)), responses=True)
 

@@ -115,12 +115,13 @@ class DocumentsWriter:
             return Written(version=0, rows=0)
         return Written(version=await self._table.version(), rows=await self._table.count_rows())
 
-    async def file_counts(self) -> dict[str, int]:
-        """Return how many passages each file has, by the file's identity."""
+    async def contents(self) -> dict[str, tuple[int, str]]:
+        """Return (passages, content hash) of each file, by the file's identity."""
         if self._table is None:
             return {}
-        column = (await self._table.query().select(["file"]).to_arrow())["file"]
-        return {item["values"]: item["counts"] for item in column.value_counts().to_pylist()}
+        rows = await self._table.query().select(["file", "content_hash"]).to_arrow()
+        grouped = rows.group_by(["file", "content_hash"]).aggregate([([], "count_all")])
+        return {row["file"]: (row["count_all"], row["content_hash"]) for row in _listed(grouped)}
 
     async def replace(self, files: Sequence[FilePassages]) -> Written:
         """Make these the passages of these files, in one commit that is on disk on return."""

@@ -182,13 +182,18 @@ class FileBook:
                 (after, limit),
             ).fetchall()
 
-    def passage_counts(self) -> dict[str, int]:
-        """Return how many passages each indexed file has, by its identity."""
+    def contents(self) -> dict[str, tuple[int, str]]:
+        """Return (passages, content hash) of each indexed file, by its identity."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT file, passages FROM files WHERE state = 'indexed'"
+                "SELECT file, passages, content_hash FROM files WHERE state = 'indexed'"
             ).fetchall()
-        return dict(rows)
+        return {file: (passages, content_hash) for file, passages, content_hash in rows}
+
+    def identities(self) -> set[str]:
+        """Return the identities of all files."""
+        with self._lock:
+            return {file for (file,) in self._database.execute("SELECT file FROM files")}
 
     def counts(self) -> Counts:
         """Return how many files there are in each state."""
@@ -218,6 +223,16 @@ class FileBook:
             FileEntry(path=path, state=cast(FileState, found), bytes=size, passages=passages, reason=reason)
             for path, found, size, passages, reason in rows
         )
+
+    def entry(self, path: str) -> FileEntry | None:
+        """Return one file."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT state, size, passages, reason FROM files WHERE path = ?", (path,)
+            ).fetchone()
+        if row is None:
+            return None
+        return FileEntry(path=path, state=row[0], bytes=row[1], passages=row[2], reason=row[3])
 
     def close(self) -> None:
         """Close the file."""

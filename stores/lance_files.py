@@ -63,6 +63,12 @@ def latest_version(folder: Path) -> int:
     return _NEWEST - int(newest.stem) if newest else 0
 
 
+def newest_is_damaged(folder: Path) -> bool:
+    """Return whether the newest manifest was not written whole."""
+    newest = _newest(folder)
+    return newest is not None and not _is_whole(newest)
+
+
 def set_aside_damaged(folder: Path) -> list[Path]:
     """Move manifests that were not written whole out of the way, newest first.
 

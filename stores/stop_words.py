@@ -1,6 +1,7 @@
 """Words that say nothing about what a question is about: English, and the commonest of its neighbours."""
 
 STOP_WORDS = """
+ok okay hello hi hey thanks thank yes time today tomorrow yesterday good bad new old big small now
 a about above after again against all also am an and any are as at be because been before being
 below between both but by can cannot could did do does doing down during each few for from further
 get give had has have having he her here hers him his how i if in into is it its itself just know

@@ -77,7 +77,7 @@ class Child:
                 code = await self._kill()
                 raise Unavailable(f"Its process ended unexpectedly ({_exit(code)}).")
             self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._rest)
-        answer: Any = msgspec.json.decode(line, type=reply | Failure)  # type: ignore[operator]
+        answer: Any = msgspec.json.decode(line, type=reply | Failure)
         if isinstance(answer, Failure):
             raise Refused.of(answer)
         return answer  # type: ignore[no-any-return]

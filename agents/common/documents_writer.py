@@ -30,8 +30,8 @@ class TableOpened(Message, frozen=True, kw_only=True):
 
     damaged: bool
     """A damaged version was set aside: some passages may be missing."""
-    counts: dict[str, int]
-    """Passages of each file, by its identity."""
+    contents: dict[str, tuple[int, str]]
+    """(Passages, content hash) of each file, by its identity."""
 
 
 class ReplaceFiles(Message, frozen=True, kw_only=True):
@@ -123,9 +123,11 @@ class _Hand:
 
     async def _carry_out(self, order: Order) -> Message:
         if isinstance(order, OpenTable):
+            if self._writer is not None:
+                self._writer.close()
             self._writer = DocumentsWriter(Path(order.folder))
             damaged = await self._writer.open()
-            return TableOpened(damaged=damaged, counts=await self._writer.file_counts())
+            return TableOpened(damaged=damaged, contents=await self._writer.contents())
         assert self._writer is not None, "the table is opened first"
         written: Written
         match order:

@@ -12,6 +12,7 @@ from agents.embedder.batching import NICE, Batcher
 from bus.agent import Agent, answers
 from bus.settings import Settings
 from schemas.embeddings import Embed, Vectors
+from stores.weights import registry
 
 
 class Embedder(Agent):
@@ -46,5 +47,5 @@ class Embedder(Agent):
 
 
 def weights_folder(settings: Settings) -> Path:
-    """Return the Tier-0 folder of the embedding model."""
-    return settings.models / settings.embedding_model
+    """Return the Tier-0 folder of the embedding model; raises KaraisError when it is not there."""
+    return registry.find(settings.models, settings.embedding_model).folder

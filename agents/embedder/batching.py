@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agents.embedder.model import EmbeddingModel
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 4096
 """Texts; beyond, requests are refused as busy."""
-MICRO_BATCH = 16
-"""Texts computed at a time. More is hardly faster on a CPU and needs more memory."""
+MICRO_BATCH_TOKENS = 1024
+"""Tokens computed at a time, about. More is no faster on a CPU and needs more memory."""
 GATHERED = 64
 """Texts that are sorted by length together, so that a micro-batch has little padding."""
 NICE = 15
@@ -84,7 +85,7 @@ class Batcher:
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         while (requests := self._take()) is not None:
             try:
-                self._answer(requests)
+                self._answer([request for request in requests if not request.done.cancelled()])
             except Exception as error:
                 log.exception("a batch of %d requests failed", len(requests))
                 for request in requests:
@@ -92,6 +93,8 @@ class Batcher:
             finally:
                 with self._arrived:
                     self.waiting -= sum(len(request.texts) for request in requests)
+            if not self.waiting and self._nice:
+                _give_back_memory()
 
     def _take(self) -> list[_Request] | None:
         """Wait for requests and return the oldest, about GATHERED texts; None at the end."""
@@ -105,15 +108,13 @@ class Batcher:
             while self._requests and count + len(self._requests[0].texts) <= GATHERED:
                 taken.append(self._requests.popleft())
                 count += len(taken[-1].texts)
-        return [request for request in taken if not request.done.cancelled()] or []
+        return taken
 
     def _answer(self, requests: Sequence[_Request]) -> None:
-        items = self._model.prepare([text for request in requests for text in request.texts])
+        items, sizes = self._model.prepare([text for request in requests for text in request.texts])
         width = 4 * self._model.dimensions
         vectors = bytearray(width * len(items))
-        order = sorted(range(len(items)), key=lambda at: len(items[at]))
-        for start in range(0, len(order), MICRO_BATCH):
-            batch = order[start : start + MICRO_BATCH]
+        for batch in _batches(sizes):
             rows = self._model.embed([items[at] for at in batch])
             for place, at in enumerate(batch):
                 vectors[at * width : (at + 1) * width] = rows[place * width : (place + 1) * width]
@@ -122,6 +123,26 @@ class Batcher:
             end = start + width * len(request.texts)
             _resolve(request, bytes(vectors[start:end]))
             start = end
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the places of texts of alike lengths that together have about MICRO_BATCH_TOKENS."""
+    batch: list[int] = []
+    total = 0
+    for at in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if batch and total + sizes[at] > MICRO_BATCH_TOKENS:
+            yield batch
+            batch, total = [], 0
+        batch.append(at)
+        total += sizes[at]
+    if batch:
+        yield batch
+
+
+def _give_back_memory() -> None:
+    """Return what the batches needed to the system: the allocator would keep it for the next ones."""
+    with contextlib.suppress(OSError, AttributeError):  # glibc only
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resolve(request: _Request, result: bytes | Exception) -> None:

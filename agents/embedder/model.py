@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,8 +16,8 @@ class EmbeddingModel(Protocol):
 
     dimensions: int
 
-    def prepare(self, texts: Sequence[str]) -> Sequence[Sized]:
-        """Return what ``embed`` takes, one item a text, whose ``len`` tells how much work it is."""
+    def prepare(self, texts: Sequence[str]) -> tuple[Sequence[Any], Sequence[int]]:
+        """Return what ``embed`` takes, one item a text, and about how many tokens each has."""
 
     def embed(self, items: Sequence[Any]) -> bytes:
         """Return one vector an item: float32, little-endian, row by row."""
@@ -33,9 +33,10 @@ class SentenceTransformerEmbedding:
         self._model = SentenceTransformer(str(folder), device=device, local_files_only=True)
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
 
-    def prepare(self, texts: Sequence[str]) -> Sequence[str]:
+    def prepare(self, texts: Sequence[str]) -> tuple[Sequence[str], Sequence[int]]:
         """Return the texts themselves: the library tokenizes them."""
-        return texts
+        limit = int(self._model.get_max_seq_length() or 512)
+        return texts, [min(limit, 2 + len(text) // 4) for text in texts]
 
     def embed(self, items: Sequence[Any]) -> bytes:
         """Return one vector a text."""

@@ -83,7 +83,7 @@ export class Exchange {
     this.foot.replaceChildren(
       ...[
         this.#sources(),
-        h("div.tools", {}, this.text ? copyButton(() => this.text, "Copy the answer") : null, note ? h("span.note", {}, note) : null),
+        h("div.tools", {}, note ? h("span.note", {}, note) : null, this.text ? copyButton(() => this.text, "Copy the answer") : null),
       ].filter(Boolean),
     );
   }
