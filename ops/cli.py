@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 
 from ops import exits
-from ops.commands import lifecycle
+from ops.commands import bench, lifecycle, state, talk
+from ops.commands.bus import bus
+from ops.commands.models import models
+from ops.commands.storage import storage
 
 app = typer.Typer(
     name="karais",
@@ -20,6 +23,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 lifecycle.register(app)
+talk.register(app)
+state.register(app)
+app.add_typer(models, name="models")
+app.add_typer(storage, name="storage")
+app.add_typer(bus, name="bus")
+bench.register(app)
 
 
 @app.callback()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import socket
 
 from bus.settings import Settings
-from ops import processes
 from ops.exits import ConfigurationError, explained
+from schemas.errors import KaraisError
 
 NEEDED_BYTES = 64 * 2**20
 """Free space below which the bus could not keep its log."""
@@ -18,15 +20,8 @@ def check(settings: Settings) -> None:
     folders(settings)
     disk(settings)
     storage(settings)
-    if not settings.nats:
-        from bus.server import program
-
-        program()
     weights(settings)
     port(settings)
-    from bus.identities import local_key
-
-    local_key(settings.api_key)
 
 
 def folders(settings: Settings) -> None:
@@ -72,17 +67,50 @@ def storage(settings: Settings) -> None:
         raise ConfigurationError(f"The storage {folder} cannot be read: let KARAIS's user read it.")
 
 
+def models_needed(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the models that the agents load."""
+    scripted = settings.engine == "scripted"
+    return (settings.embedding_model,) if scripted else (settings.model, settings.embedding_model)
+
+
 def weights(settings: Settings) -> None:
-    """Refuse to start without the models' weights."""
+    """Refuse to start without the models' weights, or with files that were cut short."""
+    from stores.weights.registry import find
+
+    for name in models_needed(settings):
+        try:
+            find(settings.models, name)
+        except KaraisError as error:
+            raise ConfigurationError(str(error)) from None
 
 
 def port(settings: Settings) -> None:
     """Refuse a port that another program uses."""
-    if settings.port == 0 or "gateway" in processes.leaders(settings.home):
+    if settings.port == 0:
         return
-    from bus.server import is_free
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                _refuse_port(settings)
+            elif error.errno == errno.EACCES:
+                raise ConfigurationError(
+                    f"Port {settings.port} needs the rights of an administrator: choose one above 1023"
+                    " with --port."
+                ) from None
+            elif error.errno == errno.EADDRNOTAVAIL:
+                raise ConfigurationError(
+                    f"This machine has no address {settings.host}: choose another with --host."
+                ) from None
 
-    if not is_free(settings.port, settings.host):
+
+def _refuse_port(settings: Settings) -> None:
+    from ops import processes
+
+    if "gateway" not in processes.leaders(settings.home):
         raise ConfigurationError(
             f"Port {settings.port} on {settings.host} is in use by another program: "
             "choose another with --port."

@@ -18,9 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = "KARAIS_PROCESS"
-HOME = "KARAIS_HOME"
-FINGERPRINT = "KARAIS_FINGERPRINT"
+from ops.launch import FINGERPRINT, HOME, NAME
+
 LOG_LIMIT = 5 * 1024 * 1024
 
 
@@ -71,6 +70,15 @@ def _state(pid: int) -> tuple[str, int]:
     """Return the state letter and the session of a process."""
     fields = Path("/proc", str(pid), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     return fields[0], int(fields[3])
+
+
+def age(pid: int) -> float:
+    """Return for how many seconds a process has run; 0 when it is gone."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 class Process:

@@ -37,6 +37,9 @@ from schemas.failure import Code
 
 WEBSOCKET_PATH = "/ws"
 
+OptionalToken = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
+"""A name as Token, or nothing."""
+
 
 class Attach(Message, frozen=True, kw_only=True):
     """Continue an answer that was begun here, elsewhere or before a reload."""
@@ -52,7 +55,7 @@ class Watch(Message, frozen=True, kw_only=True):
     A socket watches one conversation at a time; the latest Watch counts.
     """
 
-    conversation: Token | Literal[""] = ""
+    conversation: OptionalToken = ""
     """Conversation whose answers shall be announced; empty for the list alone."""
     project: Token = HOME
 
@@ -122,9 +125,9 @@ class Question(Struct, frozen=True, kw_only=True):
     """Body of ``POST /api/v1/ask``."""
 
     text: Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
-    conversation: Token | Literal[""] = ""
+    conversation: OptionalToken = ""
     """Conversation to continue; empty begins a new one."""
-    answer: Token | Literal[""] = ""
+    answer: OptionalToken = ""
     """Identity of the answer, for a client that may have to ask again; empty lets the gateway choose."""
     project: Token = HOME
     retrieve: bool = True

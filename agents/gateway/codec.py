@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 NO_BUS = "The bus cannot be reached; KARAIS reconnects by itself: try again in a moment."
 
+_NAME_RULE = "expected 1 to 64 letters, digits, `_` or `-`"
 MAX_FRAME_BYTES = 512 * 1024
 """The longest question, written in JSON escapes, takes 384,000 bytes."""
 
@@ -54,10 +55,18 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
-        reason, _, field = str(error).partition(" - at `")
-        raise KaraisError(f"{reason}.", code=Code.INVALID, field=field.rstrip("`") or "$") from None
+        raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise KaraisError(f"This is no valid JSON object: {error}.", code=Code.INVALID) from None
+
+
+def invalid(error: msgspec.ValidationError) -> KaraisError:
+    """Return what is wrong with a message as one sentence that names the field."""
+    reason, _, path = str(error).partition(" - at `")
+    field = path.rstrip("`") or "$"
+    reason = _NAME_RULE if "regex" in reason else reason[:1].lower() + reason[1:]
+    where = "The message" if field == "$" else f"The field `{field.removeprefix('$.')}`"
+    return KaraisError(f"{where} is wrong: {reason}.", code=Code.INVALID, field=field)
 
 
 def ref_of(frame: bytes) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from agents.gateway.codec import NO_BUS, decode_body, encode
+from agents.gateway.codec import NO_BUS, decode_body, encode, invalid
 from agents.gateway.openapi import STREAM, Operation, openapi_document
 from bus.reading import stored
 from schemas.base import HOME, Message
@@ -138,7 +139,7 @@ class Rest:
         )
         with self._place():
             async with self.bus.answer_events(ask.answer, history=False) as events:
-                accepted: Accepted = await self.bus.call(ask)
+                accepted: Accepted = await self._call(ask)
                 if STREAM in request.headers.get("Accept", ""):
                     return await _stream(request, events, accepted)
                 return _json(await _whole(events, ask.answer, ask.conversation))
@@ -162,12 +163,13 @@ class Rest:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop an answer; what was generated stays."""
+        self._need_bus()
         await self.bus.publish(_given(request, Cancel))
         return web.Response(status=204)
 
     async def conversations(self, request: web.Request) -> web.Response:
         """List conversations."""
-        return await self._call(_given(request, ListConversations))
+        return await self._reply(_given(request, ListConversations))
 
     async def conversation(self, request: web.Request) -> web.Response:
         """Return a conversation's turns."""
@@ -202,19 +204,19 @@ class Rest:
 
     async def passage(self, request: web.Request) -> web.Response:
         """Return a passage with the text around it."""
-        return await self._call(_given(request, OpenPassage))
+        return await self._reply(_given(request, OpenPassage))
 
     async def storage(self, request: web.Request) -> web.Response:
         """Return how far indexing came."""
-        return await self._call(_given(request, GetStorageStatus))
+        return await self._reply(_given(request, GetStorageStatus))
 
     async def files(self, request: web.Request) -> web.Response:
         """Return a page of the list of files."""
-        return await self._call(_given(request, ListFiles))
+        return await self._reply(_given(request, ListFiles))
 
     async def rescan(self, request: web.Request) -> web.Response:
         """Have the storage walked again."""
-        return await self._call(_given(request, Rescan))
+        return await self._reply(_given(request, Rescan))
 
     async def status(self, request: web.Request) -> web.Response:
         """Return which agents run."""
@@ -237,18 +239,23 @@ class Rest:
 
     async def models(self, request: web.Request) -> web.Response:
         """List the model; a brain that is dead or slow to answer does not matter."""
-        try:
-            if self.bus.connected:
-                self._model = (await self.bus.call(DescribeEngine(), timeout=0.3)).model
-        except KaraisError:
-            pass  # the model that was last known is the answer
+        with suppress(KaraisError):  # then the model that was last known is the answer
+            self._model = (await self._call(DescribeEngine(), timeout=0.3)).model
         return _json(ModelList(data=(ModelCard(id=self._model),)))
 
-    async def _call(self, request: Message) -> web.Response:
-        return _json(await self.bus.call(request))
+    async def _reply(self, request: Message) -> web.Response:
+        return _json(await self._call(request))
+
+    async def _call(self, request: Message, *, timeout: float = 5.0) -> Any:
+        self._need_bus()
+        return await self.bus.call(request, timeout=timeout)
+
+    def _need_bus(self) -> None:
+        if not self.bus.connected:
+            raise Unavailable(NO_BUS)
 
     async def _read(self, wanted: ReadConversation) -> History:
-        history: History = await self.bus.call(wanted)
+        history: History = await self._call(wanted)
         if not history.turns:
             raise KaraisError(
                 f"There is no conversation {wanted.conversation}; the list shows those there are.",
@@ -257,8 +264,7 @@ class Rest:
         return history
 
     def _place(self) -> _Place:
-        if not self.bus.connected:
-            raise Unavailable(NO_BUS)
+        self._need_bus()
         if self._waiting >= MAX_ANSWERS:
             raise KaraisError(f"{MAX_ANSWERS} answers run already: ask again later.", code=Code.BUSY)
         return _Place(self)
@@ -284,8 +290,7 @@ def _given(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        reason, _, field = str(error).partition(" - at `")
-        raise KaraisError(f"{reason}.", code=Code.INVALID, field=field.rstrip("`")) from None
+        raise invalid(error) from None
 
 
 def _json(value: Any) -> web.Response:

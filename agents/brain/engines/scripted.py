@@ -44,7 +44,8 @@ _DIRECTIVE = re.compile(
     r"|fail(?: after (?P<fail_after>\d+))?(?P<fails>)|die(?: after (?P<die_after>\d+))?(?P<dies>))\]"
 )
 _ORDER = re.compile(
-    r"(?:IMPORTANT:(?:\s*say:?)?|ignore (?:all |any )?(?:of )?(?:your |the |previous |these |prior )*instructions,?"
+    r"(?:IMPORTANT:(?:\s*say:?)?"
+    r"|ignore (?:all |any )?(?:of )?(?:your |the |previous |these |prior )*instructions,?"
     r"(?: and)? (?:say|answer|reply|output):?)\s*(?P<order>[^\n]+)",
     re.IGNORECASE,
 )

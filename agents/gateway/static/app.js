@@ -100,7 +100,7 @@ function route() {
 }
 
 function drawTitle() {
-  const title = chat.title || sidebar.titleOf(chat.conversation);
+  const title = chat.title || sidebar.titleOf(chat.conversation) || chat.beginning;
   byId("title").textContent = title;
   document.title = title ? `${title} · KARAIS` : "KARAIS";
 }

@@ -45,8 +45,10 @@ export class Chat {
     return this.#exchanges.size === 0;
   }
 
-  has(answer) {
-    return this.#exchanges.has(answer);
+  /** The first question, until there is a title. */
+  get beginning() {
+    const [first] = this.#exchanges.values();
+    return first ? first.question.slice(0, 80) : "";
   }
 
   /** Show an empty conversation that begins with the next question. */

@@ -27,7 +27,7 @@ export class Exchange {
     this.element = h(
       "section.exchange",
       { dataset: { answer, state: this.state } },
-      h("article.question", { "aria-label": "Your question" }, h("p", {}, question)),
+      h("article.question", { "aria-label": "Question" }, h("p", {}, question)),
       this.reply,
     );
   }
@@ -83,7 +83,7 @@ export class Exchange {
     this.foot.replaceChildren(
       ...[
         this.#sources(),
-        h("div.tools", {}, this.text ? copyButton(() => this.text, "Copy the answer") : null, note ? h("span.note", {}, note) : null),
+        h("div.tools", {}, note ? h("span.note", {}, note) : null, this.text ? copyButton(() => this.text, "Copy the answer") : null),
       ].filter(Boolean),
     );
   }

