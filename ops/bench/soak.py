@@ -214,6 +214,6 @@ def main(argv: Sequence[str]) -> int:
     for victim, seconds in sorted(counts.healed.items()):
         report.samples[f"healed_seconds_{victim}"] = seconds
         report.add(f"whole again after {victim}, worst", max(seconds), "s", at_most=HEALED_SECONDS)
-        report.add("  median", median(seconds), "s")
+        report.add(f"  {victim}, median", median(seconds), "s")
     report.missing += counts.wrong
     return report.show(json_only=options.json, samples=options.samples)
