@@ -136,7 +136,7 @@ async def run(models: Path, rounds: int, pause: float, talkers: int, seed: int) 
     """Kill every process ``rounds`` times, in random order, and return what came of it."""
     counts = Counts()
     dice = random.Random(seed)  # noqa: S311  # chooses victims, no secrets
-    with tempfile.TemporaryDirectory(prefix="karais-soak-") as folder:
+    with tempfile.TemporaryDirectory(prefix="karais-soak-") as folder:  # noqa: SIM117  # the second needs the first
         with household(models, **_scene(Path(folder))) as running:
             async with Client(running.url, running.key) as client:
                 await _soak(client, running, counts, dice, rounds, pause, talkers)
