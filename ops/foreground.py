@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bus.settings import Settings
-from ops import exits, roster
+from ops import exits, light, roster
 from schemas.errors import KaraisError
 
 log = logging.getLogger("karais")
@@ -23,6 +23,7 @@ def run_agent(kind: str, settings: Settings) -> int:
         stream=sys.stderr,
     )
     try:
+        light.import_nats(settings.nats)
         agent = roster.load(kind)(settings)
         from bus.runtime import serve
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from ops import exits, processes
+from ops import exits, launch, processes
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
@@ -34,7 +34,7 @@ class Unit:
     def fingerprint(self) -> str:
         """What tells whether a process that runs was started with the same choices and code."""
         settings = sorted((k, v) for k, v in self.environ.items() if k.startswith("KARAIS_"))
-        relevant = [*self.argv, *(f"{k}={v}" for k, v in settings if k != processes.NAME)]
+        relevant = [*self.argv, *(f"{k}={v}" for k, v in settings if k != launch.NAME)]
         return sha256("\0".join(relevant).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
@@ -85,7 +85,7 @@ class Keeper:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _start(self) -> None:
-        environ = {**self.unit.environ, processes.FINGERPRINT: self.unit.fingerprint}
+        environ = {**self.unit.environ, launch.FINGERPRINT: self.unit.fingerprint}
         self.process = processes.start(self.unit.name, self.unit.argv, environ, self.unit.log)
         self.starts += 1
         self.started()

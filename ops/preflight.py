@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import socket
 
 from bus.settings import Settings
-from ops import processes
 from ops.exits import ConfigurationError, explained
 from schemas.errors import KaraisError
 
@@ -19,15 +20,8 @@ def check(settings: Settings) -> None:
     folders(settings)
     disk(settings)
     storage(settings)
-    if not settings.nats:
-        from bus.server import program
-
-        program()
     weights(settings)
     port(settings)
-    from bus.identities import local_key
-
-    local_key(settings.api_key)
 
 
 def folders(settings: Settings) -> None:
@@ -92,11 +86,31 @@ def weights(settings: Settings) -> None:
 
 def port(settings: Settings) -> None:
     """Refuse a port that another program uses."""
-    if settings.port == 0 or "gateway" in processes.leaders(settings.home):
+    if settings.port == 0:
         return
-    from bus.server import is_free
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                _refuse_port(settings)
+            elif error.errno == errno.EACCES:
+                raise ConfigurationError(
+                    f"Port {settings.port} needs the rights of an administrator: choose one above 1023"
+                    " with --port."
+                ) from None
+            elif error.errno == errno.EADDRNOTAVAIL:
+                raise ConfigurationError(
+                    f"This machine has no address {settings.host}: choose another with --host."
+                ) from None
 
-    if not is_free(settings.port, settings.host):
+
+def _refuse_port(settings: Settings) -> None:
+    from ops import processes
+
+    if "gateway" not in processes.leaders(settings.home):
         raise ConfigurationError(
             f"Port {settings.port} on {settings.host} is in use by another program: "
             "choose another with --port."

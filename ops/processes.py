@@ -18,9 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = "KARAIS_PROCESS"
-HOME = "KARAIS_HOME"
-FINGERPRINT = "KARAIS_FINGERPRINT"
+from ops.launch import FINGERPRINT, HOME, NAME
+
 LOG_LIMIT = 5 * 1024 * 1024
 
 

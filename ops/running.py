@@ -102,3 +102,10 @@ def gateway_address(settings: Settings) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return address if isinstance(address, dict) else None
+
+
+def already_up(settings: Settings) -> str:
+    """Return the sentence for a second ``karais up``."""
+    record = read(settings)
+    where = f" at {record.url}" if record else ""
+    return f"KARAIS already runs for {settings.home}{where}: stop it with `karais down`."

@@ -18,11 +18,10 @@ import sys
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bus.settings import Settings, environment, load
-from ops import exits, processes, roster, running
+from ops import exits, launch, light, processes, roster, running
 from ops.announce import Announcer
 from ops.keeper import Unit
 from ops.supervisor import (
@@ -42,11 +41,7 @@ if TYPE_CHECKING:
     from bus.server import Plan
 
 BUS = "bus"
-GUARDIAN = "KARAIS_GUARDIAN"
-ROOT = Path(__file__).resolve().parent.parent
-RUN = (sys.executable, "-P", "-m", "ops.cli", "run")
-"""Command that runs an agent, without the agent's kind."""
-BRAIN_FIRST_SECONDS = 3.0
+BRAIN_FIRST_SECONDS = 8.0
 READY_SECONDS = 120.0
 
 log = logging.getLogger(__name__)
@@ -60,7 +55,7 @@ class Up:
         settings: Settings,
         announcer: Announcer,
         entries: Sequence[roster.Entry] = roster.ROSTER,
-        run: Sequence[str] = RUN,
+        run: Sequence[str] = launch.RUN,
     ) -> None:
         self.settings = settings
         self.announcer = announcer
@@ -79,7 +74,7 @@ class Up:
         """Run until stopped; return the exit code."""
         supervisor = self.supervisor
         stop_on_signals(supervisor)
-        if guardian := os.environ.get(GUARDIAN):
+        if guardian := os.environ.get(launch.GUARDIAN):
             watch_guardian(int(guardian), self._guardian_died)
         main = asyncio.create_task(self._main(), name="up")
         stop = asyncio.create_task(supervisor.stopping.wait())
@@ -121,8 +116,9 @@ class Up:
     async def _bus(self, found: processes.Found | None, resources: AsyncExitStack) -> Bus:
         """Start or adopt the own server, connect, and bring streams up to date."""
         from bus.connection import connect
-        from bus.identities import OPS
+        from bus.identities import OPS, local_key
 
+        await asyncio.to_thread(local_key, self.settings.api_key)
         if not self.settings.nats:
             plan = await asyncio.to_thread(self._plan, found)
             unit = Unit(BUS, plan.argv, self._environ(), self.settings.logs / "bus.log", stage=-1)
@@ -202,15 +198,8 @@ class Up:
         return f"http://{host}:{self.settings.port}/"
 
     def _environ(self) -> dict[str, str]:
-        own = {processes.NAME, processes.FINGERPRINT, GUARDIAN}
-        inherited = {name: value for name, value in os.environ.items() if name not in own}
-        return {
-            **inherited,
-            **environment(self.settings),
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
-            "PYTHONUNBUFFERED": "1",
-            "KARAIS_VERSION": version(),
-        }
+        facts = {"PYTHONUNBUFFERED": "1", "KARAIS_VERSION": version()}
+        return launch.environ(environment(self.settings) | facts)
 
     def _start_agents(self, stages: range, leaders: dict[str, processes.Found]) -> None:
         environ = self._environ()
@@ -260,8 +249,8 @@ class Up:
         self.announcer.say("The guardian was killed; a new one takes over.", style="33")
         command = [a for a in sys.orig_argv[1:] if a != "--stop"]
         subprocess.Popen(
-            guardian_argv(self.settings, [sys.executable, *command]),
-            env={**os.environ, processes.NAME: "guardian"},
+            launch.guardian(self.settings.run, [sys.executable, *command]),
+            env=launch.environ({}, "guardian"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -277,19 +266,8 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def guardian_argv(settings: Settings, command: list[str]) -> list[str]:
-    """Return the command that starts a guardian over ``command``."""
-    guardian = str(ROOT / "ops" / "guardian.py")
-    return [sys.executable, "-I", "-S", "-B", guardian, str(settings.run / "guardian.lock"), *command]
-
-
-def supervisor_argv(*options: str) -> list[str]:
-    """Return the command that a guardian runs."""
-    return [sys.executable, "-P", "-m", "ops.up", *options]
-
-
 def main(
-    options: list[str], entries: Sequence[roster.Entry] = roster.ROSTER, run: Sequence[str] = RUN
+    options: list[str], entries: Sequence[roster.Entry] = roster.ROSTER, run: Sequence[str] = launch.RUN
 ) -> int:
     """Run the supervisor; return the exit code."""
     settings = load()
@@ -298,7 +276,7 @@ def main(
     deadline = time.monotonic() + 5
     while not lock.take():
         if time.monotonic() > deadline:
-            announcer.problem(already_up(settings))
+            announcer.problem(running.already_up(settings))
             return exits.FAILURE
         time.sleep(0.02)
     if "--stop" in options:
@@ -306,18 +284,12 @@ def main(
         processes.end([p for p in everything if p.name not in ("guardian", "supervisor")], grace=5.0)
         return exits.OK
     logging.basicConfig(level=logging.CRITICAL)
+    light.import_nats(settings.nats)
     try:
         return asyncio.run(Up(settings, announcer, entries, run).run())
     except Exception:
         log.critical("The supervisor failed", exc_info=True)
         return exits.DEFECT
-
-
-def already_up(settings: Settings) -> str:
-    """Return the sentence for a second ``karais up``."""
-    record = running.read(settings)
-    where = f" at {record.url}" if record else ""
-    return f"KARAIS already runs for {settings.home}{where}: stop it with `karais down`."
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from bus.settings import Settings, environment
+from bus.settings import Settings, environment, load
+from ops import processes
 from schemas.errors import KaraisError, Unavailable
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -34,12 +33,12 @@ class Household:
     """When its start was ordered (``time.monotonic``)."""
 
     def pids(self) -> list[int]:
-        """Return its processes: all that its data folder names, and the guardian above them."""
-        found = set()
-        for file in self.settings.run.glob("*.pid"):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                found.add(int(file.read_text("ascii").split()[0]))
-        return sorted(pid for pid in found if Path(f"/proc/{pid}").exists())
+        """Return the ids of all its processes, helpers included."""
+        return sorted({process.pid for process in processes.find(self.settings.home)})
+
+    def leaders(self) -> dict[str, int]:
+        """Return the process ids of the bus, each agent, the supervisor and the guardian, by name."""
+        return {name: process.pid for name, process in processes.leaders(self.settings.home).items()}
 
 
 @contextlib.contextmanager
@@ -49,7 +48,7 @@ def household(models: Path, **chosen: object) -> Iterator[Household]:
     ``models`` is the Tier-0 folder that it uses; ``chosen`` are further settings.
     """
     folder = Path(tempfile.mkdtemp(prefix="karais-bench-"))
-    settings = msgspec.convert({"home": folder / "home", "port": 0, **chosen}, Settings, strict=False)
+    settings = load({"home": folder / "home", "port": 0, **chosen}, environ={})
     settings.home.mkdir()
     settings.models.symlink_to(models)
     begun = time.monotonic()

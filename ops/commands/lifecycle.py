@@ -33,27 +33,21 @@ def up(
 ) -> None:
     """Start everything and print the address of the chat page; Ctrl-C stops it."""
     from bus.settings import environment
-    from ops import preflight, processes, running
-    from ops import up as supervisor
+    from ops import launch, preflight, running
+    from schemas.errors import KaraisError
+    from schemas.failure import Code
 
     settings = settings_of(
         context, storage=storage, port=port, host=host, nats=nats, model=model, engine=engine
     )
     if running.is_up(settings):
-        from schemas.errors import KaraisError
-        from schemas.failure import Code
-
-        raise KaraisError(supervisor.already_up(settings), code=Code.CONFLICT)
+        raise KaraisError(running.already_up(settings), code=Code.CONFLICT)
     preflight.check(settings)
-    environ = {**os.environ, **environment(settings), processes.NAME: "guardian"}
-    environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(supervisor.ROOT), os.environ.get("PYTHONPATH", "")])
-    )
     sys.stdout.flush()
     sys.stderr.flush()
     # The guardian takes this process over: it shall be small, and Ctrl-C shall reach it.
-    argv = supervisor.guardian_argv(settings, supervisor.supervisor_argv(*(["--json"] if as_json else [])))
-    os.execve(argv[0], argv, environ)  # noqa: S606
+    argv = launch.guardian(settings.run, launch.supervisor(*(["--json"] if as_json else [])))
+    os.execve(argv[0], argv, launch.environ(environment(settings), "guardian"))  # noqa: S606
 
 
 def down(context: typer.Context, as_json: Json = False) -> None:

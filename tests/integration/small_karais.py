@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bus.agent import Agent, answers
 from bus.settings import load
-from ops import foreground, processes, roster, running, up
+from ops import foreground, launch, roster, running, up
 from schemas.errors import KaraisError
 from schemas.failure import Code
 from schemas.health import DescribeEngine, EngineDescription
@@ -86,10 +86,10 @@ def main(argv: list[str]) -> int:
             for folder in (settings.run, settings.logs, settings.keys):
                 folder.mkdir(parents=True, exist_ok=True)
             if running.is_up(settings):
-                print(f"karais: {up.already_up(settings)}", file=sys.stderr)
+                print(f"karais: {running.already_up(settings)}", file=sys.stderr)
                 return 1
-            command = up.guardian_argv(settings, [*HERE, "supervise", *options])
-            os.execve(command[0], command, {**os.environ, processes.NAME: "guardian"})
+            command = launch.guardian(settings.run, [*HERE, "supervise", *options])
+            os.execve(command[0], command, launch.environ({}, "guardian"))
         case ["supervise", *options]:
             return up.main(options, ENTRIES, (*HERE, "run"))
         case ["run", kind]:
