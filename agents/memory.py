@@ -57,7 +57,7 @@ class Memory(Agent):
         resources.callback(self._conversations.close)
         await self._check_log()
         self.bus.reconnected.append(self._reconnected)
-        self._documents = DocumentsReader(self.settings.memory / "lance")
+        self._documents = DocumentsReader(self.settings.memory / "lance", self.settings.embedding_model)
         self._refreshing = asyncio.Lock()
         self._loading = asyncio.create_task(self._load())
         resources.push_async_callback(_cancel, self._loading)

@@ -226,7 +226,8 @@ def _pack(blocks: Iterable[Block]) -> list[Piece]:
         if len(pieces) >= MAX_PASSAGES:
             return pieces[:MAX_PASSAGES]
         if joins and held is not None:
-            held = Block(held.lines + block.lines, held.first, held.headings)
+            # What stands before the first heading belongs to it once they are one passage.
+            held = Block(held.lines + block.lines, held.first, held.headings or block.headings)
             held_words += size
         elif size > MAX_WORDS:
             pieces += _divide(block)

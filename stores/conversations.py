@@ -303,8 +303,8 @@ def title_of(question: str) -> str:
     sentence = re.split(r"(?<=[.!?])\s|(?<=[\u3002\uff01\uff1f])", line, maxsplit=1)[0].strip() or "Untitled"
     if len(sentence) <= TITLE_CHARS:
         return sentence.rstrip(".\u3002") or "Untitled"
-    cut = sentence[: TITLE_CHARS - 1]
-    at_word = cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut
+    cut = sentence[:TITLE_CHARS]
+    at_word = cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut[:-1]
     return at_word.rstrip(" ,;:.-") + "\u2026"
 
 

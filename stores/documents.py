@@ -25,6 +25,7 @@ import fcntl
 import logging
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TABLE = "passages"
+TABLES = "passages"
+"""Names begin with it: each embedding model has a table of its own, as its vectors fit no other's."""
 EXACT_ROWS = 30_000
 """Rows up to which every vector is compared (1 to 2 ms for 1,000 rows on one core)."""
 OPTIMIZE_AFTER = 32
@@ -76,12 +78,23 @@ class Written(Struct, frozen=True, kw_only=True):
     rows: int
 
 
+def table_name(model: str) -> str:
+    """Return the name of the table with an embedding model's vectors."""
+    return f"{TABLES}-{re.sub(r'[^A-Za-z0-9.-]', '_', model)}"
+
+
+def table_folder(folder: Path, model: str) -> Path:
+    """Return the folder that holds this table's files."""
+    return folder / f"{table_name(model)}.lance"
+
+
 class DocumentsWriter:
     """The one writer of the table. Not for concurrent use."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: str) -> None:
         self._folder = folder
-        self._files = folder / f"{TABLE}.lance"
+        self._name = table_name(model)
+        self._files = table_folder(folder, model)
         self._durability = lance_files.Durability(self._files)
         self._table: AsyncTable | None = None
         self._commits = 0
@@ -90,14 +103,16 @@ class DocumentsWriter:
     async def open(self) -> bool:
         """Open the table, at its last good version; returns whether a damaged one was set aside.
 
+        Tables of other embedding models are removed.
         Raises KaraisError with ``conflict`` when another process writes it.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
+        await self._drop_others()
         damaged = bool(await asyncio.to_thread(lance_files.set_aside_damaged, self._files))
         while lance_files.latest_version(self._files):
             try:
-                table = await (await _connect(self._folder)).open_table(TABLE)
+                table = await (await _connect(self._folder)).open_table(self._name)
                 # Reads every data file's footer: one that was lost in a power cut shows here.
                 await table.query().select(["id"]).to_arrow()
                 self._table = table
@@ -160,13 +175,6 @@ class DocumentsWriter:
         await asyncio.to_thread(self._durability.sync)
         return await self.version()
 
-    async def clear(self) -> None:
-        """Drop the table: its vectors are of another embedding model."""
-        if self._table is not None:
-            self._table.close()  # type: ignore[no-untyped-call]
-            self._table = None
-            await (await _connect(self._folder)).drop_table(TABLE)
-
     def close(self) -> None:
         """Let another process write the table."""
         if self._table is not None:
@@ -181,7 +189,7 @@ class DocumentsWriter:
             from lancedb.index import FTS
 
             database = await _connect(self._folder)
-            self._table = await database.create_table(TABLE, schema=schema, exist_ok=True)
+            self._table = await database.create_table(self._name, schema=schema, exist_ok=True)
             if not await self._table.list_indices():
                 await self._table.create_index("words", config=FTS(base_tokenizer="icu/split"))
         return self._table
@@ -193,10 +201,16 @@ class DocumentsWriter:
             return await self.tidy()
         return Written(version=await table.version(), rows=await table.count_rows())
 
+    async def _drop_others(self) -> None:
+        others = [path for path in self._folder.glob(f"{TABLES}-*.lance") if path != self._files]
+        for path in others:
+            log.info("removing %s: it is of another embedding model", path)
+            await asyncio.to_thread(shutil.rmtree, path)
+
     def _take_lock(self) -> None:
         if self._lock is not None:
             return
-        path = self._folder / f"{TABLE}.lock"
+        path = self._folder / f"{TABLES}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -212,8 +226,11 @@ class DocumentsWriter:
 class DocumentsReader:
     """A reader's view of the table: one version of it, until ``refresh``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: str) -> None:
+        self.model = model
         self._folder = folder
+        self._name = table_name(model)
+        self._files = table_folder(folder, model)
         self._table: AsyncTable | None = None
         self._exact = True
 
@@ -231,13 +248,13 @@ class DocumentsReader:
         # First time, or the table was made anew.
         self._table = None
         try:
-            self._table = await (await _connect(self._folder)).open_table(TABLE)
+            self._table = await (await _connect(self._folder)).open_table(self._name)
             await self._look()
         except (RuntimeError, ValueError, OSError) as error:
-            if lance_files.latest_version(self._folder / f"{TABLE}.lance"):
-                log.warning("The table %s cannot be read yet: %s", TABLE, error)
+            if lance_files.latest_version(self._files):
+                log.warning("The table in %s cannot be read yet: %s", self._files, error)
 
-    async def nearest(self, vector: bytes, model: str, project: str, limit: int) -> list[dict[str, Any]]:
+    async def nearest(self, vector: bytes, project: str, limit: int) -> list[dict[str, Any]]:
         """Return the rows whose vectors are nearest, with ``_distance`` (1 - cosine), nearest first."""
         import numpy as np
 
@@ -247,7 +264,7 @@ class DocumentsReader:
             self._table.query()
             .nearest_to(np.frombuffer(vector, dtype="<f4"))
             .distance_type("cosine")
-            .where(f"project = '{_plain(project)}' AND model = '{_plain(model)}'")
+            .where(f"project = '{_plain(project)}'")
             .select([*_COLUMNS, "_distance"])
             .limit(limit)
         )

@@ -35,7 +35,9 @@ async def recall(
     by_words = asyncio.ensure_future(documents.matching(words, project, count))
     try:
         vectors = await embedding
-        near = await documents.nearest(vectors.data, vectors.model, project, count) if vectors else []
+        if vectors is not None and vectors.model != documents.model:
+            vectors = None  # of another model: nothing here can be compared with it
+        near = await documents.nearest(vectors.data, project, count) if vectors else []
     except BaseException:
         by_words.cancel()
         raise

@@ -77,10 +77,10 @@ class PlayedBrain(Agent):
             raise KaraisError("This question is refused.", code=Code.CONFLICT)
         fields = {"conversation": ask.conversation, "answer": ask.answer, "project": ask.project}
         turn = Turn(**fields, role="user", text=ask.text, at=time.time())
-        sequence = await self.bus.record(turn, id=f"{ask.answer}-q")
+        recorded = await self.bus.record(turn, id=f"{ask.answer}-q")
         if ask.answer not in self.running:
             self.running[ask.answer] = asyncio.create_task(self._answer(ask, fields))
-        return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=sequence)
+        return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=recorded.sequence)
 
     @hears(Cancel)
     async def cancel(self, order: Cancel) -> None:

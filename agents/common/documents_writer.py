@@ -23,6 +23,8 @@ class OpenTable(Message, frozen=True, kw_only=True):
     """Open the table below a folder; comes first in a new process."""
 
     folder: str
+    model: str
+    """Embedding model."""
 
 
 class TableOpened(Message, frozen=True, kw_only=True):
@@ -50,24 +52,20 @@ class TidyTable(Message, frozen=True, kw_only=True):
     """Merge fragments and bring the indexes up to date."""
 
 
-class ClearTable(Message, frozen=True, kw_only=True):
-    """Drop the table."""
-
-
 class TableWritten(Message, frozen=True, kw_only=True):
     """Reply to every change: the table after it, on disk."""
 
     written: Written
 
 
-Order = OpenTable | ReplaceFiles | RemoveFiles | TidyTable | ClearTable
+Order = OpenTable | ReplaceFiles | RemoveFiles | TidyTable
 
 
 class WriterProcess:
     """Writes the table in a child process, which it starts and opens as needed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, model: str) -> None:
+        self._open_order = OpenTable(folder=str(folder), model=model)
         self._child = Child(MODULE)
         self._opened_by: int | None = None
         self._lock = asyncio.Lock()
@@ -89,10 +87,6 @@ class WriterProcess:
         """Merge fragments and bring the indexes up to date."""
         return await self._change(TidyTable())
 
-    async def clear(self) -> Written:
-        """Drop the table."""
-        return await self._change(ClearTable())
-
     async def close(self) -> None:
         """End the process."""
         await self._child.close()
@@ -104,9 +98,7 @@ class WriterProcess:
             return (await self._child.call(order, TableWritten, timeout=CALL_SECONDS)).written
 
     async def _open(self) -> TableOpened:
-        opened = await self._child.call(
-            OpenTable(folder=str(self._folder)), TableOpened, timeout=CALL_SECONDS
-        )
+        opened = await self._child.call(self._open_order, TableOpened, timeout=CALL_SECONDS)
         self._opened_by = self._child.pid
         return opened
 
@@ -125,7 +117,7 @@ class _Hand:
         if isinstance(order, OpenTable):
             if self._writer is not None:
                 self._writer.close()
-            self._writer = DocumentsWriter(Path(order.folder))
+            self._writer = DocumentsWriter(Path(order.folder), order.model)
             damaged = await self._writer.open()
             return TableOpened(damaged=damaged, contents=await self._writer.contents())
         assert self._writer is not None, "the table is opened first"
@@ -137,9 +129,6 @@ class _Hand:
                 written = await self._writer.remove(files)
             case TidyTable():
                 written = await self._writer.tidy()
-            case ClearTable():
-                await self._writer.clear()
-                written = await self._writer.version()
         return TableWritten(written=written)
 
 

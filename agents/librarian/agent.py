@@ -58,7 +58,7 @@ class Librarian(Agent):
         self._folder = self.settings.storage
         self._book = await asyncio.to_thread(FileBook, self.settings.memory / "files.db")
         resources.callback(self._book.close)
-        self._writer = WriterProcess(self.settings.memory / "lance")
+        self._writer = WriterProcess(self.settings.memory / "lance", self.settings.embedding_model)
         resources.push_async_callback(self._writer.close)
         self._catalogue = Catalogue(self._book, self._writer, self.settings)
         self._progress = Progress(self.bus, self._status)

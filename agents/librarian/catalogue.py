@@ -15,7 +15,7 @@ from bus.settings import Settings
 from schemas.errors import KaraisError
 from schemas.failure import Code
 from stores import lance_files
-from stores.documents import TABLE, Written
+from stores.documents import Written, table_folder
 from stores.files import FileBook, Found
 
 log = logging.getLogger(__name__)
@@ -44,14 +44,12 @@ class Catalogue:
         if book.get("model") != settings.embedding_model:
             if book.get("model"):
                 log.warning("The embedding model changed: every file is indexed again.")
-            await self._writer.open()
-            await self._writer.clear()
             await asyncio.to_thread(book.reindex)
             book.put("model", settings.embedding_model)
         if book.get("format") != FORMAT:
             await asyncio.to_thread(book.reindex)
             book.put("format", FORMAT)
-        table = settings.memory / "lance" / f"{TABLE}.lance"
+        table = table_folder(settings.memory / "lance", settings.embedding_model)
         if book.get("table_version") == str(
             lance_files.latest_version(table)
         ) and not lance_files.newest_is_damaged(table):

@@ -38,6 +38,10 @@ def check(model: Model) -> None:
 
 def load(settings: Settings, model: Model, socket: Path) -> tuple[Any, str, str, int]:
     """Return the running server, its device, why that device, and its threads. Blocks for seconds."""
+    # Threads that wait for each other sleep instead of spinning. Spinning is a little faster on an idle
+    # machine, but three to eight times slower as soon as anything else wants a core, which here the
+    # gateway, the bus and the embedder always do. Read by the OpenMP runtime when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xllamacpp
 
     threads = settings.threads or physical_cores()

@@ -1,6 +1,6 @@
 // Markdown's blocks: lines to a tree. Pure functions, no DOM.
 //
-// Blocks: {t: "heading", level, s}, {t: "paragraph", s}, {t: "code", lang, s, open}, {t: "rule"},
+// Blocks: {t: "heading", level, s}, {t: "paragraph", s}, {t: "code" | "indented", lang, s, open}, {t: "rule"},
 // {t: "quote", c: [...]}, {t: "list", ordered, start, items: [{c: [...], tight, checked}]},
 // {t: "table", align: [...], head: [...], rows: [[...]]}. Each has `from`: its first line.
 
@@ -64,7 +64,7 @@ function indented(lines, i) {
   for (; j < lines.length && (BLANK.test(lines[j]) || /^(?: {4}|\t)/.test(lines[j])); j++) {
     body.push(lines[j].replace(/^(?: {4}|\t)/, ""));
   }
-  return [{ t: "code", lang: "", s: body.join("\n").trimEnd(), open: false }, j];
+  return [{ t: "indented", lang: "", s: body.join("\n").trimEnd(), open: false }, j];
 }
 
 /** Tell whether a line ends a paragraph by beginning another block. */

@@ -27,7 +27,7 @@ export class Exchange {
     this.element = h(
       "section.exchange",
       { dataset: { answer, state: this.state } },
-      h("article.question", { "aria-label": "Your question" }, h("p", {}, question)),
+      h("article.question", { "aria-label": "Question" }, h("p", {}, question)),
       this.reply,
     );
   }

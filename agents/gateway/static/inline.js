@@ -4,6 +4,7 @@
 // {t: "cite", n}, {t: "break"}.
 
 const MAX_DEPTH = 12;
+const IN_LINK = MAX_DEPTH - 1; // the depth at which a link's text is read: no link is inside another
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 const SPACE = /\s/;
 const PUNCTUATION = /[\p{P}\p{S}]/u;
@@ -109,13 +110,14 @@ export function parseInline(text, growing = false, depth = 0) {
       const start = c === "!" ? i + 1 : i;
       const close = brackets.get(start);
       const target = close !== undefined && text[close + 1] === "(" ? at(TARGET, text, close + 1) : null;
-      if (target && depth < MAX_DEPTH) {
+      if (target && depth < IN_LINK) {
+        const behind = TARGET.lastIndex;
         flush(i);
         const href = safeHref(target[1] ?? target[2]);
-        const children = parseInline(text.slice(start + 1, close), false, MAX_DEPTH - 1);
+        const children = parseInline(text.slice(start + 1, close), false, IN_LINK);
         if (href) out.node({ t: "link", href, c: children });
         else for (const child of children) out.node(child);
-        skipTo(TARGET.lastIndex);
+        skipTo(behind);
       } else if (c === "[" && (match = at(CITATION, text, i))) {
         flush(i);
         for (const number of match[1].split(",")) out.node({ t: "cite", n: Number(number) });
@@ -127,11 +129,11 @@ export function parseInline(text, growing = false, depth = 0) {
       flush(i);
       out.node({ t: "break" });
       skipTo(LINE_BREAK.lastIndex);
-    } else if (c === "<" && (match = at(ANGLE_URL, text, i)) && safeHref(match[1])) {
+    } else if (c === "<" && depth < IN_LINK && (match = at(ANGLE_URL, text, i)) && safeHref(match[1])) {
       flush(i);
       out.node({ t: "link", href: safeHref(match[1]), c: [{ t: "text", s: match[1].replace(/^mailto:/, "") }] });
       skipTo(ANGLE_URL.lastIndex);
-    } else if (c === "h" && depth < MAX_DEPTH - 1 && !/\w/.test(text[i - 1] ?? " ") && (match = at(BARE_URL, text, i))) {
+    } else if (c === "h" && depth < IN_LINK && !/\w/.test(text[i - 1] ?? " ") && (match = at(BARE_URL, text, i))) {
       let address = match[0].replace(/[.,;:!?*_~]+$/, "");
       if (address.endsWith(")") && !address.includes("(")) address = address.slice(0, -1);
       const href = safeHref(address);

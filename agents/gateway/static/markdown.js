@@ -6,6 +6,7 @@ import { copyButton, h } from "./dom.js";
 import { parseInline } from "./inline.js";
 
 const SLOW_MS = 12;
+const ENDED = new Set(["code", "heading", "rule"]);
 
 /** Shows growing Markdown in an element. `cite(n)` returns a node for a citation, or null for plain text. */
 export class MarkdownView {
@@ -38,17 +39,14 @@ export class MarkdownView {
     this.#frame = pause ? setTimeout(draw, pause) : requestAnimationFrame(draw);
   }
 
-  /** Show everything now, as it will stay. */
-  end() {
-    this.#ended = true;
+  /** Show now what there is. */
+  show() {
     this.#draw();
   }
 
-  /** Show from the start again, such as when the citations became known. */
-  redraw() {
-    this.#settledLine = 0;
-    this.#tail = [];
-    this.#element.replaceChildren();
+  /** Show everything now, as it will stay. */
+  end() {
+    this.#ended = true;
     this.#draw();
   }
 
@@ -56,14 +54,17 @@ export class MarkdownView {
     const begun = performance.now();
     const blocks = parseBlocks(this.#lines.slice(this.#settledLine));
     const last = blocks.length - 1;
+    // The line that is still being written may yet join the block before: as the delimiter row of
+    // a table, as one more item. Only what has ended by itself is never joined.
+    const settled = last > 0 && !ENDED.has(blocks[last - 1].t) ? last - 1 : last;
     for (const node of this.#tail) node.remove();
     this.#tail = [];
     blocks.forEach((block, index) => {
       const node = this.#block(block, !this.#ended && index === last);
       this.#element.append(node);
-      if (index === last) this.#tail.push(node);
+      if (index >= settled) this.#tail.push(node);
     });
-    if (last > 0) this.#settledLine += blocks[last].from;
+    if (settled > 0) this.#settledLine += blocks[settled].from;
     this.#cost = performance.now() - begun;
     this.#element.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
   }
@@ -77,6 +78,7 @@ export class MarkdownView {
       case "rule":
         return h("hr");
       case "code":
+      case "indented":
         return codeBlock(block);
       case "quote":
         return h("blockquote", {}, this.#blocks(block.c, growing));

@@ -103,14 +103,16 @@ export class Connection {
       case "done":
       case "failed": {
         const last = this.#reading.get(frame.answer);
-        if (last === undefined || frame.index <= last) return;
+        const end = frame.type === "done" || frame.type === "failed";
+        // An end may come below the index that was seen: whoever ended the answer had nothing left of it.
+        if (last === undefined || (frame.index <= last && !end)) return;
         if (frame.index > last + 1) {
           this.#send({ type: "attach", answer: frame.answer, after: last });
           return;
         }
         this.#reading.set(frame.answer, frame.index);
         this.#asks.delete(frame.answer);
-        if (frame.type === "done" || frame.type === "failed") this.#reading.delete(frame.answer);
+        if (end) this.#reading.delete(frame.answer);
         this.#handlers.event(frame);
         break;
       }

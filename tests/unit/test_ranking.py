@@ -1,0 +1,69 @@
+"""Which passages are worth reading."""
+
+from __future__ import annotations
+
+from stores.ranking import Candidate, Terms, rank, related
+
+
+def candidate(
+    name: str, cosine: float | None, text: str = "", *, file: str = "", place: int = 0
+) -> Candidate:
+    row = {
+        "id": name, "file": file or name, "path": f"{file or name}.md", "number": 0, "text": text,
+        "heading": "", "first_line": 1, "last_line": 1, "page": 0,
+    }  # fmt: skip
+    return Candidate(row, cosine=cosine, meaning_rank=place, words_rank=place)
+
+
+def test_a_question_about_something_else_gets_nothing():
+    """Neither a low cosine nor a shared common word makes a passage related."""
+    assert rank("Who won the world cup?", [candidate("a", 0.1, "a cup of tea")], 5) == []
+
+
+def test_meaning_alone_and_words_alone_can_prove_a_passage_related():
+    """Other words for the same, and a rare name that no model knows."""
+    near, named = candidate("near", 0.5), candidate("named", 0.05, "ask Grzegorz Brz\u0119czyszczykiewicz")
+    assert [p.id for p in rank("how to mend it?", [near], 5)] == ["near"]
+    assert [p.id for p in rank("Grzegorz Brz\u0119czyszczykiewicz", [named], 5)] == ["named"]
+
+
+def test_without_vectors_words_must_do():
+    """A degraded search still finds what repeats the question's words, and only that."""
+    held = candidate("a", None, "the durable consumer keeps its place")
+    other = candidate("b", None, "the garden keeps growing")
+    assert [p.id for p in rank("What does a durable consumer keep?", [held, other], 5)] == ["a"]
+
+
+def test_words_are_found_by_their_stems_and_in_any_script():
+    """Plurals, endings, identifiers with underscores, Chinese by pairs of characters."""
+    assert Terms("mirrored streams").coverage("A stream is a mirror.") == 1
+    assert Terms("ack wait").coverage("set ACK_WAIT to 30") == 1
+    assert Terms("\u6d88\u606f\u961f\u5217").coverage("\u8fd9\u662f\u4e00\u4e2a\u6d88\u606f\u961f\u5217") == 1
+    assert Terms("art").coverage("the start of a cart") == 0
+
+
+def test_one_file_does_not_take_all_places():
+    """Two passages of a file, then others' turn."""
+    many = [candidate(f"a{n}", 0.60, file="a", place=n) for n in range(5)]
+    others = [candidate(f"b{n}", 0.55, file=f"b{n}", place=5 + n) for n in range(3)]
+    files = [p.path for p in rank("x", many + others, 5)]
+    assert files == ["a.md", "a.md", "b0.md", "b1.md", "b2.md"]
+
+
+def test_a_file_that_is_clearly_better_may_take_more_places():
+    """When nothing else comes near."""
+    many = [candidate(f"a{n}", 0.8, file="a", place=n) for n in range(4)]
+    assert len(rank("x", [*many, candidate("b", 0.5, place=9)], 4)) == 4
+
+
+def test_weak_company_of_a_strong_passage_is_left_out():
+    """What barely passes the floor only distracts when something fits well."""
+    found = rank("x", [candidate("good", 0.9), candidate("weak", 0.41, place=1)], 5)
+    assert [p.id for p in found] == ["good"]
+
+
+def test_scores_are_between_0_and_1():
+    """Whatever the cosine's rounding."""
+    (passage,) = rank("tea", [candidate("a", 1.0000001, "tea")], 5)
+    assert 0 <= passage.score <= 1
+    assert not related(candidate("b", -0.2))
