@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -64,13 +63,10 @@ def household(models: Path, **chosen: object) -> Iterator[Household]:
         key = settings.api_key.read_text("ascii").strip()
         yield Household(url, key, settings, begun)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        # Not by a signal to the process begun here: a guardian that was killed has a successor.
+        down = [sys.executable, "-m", "ops.cli", "down"]
+        subprocess.run(down, env=os.environ | environment(settings), stdout=subprocess.DEVNULL, check=False)
+        process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
 
 
