@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.commands.common import Json, print_json, print_table, settings_of, size
 
+if TYPE_CHECKING:
+    from ops.models import OnStep, Step
+    from stores.weights.registry import Model
+
 models = typer.Typer(help="The models' weights.", no_args_is_help=True)
-Progress = Callable[[str, int, int], None]
+Names = Annotated[list[str] | None, typer.Argument(help="Names of models; none takes the default ones.")]
+Known = Annotated[list[str] | None, typer.Argument(help="Names of models; none takes all that are here.")]
 
 
 @models.command("list")
@@ -23,27 +28,21 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
     found = listing(settings_of(context))
     if as_json:
-        print_json(found)
+        print_json({"models": found})
         return
-    rows = [
-        (m.name, m.kind, size(m.bytes), "yes" if m.present else "no", m.used_for, m.source) for m in found
-    ]
-    print_table(("model", "kind", "size", "here", "used for", "source"), rows)
+    rows = [(m.name, m.state, m.kind, size(m.bytes) if m.bytes else "-", m.source, m.detail) for m in found]
+    print_table(("model", "state", "kind", "size", "source", "what"), rows)
 
 
 @models.command()
-def pull(
-    context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Models; none takes the default ones.")] = None,
-    as_json: Json = False,
-) -> None:
+def pull(context: typer.Context, names: Names = None, as_json: Json = False) -> None:
     """Fetch models, verify and prepare them; what is here already is left alone."""
     from ops.models import pull as fetch
 
     with _progress(quiet=as_json) as progress:
-        pulled = fetch(settings_of(context), names or [], progress)
+        pulled = fetch(settings_of(context), names or (), progress)
     if as_json:
-        print_json(pulled)
+        print_json({"models": [_facts(model) for model in pulled]})
 
 
 @models.command()
@@ -58,55 +57,80 @@ def add(
 
     with _progress(quiet=as_json) as progress:
         model = take(settings_of(context), path, name, progress)
-    print_json(model) if as_json else typer.echo(f"Added {model.name}.")
+    if as_json:
+        print_json(_facts(model))
+    else:
+        typer.echo(f"Added {model.name}: use it by `karais up --model {model.name}`.")
 
 
 @models.command()
-def remove(context: typer.Context, name: str, as_json: Json = False) -> None:
+def remove(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    as_json: Json = False,
+) -> None:
     """Delete a model's weights."""
     from ops.models import remove as delete
 
     delete(settings_of(context), name)
-    print_json({"removed": name}) if as_json else typer.echo(f"Removed {name}.")
+    if as_json:
+        print_json({"removed": name})
+    else:
+        typer.echo(f"Removed {name}.")
 
 
 @models.command()
-def verify(
-    context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Models; none takes all.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Compare the weights with their recorded SHA-256."""
+def verify(context: typer.Context, names: Known = None, as_json: Json = False) -> None:
+    """Compare weights with their recorded SHA-256. Exits with 1 when one is damaged."""
     from ops.models import verify as compare
 
     with _progress(quiet=as_json) as progress:
-        verified = compare(settings_of(context), names or [], progress)
-    print_json(verified) if as_json else typer.echo("All weights are as they were taken in.")
+        found = compare(settings_of(context), names or (), progress)
+    if as_json:
+        print_json({"models": found})
+    else:
+        for name, damage in found.items():
+            typer.echo(f"{name}: {damage or 'whole'}")
+        if not found:
+            typer.echo("No model is here: `karais models pull` gets the default ones.")
+    raise typer.Exit(1 if any(found.values()) else 0)
+
+
+def _facts(model: Model) -> dict[str, object]:
+    return {"name": model.name, "kind": model.manifest.kind, "bytes": model.bytes, "path": model.weights}
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Progress]:
-    """Yield a function that shows progress: a bar in a terminal, a line a step elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        shown: set[str] = set()
+def _progress(*, quiet: bool) -> Iterator[OnStep | None]:
+    """Yield what takes the steps: a bar in a terminal, a line for each stage elsewhere."""
+    if quiet:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        shown: set[tuple[str, str]] = set()
 
-        def line(what: str, _: int, __: int) -> None:
-            if what not in shown and not quiet:
-                shown.add(what)
-                typer.echo(what, err=True)
+        def line(step: Step) -> None:
+            if step.stage != "there" and (step.model, step.stage) not in shown:
+                shown.add((step.model, step.stage))
+                typer.echo(f"{step.model}: {step.stage}", err=True)
 
         yield line
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks = {}
+        tasks: dict[str, TaskID] = {}
 
-        def bar(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total or None)
-            bars.update(tasks[what], completed=done, total=total or None)
+        def bar(step: Step) -> None:
+            if step.model not in tasks:
+                tasks[step.model] = bars.add_task(step.model)
+            bars.update(
+                tasks[step.model],
+                description=f"{step.model}: {step.stage}",
+                completed=step.done,
+                total=step.total or None,
+            )
 
         yield bar
