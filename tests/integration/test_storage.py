@@ -63,12 +63,11 @@ def settings(tmp_path: Path, models: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def models() -> Path:
-    """The Tier-0 folder of this machine, if the embedding model is there."""
-    home = os.environ.get("KARAIS_TEST_HOME") or os.environ.get("KARAIS_HOME") or "~/.karais"
-    folder = Path(home).expanduser() / "models"
+    """The Tier-0 folder that `make test` filled, or this machine's own."""
+    folder = Path(os.environ.get("KARAIS_TEST_MODELS") or "~/.karais/models").expanduser()
     if not (folder / "all-minilm-l6-v2").exists():
-        pytest.skip(f"the embedding model is not in {folder}: `karais models pull` fetches it")
-    return folder
+        pytest.skip(f"the embedding model is not in {folder}: `make test` fetches it")
+    return folder.resolve()
 
 
 @asynccontextmanager
