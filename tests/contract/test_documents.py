@@ -286,3 +286,20 @@ async def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(folder):
             assert n in (newest, acknowledged + 1)
         assert len(by_file) >= min(acknowledged, 7)
     assert json.dumps(sorted(by_file))
+
+
+async def test_a_large_table_is_searched_by_an_index_and_finds_what_came_after_it(
+    writer, folder, monkeypatch
+):
+    """Above EXACT_ROWS the vectors get an index; rows that are newer than it are found as well."""
+    monkeypatch.setattr("stores.documents.EXACT_ROWS", 500)
+    await writer.replace([file(f"f{n}.md", *[f"text {n} {k}" for k in range(100)]) for n in range(10)])
+    await writer.tidy()
+    await writer.replace([file("late.md", "a late one")])
+    reader = DocumentsReader(folder, MODEL)
+    await reader.refresh()
+    for text in ("text 3 7", "text 9 99", "a late one"):
+        nearest = await reader.nearest(vector(text), "home", 5)
+        assert nearest[0]["text"] == text
+        assert nearest[0]["_distance"] < 0.01
+    assert not reader._exact
