@@ -112,7 +112,13 @@ class Memory(Agent):
                 passages=(), degraded="Memory is still loading the storage; ask again in a moment."
             )
         embedding = asyncio.create_task(self._embed(ask.query))
-        passages, complete = await recall(self._documents, ask.query, embedding, ask.project, ask.limit)
+        try:
+            passages, complete = await recall(self._documents, ask.query, embedding, ask.project, ask.limit)
+        except (RuntimeError, ValueError, OSError) as error:
+            # Its version was removed meanwhile, as after a long sleep of this machine.
+            log.warning("searching failed (%s): reading the table anew", error)
+            await self._refresh()
+            passages, complete = await recall(self._documents, ask.query, embedding, ask.project, ask.limit)
         degraded = "" if complete else "The embedder does not answer: searched by words only."
         return Recalled(passages=passages, degraded=degraded)
 
@@ -138,18 +144,20 @@ class Memory(Agent):
     @hears(StorageChanged)
     async def look_again(self, changed: StorageChanged) -> None:
         """Read from the table's newest version."""
-        if self._loading.done():
-            async with self._refreshing:
-                await self._documents.refresh(changed.version)
+        await asyncio.shield(self._loading)
+        await self._refresh(changed.version)
 
     async def _load(self) -> None:
         if self.settings.storage is None:
             return
         await asyncio.to_thread(importlib.import_module, "lancedb")
-        async with self._refreshing:
-            await self._documents.refresh()
+        await self._refresh()
         # The first search reads indexes and starts threads; better now than with the first question.
         await self._documents.matching("warm up", "home", 1)
+
+    async def _refresh(self, version: int = 0) -> None:
+        async with self._refreshing:
+            await self._documents.refresh(version)
 
     async def _loaded(self) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -181,6 +189,8 @@ class Memory(Agent):
         async def check() -> None:
             if not await self._check_log():
                 os.kill(os.getpid(), signal.SIGTERM)  # follow from the start, in a new process
+            elif self._loading.done():
+                await self._refresh()  # what was announced meanwhile was not heard
 
         self._checking = asyncio.ensure_future(check())
 

@@ -67,6 +67,7 @@ class Librarian(Agent):
         self._feeding = asyncio.Lock()
         self._rescan = asyncio.Event()
         self._walked = asyncio.Event()
+        self._walks_begun = self._walks_ended = 0
         self._scanning = False
         self._problem = ""
         self._untidy = False
@@ -126,16 +127,21 @@ class Librarian(Agent):
     async def rescan(self, ask: Rescan) -> StorageStatus:
         """Walk the storage again; a walk of more than two seconds goes on behind the reply."""
         if self._folder is not None:
-            self._walked.clear()
+            # A walk that is under way may have passed what has changed since.
+            wanted = self._walks_begun + 1
             self._rescan.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._walked.wait(), 2)
+                async with asyncio.timeout(2):
+                    while self._walks_ended < wanted:
+                        self._walked.clear()
+                        await self._walked.wait()
         return await self._status()
 
     async def _keep_up(self) -> None:
         """Walk the storage for ever, rarely if that takes long."""
         while True:
             self._rescan.clear()
+            self._walks_begun += 1
             begun = time.monotonic()
             try:
                 await self._walk()
@@ -146,6 +152,7 @@ class Librarian(Agent):
                 log.exception("walking %s failed", self._folder)
                 self._problem = f"Walking {self._folder} failed unexpectedly; the librarian's log says why."
             self._scanning = False
+            self._walks_ended += 1
             self._walked.set()
             self._progress.wake()
             pause = max(LOOK_AGAIN_SECONDS, (time.monotonic() - begun) / WALK_SHARE)
@@ -166,6 +173,7 @@ class Librarian(Agent):
             self._outstanding.clear()
         self._done_at_last_walk = self._progress.total
         await self._feed()
+        await self._tidy_if_quiet()
 
     async def _feed(self) -> None:
         """Hand over jobs for files that wait, while the queue has room for them."""

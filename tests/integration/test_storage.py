@@ -1,0 +1,325 @@
+"""Embedder, librarian and memory together on a real bus, with the real embedding model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from agents.embedder import Embedder
+from agents.embedder.bert import BertEmbedding
+from agents.embedder.model import SentenceTransformerEmbedding, load
+from agents.librarian import Librarian
+from agents.memory import Memory
+from bus.settings import Settings
+from schemas.chat import Deleted, ListConversations, OpenAnswers, ReadConversation, Titled, Turn
+from schemas.documents import (
+    GetStorageStatus,
+    IndexFile,
+    ListFiles,
+    OpenPassage,
+    Recall,
+    Rescan,
+    StorageChanged,
+    StorageStatus,
+)
+from schemas.embeddings import Embed
+from schemas.errors import KaraisError, Refused
+from schemas.failure import Code
+from stores import lance_files
+from stores.documents import table_folder
+from stores.files import file_identity
+
+PAGES = {
+    "bees.md": (
+        "# Bees\n\nBees live in hives and make honey from nectar.\n\n## Winter\n\nThey eat stored honey.\n"
+    ),
+    "boats/sails.md": "# Sails\n\nA sail catches wind and moves the boat forward.\n",
+    "boats/knots.txt": "The bowline is a knot that makes a loop which does not slip.\n",
+    "\u6d88\u606f.md": (
+        "# \u6d88\u606f\u961f\u5217\n\n"
+        "\u6d88\u606f\u961f\u5217\u4fdd\u5b58\u5c1a\u672a\u5904\u7406\u7684\u6d88\u606f\u3002\n"
+    ),
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, models: Path) -> Settings:
+    home, storage = tmp_path / "home", tmp_path / "storage"
+    home.mkdir()
+    (home / "models").symlink_to(models)
+    storage.mkdir()
+    for path, text in PAGES.items():
+        (storage / path).parent.mkdir(exist_ok=True)
+        (storage / path).write_text(text)
+    return Settings(home=home, storage=storage, port=0)
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The Tier-0 folder that `make test` filled, or this machine's own."""
+    folder = Path(os.environ.get("KARAIS_TEST_MODELS") or "~/.karais/models").expanduser()
+    if not (folder / "all-minilm-l6-v2").exists():
+        pytest.skip(f"the embedding model is not in {folder}: `make test` fetches it")
+    return folder.resolve()
+
+
+@asynccontextmanager
+async def storage_agents(start_bus, settings, *kinds):
+    """Run agents on a real bus and yield it with a connection."""
+    running = start_bus(Embedder, Librarian, Memory)
+    await running.provision()
+    agents = [kind(settings) for kind in kinds or (Embedder, Librarian, Memory)]
+    async with running.running(*agents), running.connected() as bus:
+        yield running, bus
+
+
+async def settled(bus, *, files: int | None = None) -> StorageStatus:
+    """Walk the storage and wait until every file is indexed or skipped."""
+    await bus.call(Rescan())
+    async with asyncio.timeout(60):
+        while True:
+            status = await bus.call(GetStorageStatus())
+            if not status.scanning and not status.waiting and files in (None, status.files):
+                await asyncio.sleep(0.7)  # readers have heard of it
+                return status
+            await asyncio.sleep(0.1)
+
+
+async def paths(bus, query: str) -> list[str]:
+    recalled = await bus.call(Recall(query=query))
+    assert not recalled.degraded
+    return [passage.path for passage in recalled.passages]
+
+
+async def test_files_are_indexed_found_cited_changed_and_forgotten(start_bus, settings):
+    """The whole life of a storage."""
+    async with storage_agents(start_bus, settings) as (_, bus):
+        status = await settled(bus)
+        assert (status.files, status.indexed, status.skipped) == (4, 4, 0)
+        assert status.passages >= 4
+        assert (await paths(bus, "Where do bees live?"))[0] == "bees.md"
+        assert (await paths(bus, "which knot makes a loop?"))[0] == "boats/knots.txt"
+        assert (await paths(bus, "\u4ec0\u4e48\u662f\u6d88\u606f\u961f\u5217"))[0] == "\u6d88\u606f.md"
+        assert await paths(bus, "Who won the football world cup in 2014?") == []
+
+        recalled = await bus.call(Recall(query="How do bees get through the winter?"))
+        best = recalled.passages[0]
+        lines = PAGES["bees.md"].splitlines(keepends=True)
+        assert best.text in "".join(lines[best.first_line - 1 : best.last_line])
+        opened = await bus.call(OpenPassage(id=best.id))
+        assert opened.passage.text == best.text
+
+        (settings.storage / "bees.md").write_text("# Ants\n\nAnts live in nests below the ground.\n")
+        (settings.storage / "boats" / "knots.txt").unlink()
+        (settings.storage / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(500))
+        status = await settled(bus, files=4)
+        assert (status.indexed, status.skipped) == (3, 1)
+        assert (await paths(bus, "Where do ants live?"))[0] == "bees.md"
+        assert "boats/knots.txt" not in await paths(bus, "which knot makes a loop?")
+        with pytest.raises(Refused) as raised:
+            await bus.call(OpenPassage(id=f"{file_identity('boats/knots.txt')}-0"))
+        assert raised.value.code is Code.NOT_FOUND
+        skipped = (await bus.call(ListFiles(state="skipped"))).files
+        assert [(f.path, f.reason) for f in skipped] == [
+            ("photo.jpg", "It is no text (it looks like a JPEG image).")
+        ]
+
+
+async def test_progress_is_published_while_it_runs_and_not_when_idle(start_bus, settings):
+    """Counts grow to the end; an idle librarian says nothing."""
+    running = start_bus(Embedder, Librarian, Memory)
+    await running.provision()
+    async with running.connected() as bus, bus.subscribe(StorageStatus, StorageChanged) as events:
+        heard = []
+
+        async def listen():
+            async for event in events:
+                heard.append(event.message)  # noqa: PERF401  # it never ends
+
+        listening = asyncio.create_task(listen())
+        async with running.running(Embedder(settings), Librarian(settings)):
+            await settled(bus)
+            await asyncio.sleep(1)
+            statuses = [event for event in heard if isinstance(event, StorageStatus)]
+            assert statuses[-1].indexed == 4
+            assert any(isinstance(event, StorageChanged) for event in heard)
+            count = len(heard)
+            await asyncio.sleep(2)
+            assert len(heard) == count
+        listening.cancel()
+
+
+async def test_files_wait_for_an_embedder_and_are_then_indexed(start_bus, settings, monkeypatch):
+    """Jobs fail, are redelivered, and nothing is lost; questions meanwhile are answered by words."""
+    monkeypatch.setattr("agents.librarian.agent.EMBEDDER_PATIENCE_SECONDS", 0.5)
+    async with storage_agents(start_bus, settings, Librarian, Memory) as (running, bus):
+        await bus.call(Rescan())
+        async with asyncio.timeout(20):
+            while not (status := await bus.call(GetStorageStatus())).problem:
+                await asyncio.sleep(0.1)
+        assert status.waiting == 4
+        assert "embedder" in status.problem
+        recalled = await bus.call(Recall(query="Where do bees live?"))
+        assert recalled.passages == ()
+        assert recalled.degraded.endswith(".")
+        async with running.running(Embedder(settings)):
+            status = await settled(bus)
+            assert (status.indexed, status.problem) == (4, "")
+        recalled = await bus.call(Recall(query="Where do bees live and make honey?"))
+        assert recalled.passages[0].path == "bees.md"
+        assert "words only" in recalled.degraded
+
+
+async def test_a_second_start_reads_nothing_again(start_bus, settings):
+    """An unchanged storage is only walked: no job, no table opened."""
+    running = start_bus(Embedder, Librarian, Memory)
+    await running.provision()
+    async with running.connected() as bus:
+        async with running.running(Embedder(settings), Librarian(settings)):
+            before = await settled(bus)
+        table = table_folder(settings.memory / "lance", settings.embedding_model)
+        version = lance_files.latest_version(table)
+        librarian = Librarian(settings)
+        async with running.running(librarian):
+            after = await settled(bus)
+            assert librarian._writer._child.pid is None
+        assert msgspec.structs.replace(after, files_per_second=0.0) == before
+        assert lance_files.latest_version(table) == version
+
+
+async def test_a_damaged_table_is_mended(start_bus, settings):
+    """The files whose passages were lost with the newest version are indexed again."""
+    running = start_bus(Embedder, Librarian, Memory)
+    await running.provision()
+    async with running.connected() as bus:
+        async with running.running(Embedder(settings), Librarian(settings)):
+            await settled(bus)
+            (settings.storage / "late.md").write_text("Late swallows fly south in October.\n")
+            await settled(bus, files=5)
+        versions = table_folder(settings.memory / "lance", settings.embedding_model) / "_versions"
+        for manifest in sorted(versions.glob("*.manifest"))[:2]:
+            manifest.write_bytes(b"")
+        async with running.running(Embedder(settings), Librarian(settings), Memory(settings)):
+            await settled(bus)
+            assert (await paths(bus, "When do swallows fly south?"))[0] == "late.md"
+            assert (await paths(bus, "Where do bees live?"))[0] == "bees.md"
+
+
+async def test_a_storage_that_vanished_is_not_forgotten(start_bus, settings):
+    """A folder that is not there, such as a network disk, is a problem and no deletion."""
+    async with storage_agents(start_bus, settings) as (_, bus):
+        await settled(bus)
+        settings.storage.rename(settings.storage.with_name("elsewhere"))
+        status = await bus.call(Rescan())
+        assert str(settings.storage) in status.problem
+        assert status.indexed == 4
+        assert (await paths(bus, "Where do bees live?"))[0] == "bees.md"
+        settings.storage.with_name("elsewhere").rename(settings.storage)
+        assert (await bus.call(Rescan())).problem == ""
+
+
+async def test_a_job_from_anybody_cannot_read_outside_the_storage(start_bus, settings):
+    """Neither by a path that leads out nor by one that the walk did not find."""
+    (settings.storage.parent / "secret.md").write_text("The secret word is xylophone.\n")
+    async with storage_agents(start_bus, settings) as (_, bus):
+        await settled(bus)
+        for path in ("../secret.md", str(settings.storage.parent / "secret.md")):
+            await bus.submit(IndexFile(file=file_identity(path), path=path))
+        await bus.submit(IndexFile(file="0" * 32, path="bees.md"))
+        await asyncio.sleep(1)
+        assert await paths(bus, "xylophone secret word") == []
+
+
+async def test_vectors_come_raw_normalised_and_in_order(start_bus, settings):
+    """Of queries and passages alike, many requests at a time."""
+    async with storage_agents(start_bus, settings, Embedder) as (_, bus):
+        texts = [f"text number {n} " + "word " * (n % 40) for n in range(60)]
+        replies = await asyncio.gather(*(bus.call(Embed(texts=(t,)), timeout=60) for t in texts))
+        together = await bus.call(Embed(texts=tuple(texts), purpose="query"), timeout=60)
+        assert (together.rows, together.dimensions, together.model) == (60, 384, "all-minilm-l6-v2")
+        rows = np.frombuffer(together.data, dtype="<f4").reshape(60, 384)
+        assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+        single = np.frombuffer(b"".join(reply.data for reply in replies), dtype="<f4").reshape(60, 384)
+        assert np.allclose(rows, single, atol=1e-5)
+
+
+async def test_a_query_does_not_wait_for_passages(start_bus, settings):
+    """Passages that take seconds are overtaken."""
+    async with storage_agents(start_bus, settings, Embedder) as (_, bus):
+        passages = asyncio.create_task(
+            bus.call(Embed(texts=tuple(f"{n} " + "word " * 200 for n in range(64))), timeout=120)
+        )
+        await asyncio.sleep(0.2)
+        await bus.call(Embed(texts=("a question",), purpose="query"), timeout=5)
+        assert not passages.done()
+        await passages
+
+
+def test_the_light_model_and_the_library_agree(models):
+    """Our few lines compute the vectors of sentence-transformers, for short, long and foreign texts."""
+    folder = models / "all-minilm-l6-v2"
+    assert isinstance(load(folder), BertEmbedding)
+    texts = [
+        "hello",
+        "How does a durable consumer work?",
+        "word " * 400,
+        "\u6d88\u606f caf\u00e9",
+        "x" * 3000,
+        ".",
+    ]
+    vectors = []
+    for model in (BertEmbedding(folder), SentenceTransformerEmbedding(folder)):
+        items, sizes = model.prepare(texts)
+        assert len(items) == len(sizes) == len(texts)
+        vectors.append(np.frombuffer(model.embed(items), dtype="<f4").reshape(len(texts), model.dimensions))
+    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
+
+
+def test_a_missing_or_broken_model_is_named(tmp_path):
+    """With its folder and what to do."""
+    with pytest.raises(KaraisError, match="models pull"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(KaraisError, match=str(tmp_path)):
+        load(tmp_path)
+
+
+async def test_conversations_come_from_the_log_and_can_be_built_again(start_bus, settings):
+    """Also after the projection was thrown away."""
+    running = start_bus(Embedder, Librarian, Memory)
+    await running.provision()
+    now = time.time()
+    async with running.connected() as bus:
+        for round_ in range(2):
+            async with running.running(Memory(settings)):
+                if round_ == 0:
+                    turn = {"conversation": "c1", "answer": "a1", "at": now}
+                    await bus.record(Turn(**turn, role="user", text="What is honey?"), id="1")
+                    await bus.record(Turn(**turn, role="assistant", text="Bees make it."), id="2")
+                    await bus.record(Titled(conversation="c1", title="Honey", at=now, by_user=True), id="3")
+                    await bus.record(
+                        Turn(conversation="c2", answer="a2", at=now, role="user", text="Open?"), id="4"
+                    )
+                    await bus.record(
+                        Turn(conversation="c3", answer="a3", at=now, role="user", text="Gone"), id="5"
+                    )
+                    await bus.record(Deleted(conversation="c3", at=now), id="6")
+                async with asyncio.timeout(10):
+                    while len((await bus.call(ListConversations())).conversations) != 2 or (
+                        (await bus.call(ReadConversation(conversation="c3"))).turns
+                    ):
+                        await asyncio.sleep(0.05)
+                found = await bus.call(ListConversations(matching="hon"))
+                assert [c.title for c in found.conversations] == ["Honey"]
+                history = await bus.call(ReadConversation(conversation="c1"))
+                assert [turn.text for turn in history.turns] == ["What is honey?", "Bees make it."]
+                unanswered = (await bus.call(OpenAnswers())).turns
+                assert [turn.answer for turn in unanswered] == ["a2"]
+            (settings.memory / "conversations.db").write_bytes(b"no database")
