@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from bus.settings import Settings, environment
+from ops import processes
 from schemas.errors import KaraisError, Unavailable
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -34,12 +35,8 @@ class Household:
     """When its start was ordered (``time.monotonic``)."""
 
     def pids(self) -> list[int]:
-        """Return its processes: all that its data folder names, and the guardian above them."""
-        found = set()
-        for file in self.settings.run.glob("*.pid"):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                found.add(int(file.read_text("ascii").split()[0]))
-        return sorted(pid for pid in found if Path(f"/proc/{pid}").exists())
+        """Return its processes, guardian and supervisor included."""
+        return sorted(process.pid for process in processes.find(self.settings.home))
 
 
 @contextlib.contextmanager
