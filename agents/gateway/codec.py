@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from schemas.errors import KaraisError
+from schemas.errors import KaraisError, TimedOut
 from schemas.failure import Code
 from schemas.web import ClientFrame, Problem
 
+if TYPE_CHECKING:
+    from bus.reading import AnswerReader, Received
+
 T = TypeVar("T")
+
+ATTACH_SECONDS = 120.0
+"""How long a client may wait for the first event of an answer that it attaches to."""
 
 NO_BUS = "The bus cannot be reached; KARAIS reconnects by itself: try again in a moment."
 
@@ -81,6 +88,22 @@ def ref_of(frame: bytes) -> str:
         if isinstance(name, str) and 0 < len(name) <= 64:
             return name
     return ""
+
+
+async def first_event(events: AnswerReader) -> Received:
+    """Return the next event of an answer that somebody attached to.
+
+    Raises TimedOut when none comes: nothing tells an answer that ended long
+    ago from one whose model still reads a long prompt, but time.
+    """
+    try:
+        async with asyncio.timeout(ATTACH_SECONDS):
+            return await anext(events)
+    except (TimeoutError, StopAsyncIteration):
+        raise TimedOut(
+            f"Nothing came of this answer in {ATTACH_SECONDS:.0f} s: it may have ended long ago; "
+            "read its conversation instead."
+        ) from None
 
 
 def problem(error: KaraisError, ref: str = "") -> Problem:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from agents.gateway.codec import NO_BUS, decode_body, encode, invalid
+from agents.gateway.codec import NO_BUS, decode_body, encode, first_event, invalid
 from agents.gateway.openapi import STREAM, Operation, openapi_document
 from bus.reading import stored
 from schemas.base import HOME, Message
@@ -46,7 +46,7 @@ from schemas.web import Answer, ModelCard, ModelList, NewTitle, Question
 
 if TYPE_CHECKING:
     from bus.connection import Bus
-    from bus.reading import AnswerReader
+    from bus.reading import AnswerReader, Received
 
 T = TypeVar("T")
 API = "/api/v1"
@@ -142,7 +142,7 @@ class Rest:
                 accepted: Accepted = await self._call(ask)
                 if STREAM in request.headers.get("Accept", ""):
                     return await _stream(request, events, accepted)
-                return _json(await _whole(events, ask.answer, ask.conversation))
+                return _json(await _whole(events, ask.answer, ask.conversation, None))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Return an answer that was begun before; ``Last-Event-ID`` continues a stream."""
@@ -157,9 +157,10 @@ class Rest:
         answer = _given(request, Cancel).answer
         with self._place():
             async with self.bus.answer_events(answer, after) as events:
+                first = await first_event(events)
                 if streamed:
-                    return await _stream(request, events, None)
-                return _json(await _whole(events, answer, ""))
+                    return await _stream(request, events, first)
+                return _json(await _whole(events, answer, "", first))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop an answer; what was generated stays."""
@@ -297,11 +298,19 @@ def _json(value: Any) -> web.Response:
     return web.Response(body=encode(value), content_type="application/json")
 
 
-async def _whole(events: AnswerReader, answer: str, conversation: str) -> Answer:
+async def _behind(first: Received | None, events: AnswerReader) -> AsyncIterator[Received]:
+    """Yield an event that was taken from a reader already, then the reader's others."""
+    if first is not None:
+        yield first
+    async for event in events:
+        yield event
+
+
+async def _whole(events: AnswerReader, answer: str, conversation: str, first: Received | None) -> Answer:
     """Collect an answer; a failure in it becomes the request's."""
     passages: tuple[Any, ...] = ()
     text: list[str] = []
-    async for received in events:
+    async for received in _behind(first, events):
         match received.message:
             case Delta(text=piece):
                 text.append(piece)
@@ -323,20 +332,19 @@ async def _whole(events: AnswerReader, answer: str, conversation: str) -> Answer
 
 
 async def _stream(
-    request: web.Request, events: AnswerReader, accepted: Accepted | None
+    request: web.Request, events: AnswerReader, begin: Accepted | Received
 ) -> web.StreamResponse:
     """Write server-sent events: the id is the index, so a client continues with ``Last-Event-ID``."""
     response = web.StreamResponse(headers={"Content-Type": STREAM, "Cache-Control": "no-store"})
     await response.prepare(request)
-    try:
-        if accepted is not None:
-            await response.write(b"event: accepted\ndata: " + encode(accepted) + b"\n\n")
-        async for received in events:
-            event: Sources | Delta | Done | Failed = received.message
-            head = f"id: {event.index}\nevent: {type(event).__struct_config__.tag}\ndata: "
-            await response.write(head.encode() + received.raw + b"\n\n")
-        await response.write_eof()
-    except (ConnectionError, asyncio.CancelledError):
-        if request.transport is not None and not request.transport.is_closing():
-            raise
+    first = None
+    if isinstance(begin, Accepted):
+        await response.write(b"event: accepted\ndata: " + encode(begin) + b"\n\n")
+    else:
+        first = begin
+    async for received in _behind(first, events):
+        event: Sources | Delta | Done | Failed = received.message
+        head = f"id: {event.index}\nevent: {type(event).__struct_config__.tag}\ndata: "
+        await response.write(head.encode() + received.raw + b"\n\n")
+    await response.write_eof()
     return response

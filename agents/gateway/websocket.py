@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from agents.gateway.codec import NO_BUS, decode_frame, encode, problem, ref_of
+from agents.gateway.codec import NO_BUS, decode_frame, encode, first_event, problem, ref_of
 from schemas.base import Message
 from schemas.chat import Ask, Cancel
-from schemas.errors import KaraisError, TimedOut, Unavailable
+from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from schemas.web import Attach, Watch, Watching
 
@@ -40,8 +40,6 @@ MAX_ANSWERS = 16
 """Answers that run on one socket at a time."""
 RESTART_SECONDS = 10.0
 """How long a question waits for a brain that restarts."""
-ATTACH_SECONDS = 60.0
-"""How long a client may wait for the first event of an answer that it attaches to."""
 MAX_NOTICES = 256
 """Notices that wait for a client that does not read."""
 HARD_FRAME_BYTES = 4 * 1024 * 1024
@@ -207,14 +205,7 @@ class Socket:
     async def _attach(self, answer: str, after: int) -> None:
         self._need_bus()
         async with self._bus.answer_events(answer, after) as events:
-            try:
-                async with asyncio.timeout(ATTACH_SECONDS):
-                    event = await anext(events)
-            except TimeoutError:
-                raise TimedOut(
-                    f"Nothing came of this answer in {ATTACH_SECONDS:.0f} s: it may have ended long ago; "
-                    "read its conversation instead."
-                ) from None
+            event = await first_event(events)
             await self._ws.send_frame(event.raw, WSMsgType.TEXT)
             await self._forward(events)
 

@@ -80,7 +80,7 @@ class Report:
             "machine": machine(),
             "versions": versions(self.packages),
             "figures": {
-                f.name: {"value": _rounded(f.value), "unit": f.unit}
+                f.name.strip(): {"value": _rounded(f.value), "unit": f.unit}
                 | ({"goal": f.goal, "met": f.met} if f.met is not None else {})
                 for f in self.figures
             },

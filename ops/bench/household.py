@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,9 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from bus.settings import Settings, environment
+from bus.settings import Settings, environment, load
 from ops import processes
 from schemas.errors import KaraisError, Unavailable
 
@@ -35,8 +32,12 @@ class Household:
     """When its start was ordered (``time.monotonic``)."""
 
     def pids(self) -> list[int]:
-        """Return its processes, guardian and supervisor included."""
-        return sorted(process.pid for process in processes.find(self.settings.home))
+        """Return the ids of all its processes, helpers included."""
+        return sorted({process.pid for process in processes.find(self.settings.home)})
+
+    def leaders(self) -> dict[str, int]:
+        """Return the process ids of the bus, each agent, the supervisor and the guardian, by name."""
+        return {name: process.pid for name, process in processes.leaders(self.settings.home).items()}
 
 
 @contextlib.contextmanager
@@ -46,7 +47,7 @@ def household(models: Path, **chosen: object) -> Iterator[Household]:
     ``models`` is the Tier-0 folder that it uses; ``chosen`` are further settings.
     """
     folder = Path(tempfile.mkdtemp(prefix="karais-bench-"))
-    settings = msgspec.convert({"home": folder / "home", "port": 0, **chosen}, Settings, strict=False)
+    settings = load({"home": folder / "home", "port": 0, **chosen}, environ={})
     settings.home.mkdir()
     settings.models.symlink_to(models)
     begun = time.monotonic()
@@ -62,13 +63,10 @@ def household(models: Path, **chosen: object) -> Iterator[Household]:
         key = settings.api_key.read_text("ascii").strip()
         yield Household(url, key, settings, begun)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        # Not by a signal to the process begun here: a guardian that was killed has a successor.
+        down = [sys.executable, "-m", "ops.cli", "down"]
+        subprocess.run(down, env=os.environ | environment(settings), stdout=subprocess.DEVNULL, check=False)
+        process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
 
 

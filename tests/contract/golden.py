@@ -63,8 +63,8 @@ MESSAGES = (
         engine="llamacpp", model="m", context_tokens=8192, slots=8, threads=2, device="cpu", reason="no GPU",
     ),
     health.Heartbeat(
-        kind="brain", instance="brain-1", node="n", version="0.1.0", pid=7, started=1.0, at=2.0, state="ready",
-        detail="d", running=1, queued=2, handled=3, failed=4, memory_bytes=5,
+        kind="brain", instance="brain-1", node="n", version="0.1.0", pid=7, started=1.0, at=2.0,
+        state="ready", detail="d", running=1, queued=2, handled=3, failed=4, memory_bytes=5,
     ),
     health.DeadLetter(
         subject="karais.job.librarian.0f", stream="JOBS", sequence=9, deliveries=5, reason="r", payload="{}",

@@ -25,7 +25,7 @@ from schemas.health import DescribeEngine
 SMALL = [sys.executable, str(Path(__file__).with_name("small_karais.py"))]
 ALL = {"bus", "gateway", "memory", "brain", "embedder"}
 PATIENCE = 40.0
-"""Seconds. How quickly things heal is measured by `karais bench soak`."""
+"""Seconds; how quickly things heal is measured by `karais bench soak`, on a quiet machine."""
 
 
 class Small:

@@ -6,13 +6,13 @@ from stores.ranking import Candidate, Terms, rank, related
 
 
 def candidate(
-    name: str, cosine: float | None, text: str = "", *, file: str = "", place: int = 0
+    name: str, cosine: float | None, text: str = "", *, file: str = "", words: float = 0.0
 ) -> Candidate:
     row = {
         "id": name, "file": file or name, "path": f"{file or name}.md", "number": 0, "text": text,
         "heading": "", "first_line": 1, "last_line": 1, "page": 0,
     }  # fmt: skip
-    return Candidate(row, cosine=cosine, meaning_rank=place, words_rank=place)
+    return Candidate(row, cosine=cosine, words=words)
 
 
 def test_a_question_about_something_else_gets_nothing():
@@ -29,8 +29,8 @@ def test_meaning_alone_and_words_alone_can_prove_a_passage_related():
 
 def test_without_vectors_words_must_do():
     """A degraded search still finds what repeats the question's words, and only that."""
-    held = candidate("a", None, "the durable consumer keeps its place")
-    other = candidate("b", None, "the garden keeps growing")
+    held = candidate("a", None, "the durable consumer keeps its place", words=3.0)
+    other = candidate("b", None, "the garden keeps growing", words=1.0)
     assert [p.id for p in rank("What does a durable consumer keep?", [held, other], 5)] == ["a"]
 
 
@@ -44,21 +44,21 @@ def test_words_are_found_by_their_stems_and_in_any_script():
 
 def test_one_file_does_not_take_all_places():
     """Two passages of a file, then others' turn."""
-    many = [candidate(f"a{n}", 0.60, file="a", place=n) for n in range(5)]
-    others = [candidate(f"b{n}", 0.55, file=f"b{n}", place=5 + n) for n in range(3)]
+    many = [candidate(f"a{n}", 0.60, file="a") for n in range(5)]
+    others = [candidate(f"b{n}", 0.55, file=f"b{n}") for n in range(3)]
     files = [p.path for p in rank("x", many + others, 5)]
     assert files == ["a.md", "a.md", "b0.md", "b1.md", "b2.md"]
 
 
 def test_a_file_that_is_clearly_better_may_take_more_places():
     """When nothing else comes near."""
-    many = [candidate(f"a{n}", 0.8, file="a", place=n) for n in range(4)]
-    assert len(rank("x", [*many, candidate("b", 0.5, place=9)], 4)) == 4
+    many = [candidate(f"a{n}", 0.8, file="a") for n in range(4)]
+    assert len(rank("x", [*many, candidate("b", 0.5)], 4)) == 4
 
 
 def test_weak_company_of_a_strong_passage_is_left_out():
     """What barely passes the floor only distracts when something fits well."""
-    found = rank("x", [candidate("good", 0.9), candidate("weak", 0.41, place=1)], 5)
+    found = rank("x", [candidate("good", 0.9, words=5.0), candidate("weak", 0.41)], 5)
     assert [p.id for p in found] == ["good"]
 
 
