@@ -41,4 +41,4 @@ def down(settings: Settings) -> int:
         processes.end(bus, grace=3.0)
         if time.monotonic() > deadline:
             break
-    return len([process for process in found if process.leader or process.name == "guardian"])
+    return len([process for process in found if process.leader])

@@ -70,6 +70,7 @@ class Keeper:
             assert self.process is not None  # _start set it or raised
             code = await self.process.ended()
             lived = time.monotonic() - self.process.since
+            await asyncio.to_thread(self._end_helpers, self.process.pid)
             self.process.close()
             self.process = None
             if self._stopping:
@@ -83,6 +84,11 @@ class Keeper:
             self.tell(f"{self.unit.name} {_how(code)}; starting it again (log: {self.unit.log}).")
             await self._rest(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _end_helpers(self, pid: int) -> None:
+        """End what a process left behind: its helpers may hold ports, locks and memory."""
+        home = Path(self.unit.environ[launch.HOME])
+        processes.end([p for p in processes.find(home) if p.owner == pid and p.pid != pid], grace=0.0)
 
     def _start(self) -> None:
         environ = {**self.unit.environ, launch.FINGERPRINT: self.unit.fingerprint}

@@ -1,9 +1,9 @@
 """Processes that outlive their parent: started, found again, watched and ended.
 
-Each process carries its name and its KARAIS in its environment, and is the
-leader of a session of its own. What runs is therefore read from ``/proc``, not
-from pid files: a power cut leaves nothing stale behind, and a process id that
-was given to another program is never mistaken for an agent.
+Each process carries its name, its id and its KARAIS in its environment. What
+runs is therefore read from ``/proc``, not from pid files: a power cut leaves
+nothing stale behind, a process id that was given to another program is never
+mistaken for an agent, and neither is a helper that an agent started.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.launch import FINGERPRINT, HOME, NAME
+from ops.launch import FINGERPRINT, HOME, NAME, PID, marked
 
 LOG_LIMIT = 5 * 1024 * 1024
 
@@ -31,8 +31,13 @@ class Found:
     pid: int
     fingerprint: str
     """What it was started with, as its starter put it."""
-    leader: bool
-    """It is the process that was started, not a helper that it started itself."""
+    owner: int
+    """The process that was started: its own id, or of whom it is a helper."""
+
+    @property
+    def leader(self) -> bool:
+        """It is the process that was started, not a helper that this started itself."""
+        return self.owner == self.pid
 
 
 def find(home: Path) -> list[Found]:
@@ -44,20 +49,15 @@ def find(home: Path) -> list[Found]:
             continue
         try:
             environ = Path("/proc", entry, "environ").read_bytes()
-            if NAME.encode() not in environ:
-                continue
             values = dict(pair.partition(b"=")[::2] for pair in environ.split(b"\0"))
             name = values.get(NAME.encode())
-            if name is None or values.get(HOME.encode()) != wanted:
+            if name is None or values.get(HOME.encode()) != wanted or _state(int(entry)) in "ZX":
                 continue
-            state, session = _state(int(entry))
-        except (OSError, ValueError):
+        except OSError:
             continue  # It ended meanwhile, or is another user's.
-        if state in "ZX":
-            continue
-        leader = session == int(entry)
+        owner = int(values.get(PID.encode()) or 0)
         fingerprint = values.get(FINGERPRINT.encode(), b"")
-        found.append(Found(os.fsdecode(name), int(entry), os.fsdecode(fingerprint), leader))
+        found.append(Found(os.fsdecode(name), int(entry), os.fsdecode(fingerprint), owner))
     return found
 
 
@@ -66,10 +66,9 @@ def leaders(home: Path) -> dict[str, Found]:
     return {process.name: process for process in find(home) if process.leader}
 
 
-def _state(pid: int) -> tuple[str, int]:
-    """Return the state letter and the session of a process."""
-    fields = Path("/proc", str(pid), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    return fields[0], int(fields[3])
+def _state(pid: int) -> str:
+    """Return the state letter of a process: ``Z`` for one that ended and was not collected."""
+    return Path("/proc", str(pid), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
 
 
 def age(pid: int) -> float:
@@ -99,7 +98,6 @@ class Process:
             await self.gone.wait()
         finally:
             loop.remove_reader(self._descriptor)
-        self.sweep()  # Before its id can be given away.
         return self._child.wait() if self._child else None
 
     def send(self, number: signal.Signals) -> None:
@@ -110,11 +108,6 @@ class Process:
     def kill(self) -> None:
         """End the process at once."""
         self.send(signal.SIGKILL)
-
-    def sweep(self) -> None:
-        """End the helpers that a process left behind when it died."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Forget the process; it is not touched."""
@@ -129,7 +122,7 @@ def start(name: str, argv: Sequence[str], environ: Mapping[str, str], log: Path)
     rotate(log)
     with log.open("ab") as output:
         child = subprocess.Popen(
-            argv,
+            marked(argv),
             env={**environ, NAME: name},
             stdin=subprocess.DEVNULL,
             stdout=output,

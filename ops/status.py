@@ -144,9 +144,7 @@ def _agent(beat: Heartbeat, answering: set[str], waiting: int) -> AgentStatus:
 
 
 def _keeps(process: processes.Found) -> bool:
-    return process.name in ("guardian", "supervisor", "bus") and (
-        process.leader or process.name == "guardian"
-    )
+    return process.name in ("guardian", "supervisor", "bus") and process.leader
 
 
 def _process(process: processes.Found) -> AgentStatus:

@@ -137,11 +137,11 @@ async def answers_http(host: str, port: int, path: str, seconds: float = 2.0) ->
 
 def orphans(found: Sequence[processes.Found], wanted: Sequence[str]) -> list[processes.Found]:
     """Return helpers whose agent died, and processes that this version does not know any more."""
-    living = {process.name for process in found if process.leader}
+    living = {process.pid for process in found}
     keep = {"guardian", "supervisor"}
     return [
         process
         for process in found
         if process.name not in keep
-        and (process.name not in wanted if process.leader else process.name not in living)
+        and (process.name not in wanted if process.leader else process.owner not in living)
     ]

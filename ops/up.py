@@ -249,7 +249,7 @@ class Up:
         self.announcer.say("The guardian was killed; a new one takes over.", style="33")
         command = [a for a in sys.orig_argv[1:] if a != "--stop"]
         subprocess.Popen(
-            launch.guardian(self.settings.run, [sys.executable, *command]),
+            launch.guardian(self.settings.run, launch.marked([sys.executable, *command])),
             env=launch.environ({}, "guardian"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -59,8 +59,8 @@ def streams(context: typer.Context, as_json: Json = False) -> None:
                     {
                         "name": config.name,
                         "subjects": list(config.subjects or ()),
-                        "storage": str(config.storage.value if config.storage else ""),
-                        "retention": str(config.retention.value if config.retention else ""),
+                        "storage": str(config.storage or ""),
+                        "retention": str(config.retention or ""),
                         "messages": state.messages,
                         "bytes": state.bytes,
                         "last_sequence": state.last_seq,

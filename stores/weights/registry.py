@@ -53,6 +53,8 @@ class Profile(Struct, frozen=True, kw_only=True):
 
     context: int = 0
     """Tokens that it was trained for; 0 when unknown."""
+    repeat_penalty: float | None = None
+    """Above 1, tokens of the last lines become less likely: small models fall into loops without it."""
     temperature: float | None = None
     """Default of ``Sampling.temperature``; None leaves it to the engine."""
     top_p: float | None = None

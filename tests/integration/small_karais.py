@@ -88,7 +88,7 @@ def main(argv: list[str]) -> int:
             if running.is_up(settings):
                 print(f"karais: {running.already_up(settings)}", file=sys.stderr)
                 return 1
-            command = launch.guardian(settings.run, [*HERE, "supervise", *options])
+            command = launch.guardian(settings.run, launch.marked([*HERE, "supervise", *options]))
             os.execve(command[0], command, launch.environ({}, "guardian"))
         case ["supervise", *options]:
             return up.main(options, ENTRIES, (*HERE, "run"))

@@ -222,6 +222,8 @@ class LlamaCppEngine:
             "stream": True,
             "return_progress": True,  # a callback for each batch of the prompt, so that it can be cancelled
         }
+        if profile.repeat_penalty is not None:
+            request |= {"repeat_penalty": profile.repeat_penalty, "repeat_last_n": 128}
         if temperature is not None:
             request["temperature"] = temperature
         if top_p is not None:
