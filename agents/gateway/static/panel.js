@@ -42,7 +42,7 @@ export class Panel {
       const found = await openPassage(passage.id);
       if (opened !== this.#opened) return;
       const mark = h("mark", { tabIndex: -1 }, found.passage.text);
-      text.replaceChildren(h("span.around", {}, found.before), mark, h("span.around", {}, found.after));
+      text.replaceChildren(h("span.around", {}, found.before && `${found.before}\n\n`), mark, h("span.around", {}, found.after && `\n\n${found.after}`));
       if (found.passage.text !== passage.text) facts.append(h("p.quiet", {}, "The file has changed since the answer was written."));
       mark.scrollIntoView({ block: "center" });
     } catch (error) {
