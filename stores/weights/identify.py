@@ -193,16 +193,24 @@ _CALLING = frozenset(
 
 
 def _pickle_in_zip(path: Path) -> str | None:
+    """Return the first member with a pickle; archives in archives are not opened but refused."""
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if info.filename.lower().endswith((".pkl", ".pickle")):
                     return info.filename
                 with archive.open(info) as member:
-                    if _is_pickle(member.read(_HEAD)):
-                        return info.filename
+                    head = member.read(_HEAD)
+                if head.startswith(b"PK\x03\x04"):
+                    raise KaraisError(
+                        f"{path} has an archive in an archive ({info.filename}), which is not looked into:"
+                        " unpack it, and add the weights in it.",
+                        code=Code.INVALID,
+                    )
+                if _is_pickle(head):
+                    return info.filename
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        return "unreadable"
+        return "an archive that cannot be read"
     return None
 
 

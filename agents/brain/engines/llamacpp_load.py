@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bus.settings import Settings
 
 _MAGIC = b"GGUF"
+_BATCH = 256
 
 
 def check(model: Model) -> None:
@@ -38,11 +39,17 @@ def check(model: Model) -> None:
 
 def load(settings: Settings, model: Model, socket: Path) -> tuple[Any, str, str, int]:
     """Return the running server, its device, why that device, and its threads. Blocks for seconds."""
-    # Threads that wait for each other sleep instead of spinning. Spinning is a little faster on an idle
-    # machine, but three to eight times slower as soon as anything else wants a core, which here the
-    # gateway, the bus and the embedder always do. Read by the OpenMP runtime when it is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import xllamacpp
+    # llama.cpp's threads meet hundreds of times a token, and spin while they wait for one another. When
+    # another process takes a core, spinning for as long as OpenMP's default does slows the answers down
+    # by a factor of ten and more; so short a spin costs nothing on an idle machine. Read at the import.
+    os.environ.setdefault("GOMP_SPINCOUNT", "300")
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise Unavailable(
+            f"llama.cpp cannot be loaded ({error}): install the extra `server`, and the system's libgomp"
+            " (package libgomp1 or libgomp)."
+        ) from None
 
     threads = settings.threads or physical_cores()
     card, reason = _card(xllamacpp, settings.gpu_layers)
@@ -103,6 +110,10 @@ def _params(
     params.cache_ram_mib = 0
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
+    # A prompt is read in batches of this size. Between two of them others get a token and a
+    # cancellation is seen, so a larger one would stall every answer while a long prompt is read.
+    params.n_batch = _BATCH
+    params.n_ubatch = _BATCH
     params.ui = False
     params.endpoint_slots = False
     if gpu:
