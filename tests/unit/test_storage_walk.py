@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 from pathlib import Path
 
 import msgspec
@@ -241,12 +240,10 @@ async def test_a_hanging_child_is_killed_and_an_idle_one_ends(storage):
     assert await child.call(request, ParsedFile, timeout=20)
     pid = child.pid
     assert pid
-    for _ in range(100):
-        if child.pid is None:
-            break
-        await asyncio.sleep(0.1)
     with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        for _ in range(100):
+            os.kill(pid, 0)
+            await asyncio.sleep(0.1)
     assert await child.call(request, ParsedFile, timeout=20)
     await child.close()
 
@@ -259,7 +256,6 @@ async def test_a_refusal_of_the_child_keeps_its_code(storage):
     assert raised.value.code is Code.NOT_FOUND
     assert child.pid
     await child.close()
-    assert "torch" not in sys.modules
 
 
 def pdf(*pages: str) -> bytes:
