@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import OrderedDict
@@ -17,6 +16,7 @@ from agents.brain.answer import RunningAnswer
 from agents.brain.citations import cited
 from agents.brain.engine import Engine
 from agents.brain.engines import open_engine
+from agents.brain.generation import Generation
 from agents.brain.histories import Histories, Remembered
 from bus.agent import Agent, answers, every, hears
 from schemas.chat import (
@@ -176,19 +176,17 @@ class Brain(Agent):
         try:
             passages = await self._recall(ask) if ask.retrieve else []
             messages, used = prompt.build(ask.text, remembered.turns, passages, self._budget(ask))
-            async with contextlib.aclosing(self.engine.generate(messages, ask.sampling)) as pieces:
+            async with Generation(self.engine.generate(messages, ask.sampling)) as generation:
                 await answer.recorded.wait()
                 if answer.cancelled:
                     raise asyncio.CancelledError
                 if used:
                     await answer.sources(used)
-                begun = time.perf_counter()
-                first = 0.0
-                async for piece in pieces:
+                async for piece in generation:
                     if piece.text:
-                        first = first or time.perf_counter() - begun
                         await answer.delta(piece.text)
                     if piece.usage:
+                        first = generation.seconds_to_first
                         usage = msgspec.structs.replace(piece.usage, seconds_to_first_token=first)
                     if piece.finish_reason:
                         ending["finish_reason"] = piece.finish_reason

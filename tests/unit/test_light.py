@@ -12,8 +12,17 @@ HEAVY = ("torch", "lancedb", "pyarrow", "numpy", "xllamacpp", "sentence_transfor
 
 @pytest.mark.parametrize(
     "module",
-    "ops.cli ops.up ops.client edge agents.brain.agent agents.embedder agents.gateway.agent "
-    "agents.librarian agents.memory".split(),  # noqa: SIM905  # short names, many of them
+    [
+        "ops.cli",
+        "ops.up",
+        "ops.client",
+        "edge",
+        "agents.brain.agent",
+        "agents.embedder",
+        "agents.gateway.agent",
+        "agents.librarian",
+        "agents.memory",
+    ],  # short names, many of them
 )
 def test_importing_brings_nothing_heavy(module: str) -> None:
     """A module of an agent or of the command line imports without torch, LanceDB and their like."""
