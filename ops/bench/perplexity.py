@@ -57,7 +57,7 @@ def score(gguf_file: Path, windows: Any) -> Score:
 
 
 def _model(gguf_file: Path) -> Any:
-    """Build the model and fill it. (transformers' own way needs one more library.)"""
+    """Build the model and fill it; transformers' own loader needs one more library."""
     import gguf
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -83,7 +83,7 @@ def _model(gguf_file: Path) -> Any:
     state = {}
     for tensor in reader.tensors:
         weights = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-        heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+        heads = {"attn_q": field("attention.head_count"), "attn_k": field("attention.head_count_kv")}
         _, _, part = tensor.name.removesuffix(".weight").rpartition(".")
         if part in heads:
             weights = _unpermuted(weights, heads[part])
@@ -92,7 +92,8 @@ def _model(gguf_file: Path) -> Any:
     if unexpected or set(missing) - {"lm_head.weight"}:
         raise RuntimeError(f"{gguf_file} is no plain Llama model: {missing}, {unexpected}")
     model.tie_weights()
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def _name(name: str) -> str:

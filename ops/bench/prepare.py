@@ -134,7 +134,8 @@ def _text(path: Path | None) -> str:
             texts.append(file.read_text("utf-8", "replace"))
     if not any(texts):
         raise KaraisError(
-            f"There is no text to measure on in {path}: name a file or folder of .md, .txt or .jsonl with --text.",
+            f"There is no text to measure on in {path}: name a file or folder of .md, .txt or .jsonl"
+            " with --text.",
             code=Code.INVALID,
         )
     return "\n\n".join(texts)
@@ -154,7 +155,7 @@ def _qualities(files: dict[str, Path], rows: Sequence[Row], text: str, tokens: i
     from ops.bench.perplexity import score, windows_of
 
     reference: Score | None = None
-    windows = windows_of(rows and files[rows[0].recipe], text, tokens)
+    windows = windows_of(files[rows[0].recipe], text, tokens)
     for row in rows:
         found = score(files[row.recipe], windows)
         reference = reference or found
