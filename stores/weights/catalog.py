@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from stores.weights.prepare import Recipe
 from stores.weights.registry import Profile
 
 
@@ -26,6 +27,8 @@ class Published(Struct, frozen=True, kw_only=True):
     main: str = ""
     """The file that the engine is given; empty for the folder."""
     profile: Profile = Profile()
+    prepare: Recipe | None = None
+    """How the main file is made ready for its engine; None leaves it as it is published."""
 
     @property
     def source(self) -> str:
@@ -45,7 +48,12 @@ SMOLLM2 = Published(
     unpacked_bytes=98_362_432,
     main="model.gguf",
     # temperature and top_p as its authors recommend them
+<<<<<<< HEAD
     profile=Profile(context=8192, repeat_penalty=1.1, temperature=0.2, top_p=0.9, license="Apache-2.0"),
+=======
+    profile=Profile(context=8192, temperature=0.2, top_p=0.9, license="Apache-2.0"),
+    prepare=Recipe(to="Q8_0"),
+>>>>>>> h1
 )
 
 MINILM = Published(

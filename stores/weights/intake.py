@@ -18,6 +18,7 @@ from stores.weights.identify import identify, kind_of_file
 from stores.weights.registry import Model, Preparation, Profile
 
 if TYPE_CHECKING:
+    from stores.weights.prepare import Recipe
     from stores.weights.registry import Progress
 
 
@@ -30,8 +31,8 @@ def name_for(path: Path) -> str:
     return name
 
 
-def take(models: Path, path: Path, name: str, *, source: str, progress: Progress | None = None) -> Model:
-    """Register a file or folder under a name; see ``ops.models.add`` for the errors."""
+def take(models: Path, path: Path, name: str, *, source: str) -> Model:
+    """Register a file or folder, as it is, under a name; see ``ops.models.add`` for the errors."""
     kind = identify(path)
     with registry.adding(models, name) as folder:
         try:
@@ -45,14 +46,12 @@ def take(models: Path, path: Path, name: str, *, source: str, progress: Progress
             ) from None
         main = ""
         profile = Profile()
-        prepared = None
         if kind == "gguf":
             weights = _main_gguf(folder)
             main = weights.relative_to(folder).as_posix()
             profile = completed(profile, weights)
-            prepared = prepare(weights, progress)
         return registry.commit(
-            models, folder, name=name, kind=kind, main=main, source=source, profile=profile, prepared=prepared
+            models, folder, name=name, kind=kind, main=main, source=source, profile=profile
         )
 
 
@@ -69,16 +68,14 @@ def completed(profile: Profile, gguf: Path) -> Profile:
     )
 
 
-def prepare(gguf: Path, progress: Progress | None = None) -> Preparation | None:
-    """Rewrite a GGUF file in place when its format is slow here; return what was done, or None."""
-    from stores.weights.prepare import DEFAULT, needs_preparing, rewrite
+def prepare(gguf: Path, recipe: Recipe, progress: Progress | None = None) -> Preparation:
+    """Rewrite a GGUF file in place; return what was done."""
+    from stores.weights.prepare import rewrite
 
-    if not needs_preparing(gguf):
-        return None
     began = time.monotonic()
     before = registry.sha256_of(gguf)
-    rewrite(gguf, gguf, DEFAULT, progress=progress)
-    return Preparation(recipe=DEFAULT.text, from_sha256=before, seconds=round(time.monotonic() - began, 1))
+    rewrite(gguf, gguf, recipe, progress=progress)
+    return Preparation(recipe=recipe.text, from_sha256=before, seconds=round(time.monotonic() - began, 1))
 
 
 def _main_gguf(folder: Path) -> Path:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]
 
-Format = Literal["Q4_0", "IQ4_NL"]
+Searched = Literal["Q4_0", "IQ4_NL"]
 
 BLOCK = 32
 _ROWS = 8192
@@ -26,7 +26,7 @@ _ROWS = 8192
 _IQ4_NL = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 
 
-def quantise(weights: Floats, to: Format, threads: int = 2) -> Bytes:
+def quantise(weights: Floats, to: Searched, threads: int = 2) -> Bytes:
     """Return the blocks of a tensor, shape (..., n / 32 * 18) for weights of shape (..., n)."""
     import numpy as np
 

@@ -13,6 +13,7 @@ HEAVY = ("torch", "lancedb", "pyarrow", "numpy", "xllamacpp", "sentence_transfor
 @pytest.mark.parametrize(
     "module",
     [
+        (
         "ops.cli",
         "ops.up",
         "ops.client",
@@ -22,7 +23,7 @@ HEAVY = ("torch", "lancedb", "pyarrow", "numpy", "xllamacpp", "sentence_transfor
         "agents.gateway.agent",
         "agents.librarian",
         "agents.memory",
-    ],  # short names, many of them
+    ),
 )
 def test_importing_brings_nothing_heavy(module: str) -> None:
     """A module of an agent or of the command line imports without torch, LanceDB and their like."""
