@@ -48,12 +48,8 @@ SMOLLM2 = Published(
     unpacked_bytes=98_362_432,
     main="model.gguf",
     # temperature and top_p as its authors recommend them
-<<<<<<< HEAD
     profile=Profile(context=8192, repeat_penalty=1.1, temperature=0.2, top_p=0.9, license="Apache-2.0"),
-=======
-    profile=Profile(context=8192, temperature=0.2, top_p=0.9, license="Apache-2.0"),
     prepare=Recipe(to="Q8_0"),
->>>>>>> h1
 )
 
 MINILM = Published(

@@ -13,7 +13,6 @@ HEAVY = ("torch", "lancedb", "pyarrow", "numpy", "xllamacpp", "sentence_transfor
 @pytest.mark.parametrize(
     "module",
     [
-        (
         "ops.cli",
         "ops.up",
         "ops.client",
@@ -23,7 +22,7 @@ HEAVY = ("torch", "lancedb", "pyarrow", "numpy", "xllamacpp", "sentence_transfor
         "agents.gateway.agent",
         "agents.librarian",
         "agents.memory",
-    ),
+    ],
 )
 def test_importing_brings_nothing_heavy(module: str) -> None:
     """A module of an agent or of the command line imports without torch, LanceDB and their like."""
