@@ -247,9 +247,11 @@ async def _connect_within(client: Client, url: str, options: Mapping[str, Any], 
     deadline = time.monotonic() + wait
     while True:
         try:
-            # The client's own retries at the first connect cannot be bounded in time: one try each.
-            await client.connect(url, **{**options, "allow_reconnect": False})
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+            # The client goes on for ever where nobody listens, whatever allow_reconnect says.
+            async with asyncio.timeout(max(0.05, deadline - time.monotonic())):
+                await client.connect(url, **{**options, "allow_reconnect": False})
+        except (nats.errors.Error, OSError, TimeoutError) as caught:
+            error = (client.last_error or caught) if isinstance(caught, TimeoutError) else caught
             if "authorization" in str(error).lower():
                 raise KaraisError(
                     f"The bus at {_public(url)} does not accept the identity {options['name']}: its keys "

@@ -88,8 +88,7 @@ def packages(_: Settings) -> Iterator[Finding]:
     """Whether the server parts are installed."""
     from importlib.util import find_spec
 
-    needed = ("aiohttp", "gguf", "lancedb", "sentence_transformers", "torch", "xllamacpp", "pypdf")
-    missing = [name for name in needed if find_spec(name) is None]
+    missing = [name for name in preflight.SERVER_PARTS if find_spec(name) is None]
     if missing:
         yield _wrong("packages", f"not installed: {', '.join(missing)}", "pip install 'karais[server]'.")
     else:

@@ -11,17 +11,32 @@ from bus.settings import Settings
 from ops.exits import ConfigurationError, explained
 from schemas.errors import KaraisError
 
+SERVER_PARTS = ("gguf", "lancedb", "nh3", "pypdf", "torch", "xllamacpp")
+"""Packages that only the extra ``server`` brings."""
 NEEDED_BYTES = 64 * 2**20
 """Free space below which the bus could not keep its log."""
 
 
 def check(settings: Settings) -> None:
     """Prepare the data folder and raise ConfigurationError for what would keep KARAIS from running."""
+    parts()
     folders(settings)
     disk(settings)
     storage(settings)
     weights(settings)
     port(settings)
+
+
+def parts() -> None:
+    """Refuse to serve from an installation that is only a client's."""
+    from importlib.util import find_spec
+
+    missing = [name for name in SERVER_PARTS if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"This installation is only a client ({', '.join(missing)} are missing): "
+            "run `pip install 'karais[server]'` to make this machine a server."
+        )
 
 
 def folders(settings: Settings) -> None:

@@ -41,9 +41,11 @@ def client_of(context: typer.Context, url: str, key: str) -> Client:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end."""
+    """Run a coroutine to its end; what is expected to go wrong is told by its error, not by logs."""
     import asyncio
+    import logging
 
+    logging.basicConfig(level=logging.CRITICAL)
     return asyncio.run(work)
 
 

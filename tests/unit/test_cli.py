@@ -187,3 +187,15 @@ def test_exit_codes_tell_whether_trying_again_helps() -> None:
     """What a person must mend is 78, what may mend itself is 1."""
     assert exits.exit_code(KaraisError("x", code=Code.NOT_FOUND)) == exits.CONFIGURATION
     assert exits.exit_code(Unavailable("x")) == exits.FAILURE
+
+
+def test_a_bus_that_is_down_is_named_in_time(tmp_path: Path) -> None:
+    """`karais bus streams` and `karais status` end soon when nobody listens where the bus should be."""
+    said = karais(tmp_path, "bus", "streams", KARAIS_NATS="nats://127.0.0.1:9")
+    assert said.returncode == exits.FAILURE
+    assert "nats://127.0.0.1:9" in said.stderr
+    assert len(said.stderr.strip().splitlines()) == 1
+    assert karais(tmp_path, "status", KARAIS_NATS="nats://127.0.0.1:9").returncode == 1
+    said = karais(tmp_path, "run", "gateway", KARAIS_NATS="nats://127.0.0.1:9")
+    assert said.returncode == exits.FAILURE
+    assert "nats://127.0.0.1:9" in said.stderr.strip().splitlines()[-1]
