@@ -65,12 +65,12 @@ $(VENV)/.python:
 # A stamp each: nothing is installed again while pyproject.toml and the lock stay as they are.
 $(VENV)/.server: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing what KARAIS needs into .venv; this takes some minutes the first time."
-	@$(PIP) install --quiet --constraint requirements.lock --editable '.[server]'
+	@$(PIP) install --quiet --quiet --constraint requirements.lock --editable '.[server]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing what KARAIS and its tests need into .venv; this takes some minutes the first time."
-	@$(PIP) install --quiet --constraint requirements.lock --editable '.[server,dev]'
+	@$(PIP) install --quiet --quiet --constraint requirements.lock --editable '.[server,dev]'
 	@touch $@ $(VENV)/.server
 
 $(TEST_HOME)/.models: $(VENV)/.dev

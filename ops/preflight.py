@@ -11,7 +11,7 @@ from bus.settings import Settings
 from ops.exits import ConfigurationError, explained
 from schemas.errors import KaraisError
 
-SERVER_PARTS = ("gguf", "lancedb", "nh3", "pypdf", "torch", "xllamacpp")
+SERVER_PARTS = ("bs4", "gguf", "lancedb", "pypdf", "torch", "xllamacpp")
 """Packages that only the extra ``server`` brings."""
 NEEDED_BYTES = 64 * 2**20
 """Free space below which the bus could not keep its log."""
