@@ -48,7 +48,7 @@ SMOLLM2 = Published(
     unpacked_bytes=98_362_432,
     main="model.gguf",
     # temperature and top_p as its authors recommend them
-    profile=Profile(context=8192, repeat_penalty=1.1, temperature=0.2, top_p=0.9, license="Apache-2.0"),
+    profile=Profile(context=8192, dry=0.8, temperature=0.2, top_p=0.9, license="Apache-2.0"),
     prepare=Recipe(to="Q8_0"),
 )
 

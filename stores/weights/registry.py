@@ -53,8 +53,9 @@ class Profile(Struct, frozen=True, kw_only=True):
 
     context: int = 0
     """Tokens that it was trained for; 0 when unknown."""
-    repeat_penalty: float | None = None
-    """Above 1, tokens of the last lines become less likely: small models fall into loops without it."""
+    dry: float | None = None
+    """Strength against repeating whole phrases ("don't repeat yourself" sampling): small models fall into
+    loops without it. A plain repetition penalty also keeps them from using the words of a passage."""
     temperature: float | None = None
     """Default of ``Sampling.temperature``; None leaves it to the engine."""
     top_p: float | None = None

@@ -222,8 +222,11 @@ class LlamaCppEngine:
             "stream": True,
             "return_progress": True,  # a callback for each batch of the prompt, so that it can be cancelled
         }
-        if profile.repeat_penalty is not None:
-            request |= {"repeat_penalty": profile.repeat_penalty, "repeat_last_n": 128}
+        if profile.dry is not None:
+            # Phrases of more than four tokens, within about the last paragraph: further back they
+            # would be those of the passages, which it may well repeat.
+            request |= {"dry_multiplier": profile.dry, "dry_allowed_length": 4, "dry_penalty_last_n": 96}
+            request["dry_sequence_breakers"] = ['"']
         if temperature is not None:
             request["temperature"] = temperature
         if top_p is not None:
