@@ -8,6 +8,7 @@ published weights. Speed is the engine's own, in turns, round by round.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import math
 import statistics
@@ -18,11 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, json, to_builtins
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from agents.brain.engine import ChatMessage, Engine
-from bus.settings import Settings
+from bus.settings import Settings, load
+from ops.bench.figures import Report
 from schemas.chat import Sampling
 from schemas.errors import KaraisError
 from schemas.failure import Code
@@ -60,7 +62,6 @@ class Options(Struct, frozen=True, kw_only=True):
     """Tokens of the text to measure perplexity on."""
     rounds: int = 3
     speed: bool = True
-    samples: bool = False
 
 
 class Row(Struct, kw_only=True):
@@ -84,8 +85,8 @@ class Row(Struct, kw_only=True):
     met: bool = True
 
 
-def run(settings: Settings, options: Options) -> dict[str, Any]:
-    """Measure; return the figures. Blocks for minutes.
+def run(settings: Settings, options: Options) -> list[Row]:
+    """Measure; return a row for the published weights and for each recipe. Blocks for minutes.
 
     Raises KaraisError ``invalid`` when there is no text to measure on.
     """
@@ -105,22 +106,35 @@ def run(settings: Settings, options: Options) -> dict[str, Any]:
         if options.speed:
             asyncio.run(_speeds(settings, files, rows, options))
         _qualities(files, rows, text, options.tokens)
-    figures = {
-        "benchmark": "prepare",
-        "tokens": options.tokens,
-        "goal_perplexity_ratio": GOAL,
-        "default": SMOLLM2.prepare.text if SMOLLM2.prepare else "published (Q4_1)",
-        "rows": [_plain(row, samples=options.samples) for row in rows],
-    }
-    figures["met"] = next((row.met for row in rows if row.recipe == figures["default"]), False)
-    return figures
+    return rows
 
 
-def _plain(row: Row, *, samples: bool) -> dict[str, Any]:
-    plain: dict[str, Any] = to_builtins(row)
-    if not samples:
-        del plain["samples"]
-    return plain
+def main(argv: Sequence[str]) -> int:
+    """Run the benchmark; return 0 when the default model's recipe keeps its quality."""
+    parser = argparse.ArgumentParser(prog="karais bench prepare", description=__doc__)
+    parser.add_argument("--text", type=Path, help="text file, JSONL file with `text`, or folder of texts")
+    parser.add_argument("--gguf", type=Path, help="Q4_1 weights; otherwise the default model's")
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens to measure perplexity on")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-speed", dest="speed", action="store_false", help="quality alone")
+    parser.add_argument("--samples", action="store_true", help="add the raw samples to the JSON")
+    parser.add_argument("--json", action="store_true", help="only the line of JSON")
+    given = parser.parse_args(argv)
+    options = Options(
+        text=given.text, gguf=given.gguf, tokens=given.tokens, rounds=given.rounds, speed=given.speed
+    )
+    report = Report("prepare", ("xllamacpp", "gguf", "torch", "transformers"))
+    default = SMOLLM2.prepare.text if SMOLLM2.prepare else ""
+    for row in run(load(), options):
+        goal = GOAL if row.recipe == default else None
+        report.add(f"{row.recipe}: perplexity to published", row.perplexity_ratio, "×", at_most=goal)
+        report.add(f"  {row.recipe}: same next token", row.same_next_token * 100, "%")
+        if options.speed:
+            report.add(f"  {row.recipe}: 1 user", row.tokens_per_second_1, "tokens/s")
+            report.add(f"  {row.recipe}: 8 users", row.tokens_per_second_8, "tokens/s")
+            report.add(f"  {row.recipe}: reading a prompt", row.prompt_tokens_per_second, "tokens/s")
+        report.samples |= {f"{row.recipe}, {name}": values for name, values in row.samples.items()}
+    return report.show(json_only=given.json, samples=given.samples)
 
 
 def _text(path: Path | None) -> str:
