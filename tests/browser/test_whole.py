@@ -14,7 +14,7 @@ from ops.bench.household import Household, household
 NOTES = {
     "house/boiler.md": "# Boiler\n\nThe boiler in the cellar was serviced in May by the plumber Marta Ruiz "
     "from Linden Street. She replaced the pressure valve and asked to be called again next spring.\n",
-    "house/garden.md": "# Garden\n\nThe apple trees are cut in February. The tall ladder stands in the shed.\n",
+    "house/garden.md": "# Garden\n\nThe apple trees are cut in February. The ladder stands in the shed.\n",
     "häuser/näheres.md": "# Fenster\n\nDie Fenster im Flur wurden 2019 gestrichen.\n",
     "broken.pdf": "%PDF-1.7 and then nothing that makes sense",
 }
