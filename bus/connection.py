@@ -21,6 +21,7 @@ from bus.identities import inbox_prefix, seed
 from bus.reading import AnswerReader, Subscription
 from bus.server import MAX_PAYLOAD, url_of
 from bus.settings import Settings
+from bus.streams import NO_ROOM
 from bus.subjects import ROUTES, Control, Event, Job, Log, Rpc, rpc_subject, subject_of
 from schemas.base import Message
 from schemas.errors import KaraisError, Refused, TimedOut, Unavailable
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 RECONNECT_WAIT_SECONDS = 0.2
 WRONG_LAST_SEQUENCE = (10071, 10164)
 SUBJECT_FULL = 10077  # "maximum messages per subject exceeded": the same work waits already
-NO_ROOM = (10023, 10028, 10047)  # insufficient resources, storage exceeded, no storage
 
 
 class Recorded(NamedTuple):

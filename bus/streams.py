@@ -18,10 +18,11 @@ from nats.js.api import (
     StreamConfig,
 )
 from nats.js.client import JetStreamContext
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from bus.agent import Agent, Works, declarations
 from bus.subjects import ROOT, ROUTES, Job
+from schemas.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ MINUTE, DAY = 60.0, 86_400.0
 
 MAX_DELIVERIES = 5
 ACK_WAIT_SECONDS = 6.0
+NO_ROOM = (10023, 10028, 10047)
+"""JetStream's codes for: insufficient resources, memory or storage exceeded, no storage."""
 ADVISORY = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 
 STREAMS: tuple[StreamConfig, ...] = (
@@ -38,7 +41,7 @@ STREAMS: tuple[StreamConfig, ...] = (
         subjects=[f"{ROOT}.answer.*"],
         storage=StorageType.MEMORY,
         max_age=10 * MINUTE,
-        max_bytes=256 * 2**20,
+        max_bytes=64 * 2**20,
         allow_direct=True,
         # The brain publishes each event again when the bus was lost; readers go by index.
         no_ack=True,
@@ -80,7 +83,8 @@ STREAMS: tuple[StreamConfig, ...] = (
         subjects=[f"{ROOT}.dlq.*"],
         storage=StorageType.FILE,
         max_age=30 * DAY,
-        max_bytes=256 * 2**20,
+        # JetStream keeps so much of the disk free for it, so a small disk must be able to.
+        max_bytes=16 * 2**20,
         allow_direct=True,
     ),
     StreamConfig(
@@ -152,16 +156,28 @@ async def provision(jetstream: JetStreamContext, agents: Iterable[type[Agent]], 
     """Create what is missing and bring the rest up to date.
 
     Nothing is ever deleted here: a stream that the table no longer names stays.
+    Raises Unavailable when the bus has no room for a stream.
     """
     for config in STREAMS:
-        wanted = config.evolve(num_replicas=replicas)
-        assert wanted.name
         try:
-            await jetstream.stream_info(wanted.name)
-        except NotFoundError:
-            await jetstream.add_stream(wanted)
-            log.info("created the stream %s", wanted.name)
-        else:
-            await jetstream.update_stream(wanted)
+            await _bring_up_to_date(jetstream, config.evolve(num_replicas=replicas))
+        except APIError as error:
+            if error.err_code not in NO_ROOM:
+                raise
+            raise Unavailable(
+                f"The bus has no room for the stream {config.name} ({error.description}): "
+                "free disk space in its data folder."
+            ) from None
     for stream, consumer in consumers(agents):
         await jetstream.add_consumer(stream, consumer)
+
+
+async def _bring_up_to_date(jetstream: JetStreamContext, wanted: StreamConfig) -> None:
+    assert wanted.name
+    try:
+        await jetstream.stream_info(wanted.name)
+    except NotFoundError:
+        await jetstream.add_stream(wanted)
+        log.info("created the stream %s", wanted.name)
+    else:
+        await jetstream.update_stream(wanted)
