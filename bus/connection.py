@@ -30,6 +30,7 @@ from schemas.failure import Code
 log = logging.getLogger(__name__)
 
 RECONNECT_WAIT_SECONDS = 0.2
+CLOSE_SECONDS = 3.0
 WRONG_LAST_SEQUENCE = (10071, 10164)
 SUBJECT_FULL = 10077  # "maximum messages per subject exceeded": the same work waits already
 
@@ -188,9 +189,10 @@ class Bus:
     async def close(self) -> None:
         """Send what is pending and close the connection."""
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-            if self.client.is_connected:
-                await self.client.flush(2)
-        await self.client.close()
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self.client.is_connected:
+                    await self.client.flush(2)
+                await self.client.close()
 
 
 @contextlib.asynccontextmanager

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 BUS = "bus"
 BRAIN_FIRST_SECONDS = 8.0
 READY_SECONDS = 120.0
+LET_GO_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ class Up:
         elif not main.done() or supervisor.keepers:
             self.announcer.say("Stopping.")
         main.cancel()
-        await asyncio.gather(main, stop, return_exceptions=True)
+        # Whatever holds the main task up, such as a bus that does not let go: the processes are stopped.
+        await asyncio.wait({main, stop}, timeout=LET_GO_SECONDS)
         await supervisor.stop()
         for process in processes.find(self.settings.home):
             if process.name not in ("guardian", "supervisor"):
