@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 RECONNECT_WAIT_SECONDS = 0.2
 CLOSE_SECONDS = 3.0
+STORE_SECONDS = 3.0
+"""A full disk shows as silence: the server refuses to store without a reply."""
 WRONG_LAST_SEQUENCE = (10071, 10164)
 SUBJECT_FULL = 10077  # "maximum messages per subject exceeded": the same work waits already
 
@@ -135,7 +137,7 @@ class Bus:
         deadline = time.monotonic() + patience
         while True:
             try:
-                ack = await self.jetstream.publish(subject, payload, timeout=5, headers=headers)
+                ack = await self.jetstream.publish(subject, payload, timeout=STORE_SECONDS, headers=headers)
                 return Recorded(int(ack.seq), bool(ack.duplicate))
             except nats.js.errors.APIError as error:
                 if error.err_code == SUBJECT_FULL:
@@ -143,7 +145,10 @@ class Bus:
                 raise _refusal(error, subject) from None
             except (nats.errors.Error, OSError) as error:
                 if time.monotonic() >= deadline:
-                    raise Unavailable(f"The bus did not confirm {subject}: {_reason(error)}.") from None
+                    raise Unavailable(
+                        f"The bus did not confirm {subject} ({_reason(error)}): it may be away, or its disk "
+                        "full; `karais doctor` tells."
+                    ) from None
                 await asyncio.sleep(0.1)
 
     def subscribe(self, *messages: type[Message], **fields: str) -> Subscription:

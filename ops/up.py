@@ -18,11 +18,12 @@ import sys
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bus.settings import Settings, environment, load
 from ops import exits, launch, light, processes, roster, running
 from ops.announce import Announcer
+from ops.bus_health import keep_writing
 from ops.keeper import Unit
 from ops.supervisor import (
     Supervisor,
@@ -124,7 +125,8 @@ class Up:
         if not self.settings.nats:
             plan = await asyncio.to_thread(self._plan, found)
             unit = Unit(BUS, plan.argv, self._environ(), self.settings.logs / "bus.log", stage=-1)
-            self.supervisor.add(unit, found)
+            keeper = self.supervisor.add(unit, found)
+            self._spawn(keep_writing(keeper, plan.monitor_url, self.settings.bus))
         elif found is not None:
             await asyncio.to_thread(processes.end, [found], 2.0)
         try:
@@ -271,6 +273,14 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
+async def _to_the_end(up: Up) -> NoReturn:
+    """Run, then leave at once: every process has ended, and no task or thread of ours may delay that."""
+    code = await up.run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def main(
     options: list[str], entries: Sequence[roster.Entry] = roster.ROSTER, run: Sequence[str] = launch.RUN
 ) -> int:
@@ -291,7 +301,7 @@ def main(
     logging.basicConfig(level=logging.CRITICAL)
     light.import_nats(settings.nats)
     try:
-        return asyncio.run(Up(settings, announcer, entries, run).run())
+        return asyncio.run(_to_the_end(Up(settings, announcer, entries, run)))
     except Exception:
         log.critical("The supervisor failed", exc_info=True)
         return exits.DEFECT

@@ -233,7 +233,7 @@ class Brain(Agent):
             **ending,
         )
         try:
-            recorded = await self.bus.record(turn, id=f"{ask.answer}.answer", patience=60)
+            recorded = await self.bus.record(turn, id=f"{ask.answer}.answer", patience=20)
             key = (ask.project, ask.conversation)
             turns = [*remembered.turns, question, turn]
             self.histories.put(key, Remembered(turns, recorded.sequence))

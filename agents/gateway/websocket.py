@@ -38,6 +38,8 @@ PATIENCE = 40
 """Frames above the rate that are answered with ``busy`` before the socket is closed."""
 MAX_ANSWERS = 16
 """Answers that run on one socket at a time."""
+ACCEPT_SECONDS = 15.0
+"""How long the brain may take to write a question to the log; it says why when it cannot."""
 RESTART_SECONDS = 10.0
 """How long a question waits for a brain that restarts."""
 MAX_NOTICES = 256
@@ -199,7 +201,7 @@ class Socket:
         # The subscription goes out before the question, on the same connection, so no event
         # can be missed; of an answer that has not begun there is no history to look for.
         async with self._bus.answer_events(ask.answer, history=False) as events:
-            await self._send(await self._bus.call(ask, patience=RESTART_SECONDS))
+            await self._send(await self._bus.call(ask, timeout=ACCEPT_SECONDS, patience=RESTART_SECONDS))
             await self._forward(events)
 
     async def _attach(self, answer: str, after: int) -> None:
