@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from agents.gateway.asking import hand_over
 from agents.gateway.codec import NO_BUS, decode_body, encode, first_event, invalid
 from agents.gateway.openapi import STREAM, Operation, openapi_document
 from bus.reading import stored
@@ -139,7 +140,8 @@ class Rest:
         )
         with self._place():
             async with self.bus.answer_events(ask.answer, history=False) as events:
-                accepted: Accepted = await self._call(ask)
+                self._need_bus()
+                accepted = await hand_over(self.bus, ask)
                 if STREAM in request.headers.get("Accept", ""):
                     return await _stream(request, events, accepted)
                 return _json(await _whole(events, ask.answer, ask.conversation, None))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from agents.gateway.asking import hand_over
 from agents.gateway.codec import NO_BUS, decode_frame, encode, first_event, problem, ref_of
 from schemas.base import Message
 from schemas.chat import Ask, Cancel
@@ -38,10 +39,6 @@ PATIENCE = 40
 """Frames above the rate that are answered with ``busy`` before the socket is closed."""
 MAX_ANSWERS = 16
 """Answers that run on one socket at a time."""
-ACCEPT_SECONDS = 15.0
-"""How long the brain may take to write a question to the log; it says why when it cannot."""
-RESTART_SECONDS = 10.0
-"""How long a question waits for a brain that restarts."""
 MAX_NOTICES = 256
 """Notices that wait for a client that does not read."""
 HARD_FRAME_BYTES = 4 * 1024 * 1024
@@ -201,7 +198,7 @@ class Socket:
         # The subscription goes out before the question, on the same connection, so no event
         # can be missed; of an answer that has not begun there is no history to look for.
         async with self._bus.answer_events(ask.answer, history=False) as events:
-            await self._send(await self._bus.call(ask, timeout=ACCEPT_SECONDS, patience=RESTART_SECONDS))
+            await self._send(await hand_over(self._bus, ask))
             await self._forward(events)
 
     async def _attach(self, answer: str, after: int) -> None:
