@@ -23,12 +23,21 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from agents.brain.engines import llamacpp_load
+from agents.brain.engines import llamacpp_wire as wire
 from bus import settings as settings_module
+from schemas.chat import Sampling
 from stores.weights import registry
+from stores.weights.registry import Profile
 
 
 def _generate(server: Any, request: dict[str, Any], on_chunk: Any) -> None:
     server.handle_chat_completions(json.dumps(request | {"stream": True}), on_chunk)
+
+
+def _whole(wanted: dict[str, Any], profile: Profile) -> dict[str, Any]:
+    """Return the engine's request for messages and a number of tokens, sampled as the brain does it."""
+    sampling = Sampling(max_tokens=wanted["max_tokens"], temperature=0.0, ignore_end=True)
+    return {"messages": wanted["messages"], **wire.sampling_fields(profile, sampling)}
 
 
 def _run_all(server: Any, requests: list[dict[str, Any]]) -> dict[str, Any]:
@@ -55,7 +64,7 @@ def _run_all(server: Any, requests: list[dict[str, Any]]) -> dict[str, Any]:
     return {"tokens": sum(tokens), "seconds": time.perf_counter() - begun, "first": firsts}
 
 
-def _application(server: Any) -> web.Application:
+def _application(server: Any, profile: Profile) -> web.Application:
     async def chat(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(compress=False, decode_text=False)
         await socket.prepare(request)
@@ -67,7 +76,7 @@ def _application(server: Any) -> web.Application:
                 loop.call_soon_threadsafe(put, chunk)
                 return False
 
-            wanted = json.loads(frame.data)
+            wanted = _whole(json.loads(frame.data), profile)
             work = loop.run_in_executor(None, _generate, server, wanted, on_chunk)
             work.add_done_callback(lambda _, put=chunks.put_nowait: put(None))
             while (chunk := await chunks.get()) is not None:
@@ -77,7 +86,7 @@ def _application(server: Any) -> web.Application:
         return socket
 
     async def run(request: web.Request) -> web.Response:
-        requests = await request.json()
+        requests = [_whole(wanted, profile) for wanted in await request.json()]
         return web.json_response(await asyncio.to_thread(_run_all, server, requests))
 
     application = web.Application()
@@ -90,7 +99,7 @@ async def _serve() -> None:
     model = registry.find(settings.models, settings.model)
     with tempfile.TemporaryDirectory(prefix="karais-bench-") as folder:
         server, *_ = llamacpp_load.load(settings, model, Path(folder) / "llama.sock")
-        runner = web.AppRunner(_application(server))
+        runner = web.AppRunner(_application(server, model.manifest.profile))
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -158,13 +158,11 @@ class Bare:
 
 
 def _request(question: str, tokens: int) -> dict[str, Any]:
-    """Return the engine's request for the prompt that the brain would make of a question."""
+    """Return the prompt that the brain would make of a question; the comparator samples as the brain does."""
     messages, _ = prompt.build(question, [], [], 4096)
     return {
         "messages": [{"role": m.role, "content": m.content} for m in messages],
         "max_tokens": tokens,
-        "temperature": 0.0,
-        "ignore_eos": True,
     }
 
 

@@ -213,30 +213,11 @@ class LlamaCppEngine:
         return [{"role": m.role, "content": pattern.sub(_break_token, m.content)} for m in messages]
 
     def _request(self, messages: Sequence[ChatMessage], sampling: Sampling) -> bytes:
-        profile = self._profile
-        temperature = profile.temperature if sampling.temperature is None else sampling.temperature
-        top_p = profile.top_p if sampling.top_p is None else sampling.top_p
-        request: dict[str, Any] = {
-            "messages": self._plain(messages),
-            "max_tokens": sampling.max_tokens,
-            "stream": True,
-            "return_progress": True,  # a callback for each batch of the prompt, so that it can be cancelled
-        }
-        if profile.dry is not None:
-            # Phrases of more than four tokens, within about the last paragraph: further back they
-            # would be those of the passages, which it may well repeat.
-            request |= {"dry_multiplier": profile.dry, "dry_allowed_length": 4, "dry_penalty_last_n": 96}
-            request["dry_sequence_breakers"] = ['"']
-        if temperature is not None:
-            request["temperature"] = temperature
-        if top_p is not None:
-            request["top_p"] = top_p
-        if sampling.seed is not None:
-            request["seed"] = sampling.seed
-        if sampling.stop:
-            request["stop"] = sampling.stop
-        if sampling.ignore_end:
-            request["ignore_eos"] = True
+        request = wire.sampling_fields(self._profile, sampling)
+        request["messages"] = self._plain(messages)
+        request["stream"] = True
+        # A callback for each batch of the prompt, so that it can be cancelled there too.
+        request["return_progress"] = True
         return msgspec.json.encode(request)
 
     @staticmethod

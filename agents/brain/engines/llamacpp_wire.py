@@ -1,4 +1,4 @@
-"""What llama.cpp's server sends: chunks of a completion, errors, and replies over its socket."""
+"""What llama.cpp's server is sent and sends: sampling, chunks, errors, replies over its socket."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from schemas.chat import Sampling
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
+from stores.weights.registry import Profile
 
 _TIMEOUT_S = 30.0
 
@@ -122,3 +124,26 @@ def _request(path: Path, method: str, target: str, body: Any) -> bytes:
         except msgspec.MsgspecError:
             raise Unavailable(f"The engine answered with HTTP {response.status}.") from None
     return reply
+
+
+def sampling_fields(profile: Profile, sampling: Sampling) -> dict[str, Any]:
+    """Return the fields of a request that say how tokens are chosen, the model's profile where nothing is."""
+    temperature = profile.temperature if sampling.temperature is None else sampling.temperature
+    top_p = profile.top_p if sampling.top_p is None else sampling.top_p
+    fields: dict[str, Any] = {"max_tokens": sampling.max_tokens}
+    if profile.dry is not None:
+        # Phrases of more than four tokens, within about the last paragraph: further back they
+        # would be those of the passages, which it may well repeat.
+        fields |= {"dry_multiplier": profile.dry, "dry_allowed_length": 4, "dry_penalty_last_n": 96}
+        fields["dry_sequence_breakers"] = ['"']
+    if temperature is not None:
+        fields["temperature"] = temperature
+    if top_p is not None:
+        fields["top_p"] = top_p
+    if sampling.seed is not None:
+        fields["seed"] = sampling.seed
+    if sampling.stop:
+        fields["stop"] = sampling.stop
+    if sampling.ignore_end:
+        fields["ignore_eos"] = True
+    return fields
