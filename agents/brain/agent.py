@@ -184,7 +184,7 @@ class Brain(Agent):
                     await answer.sources(used)
                 async for piece in generation:
                     if piece.text:
-                        await answer.delta(piece.text, hurry=piece.finish_reason is not None)
+                        await answer.delta(piece.text)
                     if piece.usage:
                         first = generation.seconds_to_first
                         usage = msgspec.structs.replace(piece.usage, seconds_to_first_token=first)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from bus.connection import Bus
 from bus.reading import ANSWER_STREAM, stored
@@ -16,8 +15,6 @@ from schemas.failure import Code
 
 log = logging.getLogger(__name__)
 
-PACE_SECONDS = 0.04
-"""Deltas of one answer are published no faster than this."""
 REPEAT_SECONDS = 15.0
 """For how long after a lost bus came back its stream is waited for."""
 
@@ -40,7 +37,6 @@ class RunningAnswer:
         """Nothing more is generated; what there is is being written to the log."""
         self.task: asyncio.Task[None] | None = None
         self._bus = bus
-        self._delta_at = 0.0
 
     def stop(self, *, cancelled: bool) -> None:
         """Generate no more: at the asker's wish, or because the brain has to leave."""
@@ -55,18 +51,8 @@ class RunningAnswer:
         self.passages = tuple(passages)
         await self._publish(Sources(answer=self.ask.answer, index=len(self.events), passages=self.passages))
 
-    async def delta(self, text: str, *, hurry: bool = False) -> None:
-        """Publish the next piece of text, in its time unless there is ``hurry``.
-
-        A fast engine is read more slowly than it writes, and then hands over
-        what waits as one piece: the eye sees no difference, and every wake-up
-        of bus, gateway and page that is spared is the engine's.
-        """
-        now = time.monotonic()
-        wait = self._delta_at + PACE_SECONDS - now
-        if wait > 0 and not hurry:
-            await asyncio.sleep(wait)
-        self._delta_at = max(now, self._delta_at + PACE_SECONDS)
+    async def delta(self, text: str) -> None:
+        """Publish the next piece of text."""
         self.text.append(text)
         await self._publish(Delta(answer=self.ask.answer, index=len(self.events), text=text))
 
