@@ -13,13 +13,12 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from schemas.chat import Conversation, Deleted, History, Titled, Turn
+from stores.rebuildable import open_rebuildable, remove, transaction
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +75,9 @@ class Conversations:
                     "The log of conversations was made anew: its projection %s starts again.", self._file
                 )
                 self._database.close()
-                self._remove()
+                remove(self._file)
                 self._database = self._open()
-            with self._transaction():
+            with transaction(self._database):
                 self._database.execute("INSERT OR REPLACE INTO meta VALUES ('stream', ?)", (stream,))
             return same
 
@@ -87,7 +86,7 @@ class Conversations:
         with self._lock:
             if sequence <= self._sequence():
                 return
-            with self._transaction():
+            with transaction(self._database):
                 match entry:
                     case Turn():
                         self._apply_turn(entry, sequence)
@@ -253,46 +252,8 @@ class Conversations:
         row = self._database.execute("SELECT value FROM meta WHERE key = 'followed_until'").fetchone()
         return int(row[0]) if row else 0
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-
     def _open(self) -> sqlite3.Connection:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            database = self._connect()
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == SCHEMA_VERSION:
-                if database.execute("PRAGMA quick_check").fetchone()[0] == "ok":
-                    return database
-                log.error("%s is damaged; it is built again from the log.", self._file)
-            elif version:
-                log.info("%s has another schema; it is built again from the log.", self._file)
-            database.close()
-        except sqlite3.DatabaseError as error:
-            log.error("%s is damaged (%s); it is built again from the log.", self._file, error)
-        self._remove()
-        database = self._connect()
-        database.executescript(_SCHEMA)
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        return database
-
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA cache_size = -2000")
-        return database
-
-    def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+        return open_rebuildable(self._file, _SCHEMA, SCHEMA_VERSION, "it is built again from the log")
 
 
 def title_of(question: str) -> str:

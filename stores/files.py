@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 from msgspec import Struct
 
 from schemas.documents import FileEntry, FileState
+from stores.rebuildable import open_rebuildable, transaction
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +71,8 @@ class FileBook:
     """The book of files. Its methods block for milliseconds and may be called from any thread."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
         self._lock = threading.Lock()
-        self._database = self._open()
+        self._database = open_rebuildable(file, _SCHEMA, SCHEMA_VERSION, "every file is indexed again")
 
     def get(self, key: str) -> str:
         """Return a remark on the whole storage, such as the table's version; empty without one."""
@@ -84,13 +82,13 @@ class FileBook:
 
     def put(self, key: str, value: str) -> None:
         """Keep a remark on the whole storage."""
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._database):
             self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def note(self, found: Iterable[Found], walk: int) -> int:
         """Take in files that walk number ``walk`` found; returns how many are to be indexed (again)."""
         fresh = 0
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._database):
             for item in found:
                 row = self._database.execute(
                     "SELECT size, stamp_ns, reason, state FROM files WHERE path = ?", (item.path,)
@@ -129,7 +127,7 @@ class FileBook:
 
     def forget(self, paths: Iterable[str]) -> None:
         """Remove files from the book."""
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._database):
             self._database.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in paths))
 
     def known_hash(self, path: str) -> str | None:
@@ -168,7 +166,7 @@ class FileBook:
         change = (
             "UPDATE files SET state = 'waiting', reason = '', content_hash = '', stamp_ns = 0, attempts = 0"
         )
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._database):
             if files is None:
                 self._database.execute(change)
             else:
@@ -240,40 +238,5 @@ class FileBook:
             self._database.close()
 
     def _set(self, assignments: str, values: tuple[object, ...]) -> None:
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._database):
             self._database.execute(f"UPDATE files SET {assignments} WHERE path = ?", values)  # noqa: S608  constants
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-
-    def _open(self) -> sqlite3.Connection:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            database = self._connect()
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == SCHEMA_VERSION and database.execute("PRAGMA quick_check").fetchone()[0] == "ok":
-                return database
-            database.close()
-        except sqlite3.DatabaseError as error:
-            log.error("%s is damaged (%s): every file is indexed again.", self._file, error)
-        for suffix in ("", "-wal", "-shm"):
-            self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
-        database = self._connect()
-        database.executescript(_SCHEMA)
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        return database
-
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = WAL")
-        # A row that is lost in a power cut only means that a file is looked at again.
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA cache_size = -1000")
-        return database
