@@ -129,7 +129,7 @@ async def test_requests_run_concurrently(start_bus) -> None:
     async with running.running(Echo(running.settings)), running.connected() as bus:
         begun = time.monotonic()
         await asyncio.gather(*(bus.call(ask("slow", f"s{i}")) for i in range(4)))
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 1.95, "one after the other takes 2 s"
 
 
 async def test_discovery_speaks_nats_micro(start_bus) -> None:
