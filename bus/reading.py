@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import string
 from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -14,7 +13,7 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from bus import codec
-from bus.subjects import ROOT, ROUTES, Control, Event, Log, pattern_of
+from bus.subjects import ROOT, pattern_of
 from schemas.base import Message
 from schemas.chat import AnswerEvent, Delta, Done, Failed, Sources
 from schemas.errors import KaraisError, TimedOut, Unavailable
@@ -43,7 +42,7 @@ class Subscription:
     def __init__(self, bus: Bus, types: tuple[type[Message], ...], fields: dict[str, str]) -> None:
         self._bus = bus
         self._types = types
-        self._subjects = sorted({_fixed(kind, fields) for kind in types})
+        self._subjects = sorted({pattern_of(kind, **fields) for kind in types})
         self._queue: asyncio.Queue[Received] = asyncio.Queue()
         self._subscriptions: list[Any] = []
 
@@ -212,15 +211,6 @@ async def _direct_batch(bus: Bus, stream: str, subject: str, start: int) -> tupl
         raise Unavailable(f"The bus cannot be reached: {error}.") from None
     finally:
         await _unsubscribe([subscription])
-
-
-def _fixed(kind: type[Message], fields: dict[str, str]) -> str:
-    """Return the subject of a type with the given fields in place and ``*`` for the others."""
-    route = ROUTES[kind]
-    if not fields or not isinstance(route, (Control, Event, Log)):
-        return pattern_of(kind)
-    names = {name for _, name, _, _ in string.Formatter().parse(route.template) if name}
-    return f"{ROOT}.{route.template.format_map({name: fields.get(name, '*') for name in names})}"
 
 
 async def _unsubscribe(subscriptions: list[Any]) -> None:

@@ -111,8 +111,11 @@ def subject_of(message: Message) -> str:
             return f"{ROOT}.{template.format_map(_Fields(message))}"
 
 
-def pattern_of(message: type[Message]) -> str:
-    """Return the subject with a wildcard for every field, for subscriptions and permissions."""
+def pattern_of(message: type[Message], **fixed: str) -> str:
+    """Return the subject with a wildcard for every field that is not ``fixed``.
+
+    Subscriptions and permissions are made of it.
+    """
     route = ROUTES[message]
     match route:
         case Rpc():
@@ -121,7 +124,7 @@ def pattern_of(message: type[Message]) -> str:
             return f"{ROOT}.job.{kind}.*"
         case Control(_, template) | Event(template) | Log(template, _):
             names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
-            return f"{ROOT}.{template.format_map(dict.fromkeys(names, '*'))}"
+            return f"{ROOT}.{template.format_map(dict.fromkeys(names, '*') | fixed)}"
 
 
 class _Fields(dict[str, str]):

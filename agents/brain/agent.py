@@ -149,9 +149,8 @@ class Brain(Agent):
                     raise
             else:
                 answer.sequence = recorded.sequence
-                if (
-                    recorded.duplicate
-                ):  # another brain has it, or had it and died: then it is ended as an orphan
+                if recorded.duplicate:
+                    # Another brain has it, or had it and died: then it is ended as an orphan.
                     answer.task.cancel()
                     await asyncio.wait([answer.task])
                     self._forget(answer)
@@ -217,15 +216,11 @@ class Brain(Agent):
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
         text = "".join(answer.text)
-        turn = Turn(
-            user=ask.user,
-            project=ask.project,
-            conversation=ask.conversation,
-            answer=ask.answer,
+        turn = msgspec.structs.replace(
+            question,
             role="assistant",
             text=text,
             at=time.time(),
-            worker=self.bus.instance,
             model=self.engine.description.model,
             passages=answer.passages,
             cited=cited(text, answer.passages),
