@@ -196,6 +196,7 @@ async def test_a_stranger_needs_the_key(household: Household) -> None:
     await expect(page.get_by_role("alert")).to_contain_text("not the key")
     await page.get_by_label("Key").fill(household.settings.api_key.read_text().strip())
     await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("dialog")).to_be_hidden()  # the page loads anew, then it is let in
     await ask(page)
     await expect(page.locator("[data-state=done]")).to_have_count(1)
 
