@@ -75,18 +75,17 @@ class Conversations(Projection):
             ).fetchall()
         return tuple((sequence, _turn(entry)) for sequence, entry in rows)
 
-    def position(self, name: str) -> int:
-        """Return how far a reader of the turns came (a sequence), as ``set_position`` was told."""
+    def until(self, project: str, conversation: str, answer: str, count: int) -> tuple[Turn, ...]:
+        """Return the ``count`` turns of a conversation that end with this question, oldest first."""
         with self._lock:
-            row = self._database.execute("SELECT value FROM meta WHERE key = ?", (f"read.{name}",)).fetchone()
-        return int(row[0]) if row else 0
-
-    def set_position(self, name: str, sequence: int) -> None:
-        """Keep how far a reader came; as rebuildable as the rest."""
-        with self._lock, transaction(self._database):
-            self._database.execute(
-                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"read.{name}", str(sequence))
-            )
+            rows = self._database.execute(
+                "SELECT t.entry FROM turns t JOIN conversations c USING (number)"
+                " WHERE c.project = ? AND c.conversation = ? AND t.sequence <="
+                " (SELECT sequence FROM turns q WHERE q.number = t.number AND q.answer = ? AND q.role = 'user')"
+                " ORDER BY t.sequence DESC LIMIT ?",
+                (project, conversation, answer, count),
+            ).fetchall()
+        return tuple(_turn(entry) for (entry,) in reversed(rows))
 
     def list(
         self, project: str, user: str, *, limit: int = 100, before: float = 0, matching: str = ""

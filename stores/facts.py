@@ -14,17 +14,15 @@ from collections.abc import Sequence
 
 import msgspec
 
+from schemas.base import GLOBAL
 from schemas.memory import Fact, FactEdited, FactForgotten, FactLearned, Facts, FactWithHistory
 from stores.projection import Projection
 from stores.timeline import normalised, slot_of, timeline
 
-GLOBAL = "global"
-"""The project whose facts may be used in every other one, where that is asked for."""
-
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (
-    number INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     project TEXT NOT NULL, user TEXT NOT NULL, id TEXT NOT NULL, slot TEXT NOT NULL,
     at REAL NOT NULL, starts REAL NOT NULL, ends REAL, holds INTEGER NOT NULL,
     superseded_by TEXT NOT NULL DEFAULT '', words TEXT NOT NULL, entry BLOB NOT NULL,
@@ -146,6 +144,25 @@ class FactBook(Projection):
         """Say whether a fact needs not be learned: it was learned, or it was forgotten for good."""
         with self._lock:
             return self._row(project, user, fact) is not None or self._is_forgotten(project, user, fact)
+
+    def holds(self, project: str, user: str, fact: str, moment: float) -> bool:
+        """Say whether a fact was learned and held at a moment, in seconds since the epoch."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT 1 FROM facts WHERE project = ? AND user = ? AND id = ?"
+                " AND holds = 1 AND starts <= ? AND (ends IS NULL OR ends > ?)",
+                (project, user, fact, moment, moment),
+            ).fetchone()
+        return row is not None
+
+    def numbered_from(self, after: int, limit: int) -> tuple[tuple[int, Fact], ...]:
+        """Return the facts behind a number with their numbers, of all projects, in the order of learning."""
+        with self._lock:
+            rows = self._database.execute(
+                f"SELECT {_COLUMNS} FROM facts WHERE number > ? ORDER BY number LIMIT ?",  # noqa: S608  columns are constants
+                (after, limit),
+            ).fetchall()
+        return tuple((row[0], _fact(row)) for row in rows)
 
     def _open(self) -> sqlite3.Connection:
         database = super()._open()
