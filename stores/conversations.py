@@ -17,7 +17,6 @@ import msgspec
 from schemas.chat import Conversation, Deleted, History, Titled, Turn
 from schemas.forgetting import TurnsForgotten
 from stores.projection import Projection
-from stores.rebuildable import transaction
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,8 @@ class Conversations(Projection):
             rows = self._database.execute(
                 "SELECT t.entry FROM turns t JOIN conversations c USING (number)"
                 " WHERE c.project = ? AND c.conversation = ? AND t.sequence <="
-                " (SELECT sequence FROM turns q WHERE q.number = t.number AND q.answer = ? AND q.role = 'user')"
+                " (SELECT sequence FROM turns q WHERE q.number = t.number AND q.answer = ?"
+                " AND q.role = 'user')"
                 " ORDER BY t.sequence DESC LIMIT ?",
                 (project, conversation, answer, count),
             ).fetchall()

@@ -25,7 +25,7 @@ class Scope(Struct, frozen=True, kw_only=True):
     before: float | None = None
     """Only what is from before this moment: seconds since the epoch."""
     as_of: float | None = None
-    """Only what was there at this moment. Facts are left to the fact book: an old fact may be learned late."""
+    """Only what was there at this moment; facts are left to their book, as an old one may be learned late."""
 
     def where(self) -> str:
         """Return the filter as LanceDB takes it.
