@@ -32,9 +32,10 @@ from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError
 from schemas.failure import Code
 from stores import conversations
-from stores.documents import DocumentsReader
+from stores.passages import PassagesReader
 from stores.ranking import passage_of
 from stores.recall import recall
+from stores.scope import Scope
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,9 @@ class Memory(Agent):
         resources.callback(self._conversations.close)
         await self._check_log()
         self.bus.reconnected.append(self._reconnected)
-        self._documents = DocumentsReader(self.settings.memory / "lance", self.settings.embedding_model)
+        self._documents = PassagesReader(
+            self.settings.memory / "lance", "documents", self.settings.embedding_model
+        )
         self._refreshing = asyncio.Lock()
         self._loading = asyncio.create_task(self._load())
         resources.push_async_callback(_cancel, self._loading)
@@ -113,12 +116,16 @@ class Memory(Agent):
             )
         embedding = asyncio.create_task(self._embed(ask.query))
         try:
-            passages, complete = await recall(self._documents, ask.query, embedding, ask.project, ask.limit)
+            passages, complete = await recall(
+                self._documents, ask.query, embedding, Scope(project=ask.project), ask.limit
+            )
         except (RuntimeError, ValueError, OSError) as error:
             # Its version was removed meanwhile, as after a long sleep of this machine.
             log.warning("searching failed (%s): reading the table anew", error)
             await self._refresh()
-            passages, complete = await recall(self._documents, ask.query, embedding, ask.project, ask.limit)
+            passages, complete = await recall(
+                self._documents, ask.query, embedding, Scope(project=ask.project), ask.limit
+            )
         degraded = "" if complete else "The embedder does not answer: searched by words only."
         return Recalled(passages=passages, degraded=degraded)
 
@@ -131,7 +138,7 @@ class Memory(Agent):
         if not await self._loaded():
             raise KaraisError("Memory is still loading the storage; ask again in a moment.", code=Code.BUSY)
         at = int(number)
-        rows = await self._documents.numbered(file, [at - 1, at, at + 1], ask.project)
+        rows = await self._documents.numbered(file, [at - 1, at, at + 1], Scope(project=ask.project))
         by_number = {row["number"]: passage_of(row) for row in rows}
         if at not in by_number:
             raise KaraisError(
@@ -153,7 +160,7 @@ class Memory(Agent):
         await asyncio.to_thread(importlib.import_module, "lancedb")
         await self._refresh()
         # The first search reads indexes and starts threads; better now than with the first question.
-        await self._documents.matching("warm up", "home", 1)
+        await self._documents.matching("warm up", Scope(), 1)
 
     async def _refresh(self, version: int = 0) -> None:
         async with self._refreshing:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 from schemas.documents import Passage
 from schemas.embeddings import Vectors
-from stores.documents import DocumentsReader
+from stores.passages import PassagesReader
 from stores.ranking import Candidate, rank
+from stores.scope import Scope
 
 CANDIDATES = 30
 """Of each search; ranking looks no deeper."""
@@ -17,10 +19,10 @@ MATCHED_CHARS = 2000
 
 
 async def recall(
-    documents: DocumentsReader,
+    documents: PassagesReader,
     query: str,
     embedding: Awaitable[Vectors | None],
-    project: str,
+    scope: Scope,
     limit: int,
 ) -> tuple[tuple[Passage, ...], bool]:
     """Return the passages for a question, best first, and whether they were also searched by meaning.
@@ -32,12 +34,12 @@ async def recall(
     if len(query) > MATCHED_CHARS:
         words = f"{query[: MATCHED_CHARS // 2]} {query[-MATCHED_CHARS // 2 :]}"
     count = max(CANDIDATES, 2 * limit)
-    by_words = asyncio.ensure_future(documents.matching(words, project, count))
+    by_words = asyncio.ensure_future(documents.matching(words, scope, count))
     try:
         vectors = await embedding
         if vectors is not None and vectors.model != documents.model:
             vectors = None  # of another model: nothing here can be compared with it
-        near = await documents.nearest(vectors.data, project, count) if vectors else []
+        near = await documents.nearest(vectors.data, scope, count) if vectors else []
     except BaseException:
         by_words.cancel()
         raise
@@ -54,10 +56,8 @@ async def recall(
     return tuple(rank(query, list(found.values()), limit)), vectors is not None
 
 
-def _cosine(vector: list[float], query: bytes) -> float | None:
+def _cosine(vector: Any, query: bytes) -> float | None:
     import numpy as np
 
     other = np.frombuffer(query, dtype="<f4")
-    if len(vector) != other.size:
-        return None
-    return float(np.dot(np.asarray(vector, dtype="f4"), other))
+    return float(np.dot(vector, other)) if len(vector) == other.size else None
