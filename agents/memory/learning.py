@@ -85,7 +85,7 @@ class Learner:
                 while await self._learn_turns() or await self._index_facts():
                     await self._quiet()
             except KaraisError as error:
-                log.info("learning waits: %s", error)
+                log.warning("learning waits: %s", error)
                 await self._again()
             except Exception:
                 log.exception("learning failed; it is tried again")
@@ -122,7 +122,11 @@ class Learner:
         history = await asyncio.to_thread(
             self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
         )
-        found = await asyncio.to_thread(extract, history, time.time())
+        try:
+            found = await asyncio.to_thread(extract, history)
+        except Exception:
+            log.exception("nothing is learned from the question of the answer %s", turn.answer)
+            return
         for fact in found:
             if fact.answer != turn.answer:
                 continue
@@ -149,7 +153,7 @@ class Learner:
         if not texts:
             return
         reply: Vectors = await self._bus.call(
-            Embed(texts=tuple(texts), purpose="document"), timeout=EMBED_SECONDS, patience=EMBED_SECONDS
+            Embed(texts=tuple(texts), purpose="passage"), timeout=EMBED_SECONDS, patience=EMBED_SECONDS
         )
         width = 4 * reply.dimensions
         rows: list[SourcePassages] = []
