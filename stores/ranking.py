@@ -130,9 +130,9 @@ def _spread(kept: list[tuple[float, Candidate]], limit: int) -> list[tuple[float
     per_file: dict[str, int] = {}
     best: dict[str, float] = {}
     for points, candidate in kept:
-        best.setdefault(candidate.row["file"], points)
+        best.setdefault(candidate.row["source"], points)
     for points, candidate in kept:
-        file = candidate.row["file"]
+        file = candidate.row["source"]
         others = max((top for other, top in best.items() if other != file), default=0.0)
         if per_file.get(file, 0) < PER_FILE or points > others + CLEARLY_BETTER:
             per_file[file] = per_file.get(file, 0) + 1

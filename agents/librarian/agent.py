@@ -9,9 +9,9 @@ import os
 import time
 from contextlib import AsyncExitStack
 
-from agents.common.documents_writer import WriterProcess
 from agents.common.parsing import ParsedFile, Parser
-from agents.librarian.catalogue import Catalogue
+from agents.common.table_writer import WriterProcess
+from agents.librarian.catalogue import TABLE, Catalogue
 from agents.librarian.progress import Progress
 from agents.librarian.shelf import Shelf
 from bus.agent import Agent, answers, works
@@ -27,8 +27,8 @@ from schemas.documents import (
 from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError, TimedOut, Unavailable
 from schemas.failure import Code
-from stores.documents import FilePassages, Written, searched_text
 from stores.files import FileBook, file_identity
+from stores.passages import SourcePassages, Written, embedded_text
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Librarian(Agent):
         self._folder = self.settings.storage
         self._book = await asyncio.to_thread(FileBook, self.settings.memory / "files.db")
         resources.callback(self._book.close)
-        self._writer = WriterProcess(self.settings.memory / "lance", self.settings.embedding_model)
+        self._writer = WriterProcess(self.settings.memory / "lance", TABLE, self.settings.embedding_model)
         resources.push_async_callback(self._writer.close)
         self._catalogue = Catalogue(self._book, self._writer, self.settings)
         self._progress = Progress(self.bus, self._status)
@@ -207,13 +207,13 @@ class Librarian(Agent):
                 self._book.unchanged, job.path, size=parsed.size, stamp_ns=parsed.stamp_ns
             )
             return
-        vectors = await self._embed([searched_text(job.path, piece) for piece in parsed.pieces])
+        vectors = await self._embed([embedded_text(piece) for piece in parsed.pieces])
         await self._shelf.put(
-            FilePassages(
-                file=job.file,
+            SourcePassages(
+                source=job.file,
                 path=job.path,
+                at=parsed.stamp_ns / 1e9,
                 content_hash=parsed.content_hash,
-                model=self.settings.embedding_model,
                 pieces=parsed.pieces,
                 vectors=vectors,
                 project=job.project,
@@ -254,15 +254,19 @@ class Librarian(Agent):
 
     def _wrote(self, written: Written) -> None:
         self._untidy = True
-        self._book.put("table_version", str(written.version))
+        self._book.put("table", written.state)
         self._progress.changed(written.version)
 
     async def _tidy_if_quiet(self) -> None:
         if not self._untidy or self._outstanding:
             return
         self._untidy = False
-        written = await self._writer.tidy()
-        self._book.put("table_version", str(written.version))
+        if self._writer.filling and not (await asyncio.to_thread(self._book.counts)).waiting:
+            # Every file is embedded by the present model.
+            written = await self._writer.switch()
+        else:
+            written = await self._writer.tidy()
+        self._book.put("table", written.state)
         self._progress.changed(written.version)
 
     async def _status(self) -> StorageStatus:

@@ -9,17 +9,18 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from agents.common.documents_writer import WriterProcess
+from agents.common.table_writer import WriterProcess
 from agents.librarian.walk import Walk
 from bus.settings import Settings
 from schemas.errors import KaraisError
 from schemas.failure import Code
-from stores import lance_files
-from stores.documents import Written, table_folder
 from stores.files import FileBook, Found
+from stores.passages import Written, state
 
 log = logging.getLogger(__name__)
 
+TABLE = "documents"
+"""The set of passages that the librarian owns."""
 FORMAT = "1"
 """Of the passages: raised when chunking changes, so that every file is indexed again."""
 GROUP = 500
@@ -49,10 +50,8 @@ class Catalogue:
         if book.get("format") != FORMAT:
             await asyncio.to_thread(book.reindex)
             book.put("format", FORMAT)
-        table = table_folder(settings.memory / "lance", settings.embedding_model)
-        if book.get("table_version") == str(
-            lance_files.latest_version(table)
-        ) and not lance_files.newest_is_damaged(table):
+        found = await asyncio.to_thread(state, settings.memory / "lance", TABLE, settings.embedding_model)
+        if found and book.get("table") == found:
             return
         opened = await self._writer.open()
         known = await asyncio.to_thread(book.contents)
@@ -61,7 +60,7 @@ class Catalogue:
             log.warning("The passages of %d files are not in the table: they are indexed again.", len(lost))
             await asyncio.to_thread(book.reindex, lost)
         self._strangers = opened.contents.keys() - await asyncio.to_thread(book.identities)
-        book.put("table_version", str(lance_files.latest_version(table)))
+        book.put("table", opened.state)
 
     async def walk(self, folder: Path) -> Written | None:
         """Walk the storage, note what changed, remove what is gone; returns the table if it changed."""

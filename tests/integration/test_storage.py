@@ -32,9 +32,8 @@ from schemas.documents import (
 from schemas.embeddings import Embed
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
-from stores import lance_files
-from stores.documents import table_folder
 from stores.files import file_identity
+from stores.passages import Book, state
 
 PAGES = {
     "bees.md": (
@@ -184,14 +183,13 @@ async def test_a_second_start_reads_nothing_again(start_bus, settings):
     async with running.connected() as bus:
         async with running.running(Embedder(settings), Librarian(settings)):
             before = await settled(bus)
-        table = table_folder(settings.memory / "lance", settings.embedding_model)
-        version = lance_files.latest_version(table)
+        table = state(settings.memory / "lance", "documents", settings.embedding_model)
         librarian = Librarian(settings)
         async with running.running(librarian):
             after = await settled(bus)
             assert librarian._writer._child.pid is None
         assert msgspec.structs.replace(after, files_per_second=0.0) == before
-        assert lance_files.latest_version(table) == version
+        assert state(settings.memory / "lance", "documents", settings.embedding_model) == table
 
 
 async def test_a_damaged_table_is_mended(start_bus, settings):
@@ -203,8 +201,8 @@ async def test_a_damaged_table_is_mended(start_bus, settings):
             await settled(bus)
             (settings.storage / "late.md").write_text("Late swallows fly south in October.\n")
             await settled(bus, files=5)
-        versions = table_folder(settings.memory / "lance", settings.embedding_model) / "_versions"
-        for manifest in sorted(versions.glob("*.manifest"))[:2]:
+        book = Book(settings.memory / "lance", "documents")
+        for manifest in sorted((book.files(book.current) / "_versions").glob("*.manifest"))[:2]:
             manifest.write_bytes(b"")
         async with running.running(Embedder(settings), Librarian(settings), Memory(settings)):
             await settled(bus)
