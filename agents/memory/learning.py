@@ -14,8 +14,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
-from stores.passages import SourcePassages, embedded_text
-
 from agents.common.table_writer import WriterProcess
 from agents.memory.extraction import extract
 from bus.connection import Bus
@@ -27,6 +25,7 @@ from schemas.memory import Fact, FactLearned
 from stores.chunking import chunk_text
 from stores.conversations import Conversations
 from stores.facts import FactBook
+from stores.passages import SourcePassages, embedded_text
 
 log = logging.getLogger(__name__)
 
