@@ -71,6 +71,7 @@ MESSAGES = (
     documents.Rescan(),
     documents.StorageChanged(version=12),
     documents.IndexFile(file="0f", path="a.pdf"),
+    documents.FileAwaits(kind="image", file="0f", path="a.png"),
     embeddings.Embed(texts=("one", "two"), purpose="query"),
     embeddings.Vectors(model="m", rows=1, dimensions=2, data=b"\x00\x00\x80?\x00\x00\x00\x00"),
     health.DescribeEngine(),
