@@ -173,8 +173,8 @@ class Agent:
     async def drain(self) -> None:
         """Finish or end what runs; called on SIGTERM, before connections close."""
 
-    def followed_until(self) -> int:
-        """Return the sequence of the last log entry that ``follows`` handled for good."""
+    def followed_until(self, stream: str) -> int:
+        """Return the sequence of the last entry of a log that ``follows`` handled for good."""
         return 0
 
 

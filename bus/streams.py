@@ -56,6 +56,15 @@ STREAMS: tuple[StreamConfig, ...] = (
         deny_purge=True,
     ),
     StreamConfig(
+        name="MEMORY",
+        description="Facts, edits, changes of projects: the log from which memory is projected. Kept.",
+        subjects=[f"{ROOT}.memory.>"],
+        storage=StorageType.FILE,
+        allow_direct=True,
+        duplicate_window=10 * MINUTE,
+        deny_purge=True,
+    ),
+    StreamConfig(
         name="JOBS",
         description="Work that waits or is being done; a message goes when its work is done.",
         subjects=[f"{ROOT}.job.>"],

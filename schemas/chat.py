@@ -63,7 +63,11 @@ class Ask(Acting, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION_CHARS)]
     """The question."""
     retrieve: bool = True
-    """Look into the storage for passages that help to answer."""
+    """Look into the storage and the memory for what helps to answer."""
+    temporary: bool = False
+    """Neither log nor remember the question and its answer; all of a conversation's are, or none."""
+    as_of: float | None = None
+    """Answer from what was known and valid at this time, in seconds since the epoch; None for now."""
     sampling: Sampling = Sampling()
 
 
@@ -73,7 +77,7 @@ class Accepted(Message, frozen=True, kw_only=True):
     answer: Token
     conversation: Token
     sequence: int = 0
-    """Position of the question in the stream CHAT."""
+    """Position of the question in the stream CHAT; 0 for a temporary one, which is not there."""
 
 
 class Cancel(Message, frozen=True, kw_only=True):

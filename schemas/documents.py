@@ -6,18 +6,21 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import Acting, Message
+from schemas.base import HOME, Acting, Message, OptionalToken, Token
 
 MAX_QUERY_CHARS = 32_000
+
+Kind = Literal["document", "turn", "fact"]
+"""What a passage is a piece of: a file, something that was said, something that was learned."""
 
 
 class Passage(Struct, frozen=True, kw_only=True):
     """A piece of a file, exactly as it stands there."""
 
     id: str
-    """Identity of the passage: the file's identity, ``-`` and the passage's number in it."""
+    """Identity of the passage: its source's identity, ``-`` and the passage's number in it."""
     path: str
-    """File, relative to the storage, with ``/`` between folders."""
+    """File, relative to the storage, with ``/`` between folders; of a turn or fact its conversation."""
     text: str
     first_line: int = 0
     """First line in the file, from 1; 0 where the format has no lines."""
@@ -28,6 +31,10 @@ class Passage(Struct, frozen=True, kw_only=True):
     """Headings above the passage, outermost first, joined by `` > ``."""
     score: float = 0.0
     """How well it matches the query, 0 to 1; only within one reply comparable."""
+    kind: Kind = "document"
+    project: Token = HOME
+    at: float = 0.0
+    """When the file was changed or the words were said, in seconds since the epoch; 0 when unknown."""
 
 
 class Recall(Acting, frozen=True, kw_only=True):
@@ -35,6 +42,22 @@ class Recall(Acting, frozen=True, kw_only=True):
 
     query: Annotated[str, Meta(min_length=1, max_length=MAX_QUERY_CHARS)]
     limit: Annotated[int, Meta(ge=1, le=100)] = 5
+    kinds: tuple[Kind, ...] = ("document", "turn", "fact")
+    """Only these."""
+    after: float | None = None
+    """Only what was changed or said at this time or later, in seconds since the epoch."""
+    before: float | None = None
+    """Only what was changed or said before this time."""
+    as_of: float | None = None
+    """Answer from what was known and valid at this time; None for now."""
+    with_global: bool = False
+    """Search the project ``global`` as well."""
+    context: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+    """Earlier questions of the conversation, newest last, for a question that needs them."""
+    conversation: OptionalToken = ""
+    """The conversation that asks: its own turns, which it has before it, are not searched."""
+    neighbours: Annotated[int, Meta(ge=0, le=5)] = 0
+    """Passages beside a hit, on either side, that may be among the ``limit``."""
 
 
 class Recalled(Message, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import HOME, Message, Token
+from schemas.base import HOME, Message, OptionalToken, Token
 from schemas.chat import (
     MAX_QUESTION_CHARS,
     Accepted,
@@ -36,9 +36,6 @@ from schemas.documents import Passage, StorageStatus
 from schemas.failure import Code
 
 WEBSOCKET_PATH = "/ws"
-
-OptionalToken = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
-"""A name as Token, or nothing."""
 
 
 class Attach(Message, frozen=True, kw_only=True):
@@ -131,7 +128,11 @@ class Question(Struct, frozen=True, kw_only=True):
     """Identity of the answer, for a client that may have to ask again; empty lets the gateway choose."""
     project: Token = HOME
     retrieve: bool = True
-    """Look into the storage for passages that help to answer."""
+    """Look into the storage and the memory for what helps to answer."""
+    temporary: bool = False
+    """Neither log nor remember the question and its answer."""
+    as_of: float | None = None
+    """Answer from what was known and valid at this time, in seconds since the epoch; None for now."""
     sampling: Sampling = Sampling()
 
 

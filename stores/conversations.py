@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
-import threading
-from pathlib import Path
 
 import msgspec
 
 from schemas.chat import Conversation, Deleted, History, Titled, Turn
-from stores.rebuildable import open_rebuildable, remove, transaction
+from schemas.forgetting import TurnsForgotten
+from stores.projection import Projection
+from stores.rebuildable import transaction
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
 TITLE_CHARS = 60
 
 _SCHEMA = """
@@ -48,45 +46,16 @@ CREATE VIRTUAL TABLE texts USING fts5 (text, number UNINDEXED, tokenize = "unico
 """
 
 
-class Conversations:
+class Conversations(Projection):
     """The projection. Its methods block for milliseconds and may be called from any thread."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self._database = self._open()
+    schema = _SCHEMA
+    version = 2
 
-    def followed_until(self) -> int:
-        """Return the sequence of the last entry that was applied."""
-        with self._lock:
-            return self._sequence()
-
-    def belongs_to(self, stream: str, last: int) -> bool:
-        """Say which log this is a projection of; starts from 0 and returns False if it is another.
-
-        ``stream`` identifies the log (its time of creation), ``last`` is its
-        last sequence: a log that ends before what was applied was made anew.
-        """
-        with self._lock:
-            known = self._database.execute("SELECT value FROM meta WHERE key = 'stream'").fetchone()
-            same = (known is None or known[0] == stream) and last >= self._sequence()
-            if not same:
-                log.warning(
-                    "The log of conversations was made anew: its projection %s starts again.", self._file
-                )
-                self._database.close()
-                remove(self._file)
-                self._database = self._open()
-            with transaction(self._database):
-                self._database.execute("INSERT OR REPLACE INTO meta VALUES ('stream', ?)", (stream,))
-            return same
-
-    def apply(self, entry: Turn | Titled | Deleted, sequence: int) -> None:
+    def apply(self, entry: Turn | Titled | Deleted | TurnsForgotten, sequence: int) -> None:
         """Take in the log's entry at ``sequence``; one that was taken in before changes nothing."""
-        with self._lock:
-            if sequence <= self._sequence():
-                return
-            with transaction(self._database):
+        with self._applying(sequence) as is_new:
+            if is_new:
                 match entry:
                     case Turn():
                         self._apply_turn(entry, sequence)
@@ -94,9 +63,30 @@ class Conversations:
                         self._apply_title(entry)
                     case Deleted():
                         self._apply_deletion(entry)
-                self._database.execute(
-                    "INSERT OR REPLACE INTO meta VALUES ('followed_until', ?)", (str(sequence),)
-                )
+                    case TurnsForgotten():
+                        self._apply_forgetting(entry)
+
+    def learn_from(self, after: int, limit: int) -> tuple[tuple[int, Turn], ...]:
+        """Return the next turns behind a sequence with their sequences, of all projects, oldest first."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT sequence, entry FROM turns WHERE sequence > ? ORDER BY sequence LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        return tuple((sequence, _turn(entry)) for sequence, entry in rows)
+
+    def position(self, name: str) -> int:
+        """Return how far a reader of the turns came (a sequence), as ``set_position`` was told."""
+        with self._lock:
+            row = self._database.execute("SELECT value FROM meta WHERE key = ?", (f"read.{name}",)).fetchone()
+        return int(row[0]) if row else 0
+
+    def set_position(self, name: str, sequence: int) -> None:
+        """Keep how far a reader came; as rebuildable as the rest."""
+        with self._lock, transaction(self._database):
+            self._database.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"read.{name}", str(sequence))
+            )
 
     def list(
         self, project: str, user: str, *, limit: int = 100, before: float = 0, matching: str = ""
@@ -169,11 +159,6 @@ class Conversations:
             ).fetchall()
         return tuple(_turn(entry) for (entry,) in rows)
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
-
     def _apply_turn(self, turn: Turn, sequence: int) -> None:
         execute = self._database.execute
         row = execute(
@@ -241,19 +226,39 @@ class Conversations:
             execute("DELETE FROM turns WHERE number = ?", found)
             execute("DELETE FROM open_answers WHERE number = ?", found)
 
+    def _apply_forgetting(self, forgotten: TurnsForgotten) -> None:
+        """Remove exchanges; a conversation that has none left is gone."""
+        execute = self._database.execute
+        row = execute(
+            "SELECT number FROM conversations WHERE project = ? AND conversation = ?",
+            (forgotten.project, forgotten.conversation),
+        ).fetchone()
+        if row is None:
+            return
+        for answer in forgotten.answers:
+            where = "number = ? AND answer = ?"
+            execute(
+                f"DELETE FROM texts WHERE rowid IN (SELECT sequence FROM turns WHERE {where})",  # noqa: S608  a constant
+                (*row, answer),
+            )
+            execute(f"DELETE FROM turns WHERE {where}", (*row, answer))  # noqa: S608  a constant
+            execute(f"DELETE FROM open_answers WHERE {where}", (*row, answer))  # noqa: S608  a constant
+        first = execute("SELECT entry FROM turns WHERE number = ? ORDER BY sequence LIMIT 1", row).fetchone()
+        # An automatic title may hold what was forgotten.
+        title = title_of(_turn(first[0]).text) if first else ""
+        execute(
+            "UPDATE conversations SET turns = (SELECT count(*) FROM turns t WHERE t.number = ?1),"
+            " title = CASE WHEN by_user AND ?2 != '' THEN title ELSE ?2 END WHERE number = ?1",
+            (*row, title),
+        )
+        self._index(-row[0], row[0], title)
+
     def _index(self, rowid: int, number: int, text: str) -> None:
         """Make a text findable; titles have the negative of their conversation's number as rowid."""
         self._database.execute(
             "INSERT OR REPLACE INTO texts (rowid, text, number) VALUES (?, ?, ?)",
             (rowid, _spaced(text), number),
         )
-
-    def _sequence(self) -> int:
-        row = self._database.execute("SELECT value FROM meta WHERE key = 'followed_until'").fetchone()
-        return int(row[0]) if row else 0
-
-    def _open(self) -> sqlite3.Connection:
-        return open_rebuildable(self._file, _SCHEMA, SCHEMA_VERSION, "it is built again from the log")
 
 
 def title_of(question: str) -> str:

@@ -7,12 +7,9 @@ import re
 
 from msgspec import Struct
 
-from schemas.base import HOME
+from schemas.base import GLOBAL, HOME
 from schemas.errors import KaraisError
 from schemas.failure import Code
-
-GLOBAL = "global"
-"""The reserved project whose rows others see where a request says so."""
 
 
 class Scope(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ class Remembered:
 
     turns: list[Turn] = field(default_factory=list)
     sequence: int = 0
+    temporary: bool = False
+    """It is in no log: it lives here alone, until it is displaced."""
 
     @classmethod
     def of(cls, history: History) -> Remembered:
