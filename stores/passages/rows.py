@@ -25,6 +25,10 @@ READ += ["page", "at", "content_hash"]
 """Columns of which a reader's rows consist, beside the vector and what the search adds."""
 
 
+NAMED = 500
+"""Values in one filter."""
+
+
 class SourcePassages(Struct, frozen=True, kw_only=True):
     """All passages of one source (a file, a turn, a fact) as they shall be known from now on."""
 
