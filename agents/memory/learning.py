@@ -95,7 +95,7 @@ class Learner:
                 while await self._learn_turns() or await self._index_facts():
                     await self._quiet()
             except KaraisError as error:
-                log.info("learning waits: %s", error)
+                log.warning("learning waits: %s", error)
                 await self._again()
             except Exception:
                 log.exception("learning failed; it is tried again")
@@ -135,7 +135,11 @@ class Learner:
         history = await asyncio.to_thread(
             self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
         )
-        found = await asyncio.to_thread(extract, history)
+        try:
+            found = await asyncio.to_thread(extract, history)
+        except Exception:
+            log.exception("nothing is learned from the question of the answer %s", turn.answer)
+            return
         for fact in found:
             if fact.answer != turn.answer:
                 continue
