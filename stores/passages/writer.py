@@ -18,7 +18,7 @@ from schemas.failure import Code
 from stores import lance_files
 from stores.passages import indexes
 from stores.passages.book import Book, TableName, free_folder, lock
-from stores.passages.rows import Moved, SourcePassages, is_current, listed, renamed, rows
+from stores.passages.rows import NAMED, Moved, SourcePassages, is_current, listed, renamed, rows
 from stores.scope import among
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ KEEP_VERSIONS = timedelta(minutes=15)
 """How long a reader may stay at a version that is no longer the newest."""
 COPIED_ROWS = 10_000
 """Rows in memory at a time while a table is copied."""
-NAMED = 500
-"""Values in one filter."""
 
 
 class Written(Struct, frozen=True, kw_only=True):
