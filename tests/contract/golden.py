@@ -17,9 +17,12 @@ TURN = chat.Turn(
 )  # fmt: skip
 STATUS = documents.StorageStatus(
     folder="/storage", scanning=True, files=4, indexed=2, skipped=1, waiting=1, passages=9,
-    files_per_second=2.5, seconds_left=0.4, problem="",
+    files_per_second=2.5, passages_per_second=9.5, seconds_left=0.4, problem="", polling="It is nfs.", awaiting=3,
 )  # fmt: skip
-ENTRY = documents.FileEntry(path="a.pdf", state="skipped", bytes=10, passages=0, reason="It is encrypted.")
+ENTRY = documents.FileEntry(
+    path="a.pdf", state="waiting", bytes=10, passages=0, reason="It is a scan.", awaits="scan", file="0f",
+    project="home",
+)  # fmt: skip
 
 MESSAGES = (
     chat.Ask(answer="a1", conversation="c1", text="When?", retrieve=True, sampling=SAMPLING),
@@ -51,9 +54,10 @@ MESSAGES = (
     documents.PassageInContext(passage=PASSAGE, before="b", after="a"),
     documents.GetStorageStatus(),
     STATUS,
-    documents.ListFiles(state="skipped", after="a", limit=5),
+    documents.ListFiles(state="waiting", awaits="scan", after="a", limit=5),
     documents.Files(files=(ENTRY,)),
     documents.Rescan(),
+    documents.FileAwaits(kind="scan", file="0f", path="a.pdf", project="home"),
     documents.StorageChanged(version=12),
     documents.IndexFile(file="0f", path="a.pdf"),
     embeddings.Embed(texts=("one", "two"), purpose="query"),
