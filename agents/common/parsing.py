@@ -15,9 +15,11 @@ import os
 import stat
 from pathlib import Path
 
+from agents.common import formats
 from agents.common.child import Child, serve_parent
-from agents.common.formats import pieces_of
+from agents.common.formats import Awaited, Reading, media
 from schemas.base import Message
+from schemas.documents import Awaits
 from schemas.errors import KaraisError, TimedOut, Unavailable
 from schemas.failure import Code
 from stores.chunking import MAX_PASSAGES, Piece
@@ -54,7 +56,9 @@ class ParsedFile(Message, frozen=True, kw_only=True):
     unchanged: bool = False
     """The content is what ``known_hash`` said; there are no pieces."""
     remark: str = ""
-    """What was left out, in one sentence."""
+    """What was left out, or what the file waits for, in one sentence."""
+    awaits: Awaits | None = None
+    """Another agent has to read what the file is; there are no pieces."""
 
 
 class Parser:
@@ -89,41 +93,63 @@ class Parser:
 
 def parse(request: ParseFile) -> ParsedFile:
     """Read one file and cut it into passages; runs in the child process."""
+    status, content = _read(request)
+    content_hash = hashlib.sha256(content).hexdigest()
+    reading = Reading(pieces=[])
+    awaits = None
+    unchanged = content_hash == request.known_hash
+    if not unchanged:
+        try:
+            media.check(content[: media.HEAD_BYTES])
+            _check_size(status.st_size, request.max_bytes)
+            reading = formats.read(request.path, content)
+        except Awaited as awaited:
+            awaits = awaited.kind
+            reading = Reading(pieces=[], remark=awaited.reason)
+    remark = reading.remark
+    if len(reading.pieces) >= MAX_PASSAGES:
+        remark = f"Only its first {MAX_PASSAGES:,} passages are indexed."
+    return ParsedFile(
+        size=status.st_size,
+        stamp_ns=change_stamp(status),
+        content_hash=content_hash,
+        pieces=tuple(reading.pieces),
+        unchanged=unchanged,
+        remark=remark,
+        awaits=awaits,
+    )
+
+
+def _read(request: ParseFile) -> tuple[os.stat_result, bytes]:
+    """Return a file's status and content; of one that is too large only the beginning."""
     descriptor = open_inside(request.folder, request.path)
     try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise KaraisError("It is no regular file.", code=Code.INVALID)
-        if before.st_size > request.max_bytes:
-            size, most = before.st_size / 1e6, request.max_bytes / 1e6
-            raise KaraisError(
-                f"It has {size:,.0f} MB; files of more than {most:,.0f} MB are not read.", code=Code.TOO_LARGE
-            )
+        most = before.st_size if before.st_size <= request.max_bytes else media.HEAD_BYTES
         with os.fdopen(os.dup(descriptor), "rb") as file:
-            content = file.read(request.max_bytes + 1)
+            content = file.read(most + (most == before.st_size))
         after = os.fstat(descriptor)
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns) or len(
-            content
-        ) != before.st_size:
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns) or len(content) != most:
             raise KaraisError("It was being written while it was read.", code=Code.CONFLICT)
     except OSError as error:
         raise _unreadable(error) from None
     finally:
         os.close(descriptor)
-    content_hash = hashlib.sha256(content).hexdigest()
-    unchanged = content_hash == request.known_hash
-    pieces = [] if unchanged else pieces_of(request.path, content)
-    remark = ""
-    if len(pieces) >= MAX_PASSAGES:
-        remark = f"Only its first {MAX_PASSAGES:,} passages are indexed."
-    return ParsedFile(
-        size=before.st_size,
-        stamp_ns=change_stamp(before),
-        content_hash=content_hash,
-        pieces=tuple(pieces),
-        unchanged=unchanged,
-        remark=remark,
-    )
+    return before, content
+
+
+def too_large(size: int, most: int = MAX_FILE_BYTES) -> str:
+    """Return why a file of ``size`` bytes is not read; empty when it may be."""
+    if size <= most:
+        return ""
+    return f"It has {size / 1e6:,.0f} MB; files of more than {most / 1e6:,.0f} MB are not read."
+
+
+def _check_size(size: int, most: int) -> None:
+    if reason := too_large(size, most):
+        raise KaraisError(reason, code=Code.TOO_LARGE)
 
 
 def change_stamp(status: os.stat_result) -> int:

@@ -14,8 +14,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
-from stores.passages import SourcePassages, embedded_text
-
 from agents.common.table_writer import WriterProcess
 from agents.memory.extraction import extract
 from bus.connection import Bus
@@ -27,6 +25,7 @@ from schemas.memory import Fact, FactLearned
 from stores.chunking import chunk_text
 from stores.conversations import Conversations
 from stores.facts import FactBook
+from stores.passages import SourcePassages, embedded_text
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ class Learner:
                 while await self._learn_turns() or await self._index_facts():
                     await self._quiet()
             except KaraisError as error:
-                log.info("learning waits: %s", error)
+                log.warning("learning waits: %s", error)
                 await self._again()
             except Exception:
                 log.exception("learning failed; it is tried again")
@@ -123,7 +122,11 @@ class Learner:
         history = await asyncio.to_thread(
             self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
         )
-        found = await asyncio.to_thread(extract, history, time.time())
+        try:
+            found = await asyncio.to_thread(extract, history)
+        except Exception:
+            log.exception("nothing is learned from the question of the answer %s", turn.answer)
+            return
         for fact in found:
             if fact.answer != turn.answer:
                 continue
@@ -150,7 +153,7 @@ class Learner:
         if not texts:
             return
         reply: Vectors = await self._bus.call(
-            Embed(texts=tuple(texts), purpose="document"), timeout=EMBED_SECONDS, patience=EMBED_SECONDS
+            Embed(texts=tuple(texts), purpose="passage"), timeout=EMBED_SECONDS, patience=EMBED_SECONDS
         )
         width = 4 * reply.dimensions
         rows: list[SourcePassages] = []

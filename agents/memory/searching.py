@@ -10,8 +10,6 @@ import time
 from contextlib import AsyncExitStack
 from typing import Any
 
-from stores.passages import PassagesReader
-
 from agents.memory.knowledge import KnowledgeKeeper
 from bus.agent import answers, hears
 from schemas.base import GLOBAL
@@ -19,6 +17,7 @@ from schemas.documents import OpenPassage, Passage, PassageInContext, Recall, Re
 from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError
 from schemas.failure import Code
+from stores.passages import PassagesReader
 from stores.ranking import passage_of
 from stores.recall import recall
 from stores.scope import Scope

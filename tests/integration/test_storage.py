@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,15 +57,6 @@ def settings(tmp_path: Path, models: Path) -> Settings:
         (storage / path).parent.mkdir(exist_ok=True)
         (storage / path).write_text(text)
     return Settings(home=home, storage=storage, port=0)
-
-
-@pytest.fixture(scope="session")
-def models() -> Path:
-    """The Tier-0 folder that `make test` filled, or this machine's own."""
-    folder = Path(os.environ.get("KARAIS_TEST_MODELS") or "~/.karais/models").expanduser()
-    if not (folder / "all-minilm-l6-v2").exists():
-        pytest.skip(f"the embedding model is not in {folder}: `make test` fetches it")
-    return folder.resolve()
 
 
 @asynccontextmanager
