@@ -39,9 +39,7 @@ async def say(bus, text, *, conversation="c1", answer="a1", reply="I see.", proj
     await bus.record(Turn(**fields, role="user", text=text, at=time.time()))
     await bus.publish(Delta(answer=answer, index=0, text=reply))
     await bus.record(
-        Turn(
-            **fields, role="assistant", text=reply, at=time.time(), finish_reason="stop", passages=passages
-        )
+        Turn(**fields, role="assistant", text=reply, at=time.time(), finish_reason="stop", passages=passages)
     )
 
 
@@ -72,7 +70,9 @@ async def learned(bus, count=1, **scope):
 
     async def all_of_them():
         facts = await facts_of(bus, **scope)()
-        found = await bus.call(Recall(query=CANARY, kinds=("fact",), limit=20, project=scope.get("project", "home")))
+        found = await bus.call(
+            Recall(query=CANARY, kinds=("fact",), limit=20, project=scope.get("project", "home"))
+        )
         return facts if len(facts) >= count and len(found.passages) >= min(count, 1) else None
 
     return await until(all_of_them)
