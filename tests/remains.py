@@ -83,8 +83,13 @@ def _lance_values(file: Path) -> Iterator[tuple[str, str]]:
 
     if file.suffix != ".lance" or not file.is_file():
         return
-    reader = lance.file.LanceFileReader(str(file))
-    for batch in reader.read_all().to_batches():
+    try:
+        batches = lance.file.LanceFileReader(str(file)).read_all().to_batches()
+    except OSError:
+        if file.exists():
+            raise
+        return  # it went meanwhile
+    for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for value in column.to_pylist():
                 if isinstance(value, str | bytes):
@@ -98,7 +103,7 @@ def _sqlite(file: Path, text: str) -> Iterator[str]:
     try:
         tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
-            for row in database.execute(f'SELECT * FROM "{table}"'):  # noqa: S608  names of the file itself
+            for row in database.execute(f'SELECT * FROM "{table}"'):
                 values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in row]
                 if any(text in value.casefold() for value in values):
                     yield f"table {table}"
