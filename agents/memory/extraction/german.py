@@ -8,8 +8,8 @@ from agents.memory.extraction.model import Tense
 from agents.memory.extraction.verbs import Verb
 
 _SUBJECT = (
-    r"(?:ich|wir|er|sie|es|(?:mein|unser|sein|ihr)(?:e|er)?(?: (?:ältere|jüngere|kleine|große|beste|alte|neue|erste)[rns]?)? "
-    r"[A-ZÄÖÜ][\wäöüß-]+(?: (?!(?:Uhr|Euro)\b)[A-ZÄÖÜ][\wäöüß-]+)?|(?:der|die|das) [A-ZÄÖÜ][\wäöüß-]+|[A-ZÄÖÜ][\wäöüß-]+)"
+    r"(?:(?i:ich|wir|er|sie|es)|(?i:(?:mein|unser|sein|ihr)(?:e|er)?)(?: (?:ältere|jüngere|kleine|große|beste|alte|neue|erste)[rns]?)? "
+    r"[A-ZÄÖÜ][\wäöüß-]+(?: (?!(?:Uhr|Euro)\b)[A-ZÄÖÜ][\wäöüß-]+)?|(?i:der|die|das) [A-ZÄÖÜ][\wäöüß-]+|[A-ZÄÖÜ][\wäöüß-]+)"
 )
 _FORMS: dict[str, tuple[str, Tense]] = {}
 for _line in """

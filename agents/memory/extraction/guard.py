@@ -29,6 +29,12 @@ _LOG_LINE = re.compile(
     r"(?:ERROR|WARN(?:ING)?|INFO|DEBUG|Traceback|at |File \")).*$",
     re.MULTILINE,
 )
+_INTRODUCED = re.compile(
+    r"\b(?:message|text|mail|e-?mail|letter|note|ad|advert|post|review|comment|reply|caption|sms|transcript|statement|excerpt|paragraph|"
+    r"passage|tweet|chat|conversation|report|minutes|article|quote|announcement|story|poem|lyrics|song|description|abstract|listing|"
+    r"profile|bio|nachricht|anzeige|artikel|zitat|brief|kommentar|bewertung)s?\b(?! ?to self)[^.:!?\n]{0,40}:(?=\s)",
+    re.IGNORECASE,
+)
 _SPEAKER = re.compile(r"^\s*[A-Z][\w .]{0,24}: .+$", re.MULTILINE)
 
 _TASK = (
@@ -113,12 +119,17 @@ def own_words(text: str) -> str:
     text = _FENCE.sub(_blank, text)
     text = _BLOCK_QUOTE.sub(_blank, text)
     text = _MAIL.sub(_blank, text)
-    text = _HEADER.sub(_blank, text)
+    header = _HEADER.search(text)
+    if header:
+        text = text[: header.start()]
     text = _LOG_LINE.sub(_blank, text)
     if len(_SPEAKER.findall(text)) >= 2:
         text = _SPEAKER.sub(_blank, text)  # a pasted chat or form
     if _ABOUT_WORDS.search(text):
         return ""
+    introduced = _INTRODUCED.search(text)
+    if introduced and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE):
+        text = text[: introduced.start()]
     quoted = _QUOTED.search(text)
     text = _INLINE_CODE.sub(_blank, _QUOTED.sub(_blank, text))
     payload = _PAYLOAD.search(text)

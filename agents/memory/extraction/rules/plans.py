@@ -101,10 +101,10 @@ def splits(clause: Clause) -> list[Candidate]:
     """Read "broke up with Ben", "got divorced", "are separated"."""
     if clause.negated or clause.tense not in ("past", "perfect") and not clause.rest.startswith(("divorced", "separated")) or clause.progressive:
         return []
-    if not re.match(r"^(?:up|divorced|separated|$|apart|from my)", clause.rest) or clause.subject.kind not in ("owner", "person"):
+    if not re.match(r"^(?:up|divorced|separated|$|apart|from my|uns|mich)", clause.rest) or clause.subject.kind not in ("owner", "person"):
         return []
     name = re.search(r"\b(?:with|from) (?P<v>[A-ZÄÖÜ]\w+)", clause.rest)
-    value = name["v"] if name else ""
+    value = name["v"] if name else clause.subject.noun if clause.subject.kind == "owner" else ""
     if clause.verb == "get" and clause.rest.startswith("divorced"):
         return fact(replace(clause, tense="present"), "marital_status", "divorced", "is divorced", "relation")
     return fact(clause, "partner.name", value or "-", f"is together with {value or 'their partner'}", "relation", effect="ends")
