@@ -98,7 +98,7 @@ class _Reader:
         found: list[Fact] = []
         if not (self._playing or guard.is_fiction(own) or guard.is_joke(own)):
             language = language_of(turn.text)
-            self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace(" I ", " ")[1:])
+            self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
             for sentence in sentences(own):
                 if not self._recalled.repeats(sentence.text):
                     found += self._sentence(turn, sentence, language, found)
@@ -115,7 +115,7 @@ class _Reader:
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
         found: list[Fact] = []
-        if not guard.is_unsure(sentence.text):
+        if not (guard.is_conditional(sentence.text) if sentence.is_question else guard.is_unsure(sentence.text)):
             is_correction = changes.is_correction(sentence.text)
             clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
             for clause in clauses:

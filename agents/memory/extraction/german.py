@@ -92,6 +92,12 @@ _WORDS = (
 )  # fmt: skip
 
 
+def begins_with_verb(clause: str) -> bool:
+    """Say whether a clause has left out its subject: "spielt Klavier"."""
+    following = clause.split()[1:2]
+    return clause.split()[0].casefold() in _FORMS and (following[0] if following else "") not in ("ich", "wir", "er", "sie", "es")
+
+
 def predicate(clause: str) -> tuple[str, Verb] | None:
     """Return a German clause's subject, as it stands there, and its predicate; None when it has none.
 

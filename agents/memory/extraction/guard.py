@@ -101,6 +101,11 @@ _UNSURE = re.compile(
     r"vermutlich|möglicherweise|angeblich|ob|hoffentlich|glaube|wünschte|vllt)\b",
     re.IGNORECASE,
 )
+_CONDITION = re.compile(
+    r"\b(?:if|unless|whether|suppose|supposing|wish|wished|imagine|as though|in case|pretend|i think|i believe|i guess|not sure|falls|wenn|"
+    r"würde\w*|wäre\w*|hätte\w*|angenommen|ob)\b",
+    re.IGNORECASE,
+)
 _REPORTED = re.compile(
     r"\b(?:(?:he|she|they|it|[A-Z]\w+|who|someone|article|book|text|document|page|letter|mail|email|guy|post|user|author|man|woman|"
     r"news|website|review|manual|doc) "
@@ -128,7 +133,7 @@ def own_words(text: str) -> str:
     if _ABOUT_WORDS.search(text):
         return ""
     introduced = _INTRODUCED.search(text)
-    if introduced and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE):
+    if introduced and not re.search(r"\b(?:funny|long|quick|short|sad|true) $", text[: introduced.start()]) and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE):
         text = text[: introduced.start()]
     quoted = _QUOTED.search(text)
     text = _INLINE_CODE.sub(_blank, _QUOTED.sub(_blank, text))
@@ -165,6 +170,11 @@ def is_joke(text: str) -> bool:
 def is_unsure(sentence: str) -> bool:
     """Say whether a sentence is a guess, a wish or a condition."""
     return bool(_UNSURE.search(sentence))
+
+
+def is_conditional(sentence: str) -> bool:
+    """Say whether a sentence has a condition or a guess that all its clauses hang on."""
+    return bool(_CONDITION.search(sentence))
 
 
 def is_reported(sentence: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import tzinfo
 
-from agents.memory.extraction import german, lexicon, values, verbs
+from agents.memory.extraction import german, guard, lexicon, values, verbs
 from agents.memory.extraction.model import Clause, Subject
 from agents.memory.extraction.sentences import Language, Sentence, clauses, plain
 from agents.memory.extraction.subjects import People, parse
@@ -40,6 +40,8 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             part = f"I am {match['v']}"
         if (match := _TURNED.match(part)) and not re.match(r"^(?:it|this|that|what|which|he|she|they|i)\b", match["v"], re.IGNORECASE):
             part = f"{match['s']} is {match['v']}"
+        if guard.is_unsure(part):
+            continue
         missing = _NO_VERB.match(part)
         if missing:
             part = f"{missing['who']} is {missing['name']}"
@@ -73,15 +75,15 @@ def _clause(
 ) -> list[Clause]:
     stripped, when = take_times(text, at, zone)
     if language == "de":
-        read_german = german.predicate(stripped)
+        read_german = german.predicate(f"ich {stripped}" if carried and german.begins_with_verb(stripped) else stripped)
+        if read_german and carried and german.begins_with_verb(stripped):
+            return [_made(one, read_german[1], when, read_german[1].rest, language) for one in carried]
         if read_german:
             subject_text, verb = read_german
             subjects = parse(subject_text, people)
             full = german.predicate(text)
             rest = full[1].rest if full else verb.rest
             return [_made(one, verb, when, rest, language) for one in subjects]
-        if carried and (again := german.predicate(f"ich {stripped}")):
-            return [_made(one, again[1], when, again[1].rest, language) for one in carried]
         return []
     found = _english(stripped, people, carried)
     if not found:
@@ -96,8 +98,8 @@ def _english(text: str, people: People, carried: list[Subject]) -> tuple[list[Su
     words = text.split()
     for count in range(1, min(_MAX_SUBJECT_WORDS, len(words))):
         verb = verbs.english(" ".join(words[count:]))
-        if verb is None:
-            continue
+        if verb is None or verb.base not in ("be", "have") and re.match(r"^(?:is|are|was|were|has|have)\b", verb.rest):
+            continue  # "my mother's name is": a noun that is a verb elsewhere
         before = re.sub(r",? (?:he|she|they|it|now|then|also|all|both|have|has|never|no longer|always)$", "", " ".join(words[:count]), flags=re.I)
         subjects = parse(before.strip(" ,"), people)
         if subjects:

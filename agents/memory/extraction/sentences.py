@@ -31,10 +31,10 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"\bi['’]ll\b", "I will"),
     (r"\bi['’]d\b", "I would"),
     (r"^been (?=\w)", "I have been "),
-    (r"^(?=(?:moved|bought|sold|started|switched|quit|joined|graduated|adopted|retired|married|live in|work (?:at|for|as)|used to|"
+    (r"^(?=(?:moved|bought|sold|started|switched|quit|joined|graduated|adopted|retired (?:in|last|at)|married|live in|work (?:at|for|as)|used to|"
      r"grew up|drive an? |drive my|can['’]?t stand|don['’]?t (?:eat|drink|like)|do not (?:eat|drink|like)|suffer from|hate |"
      r"have (?:two|three|four|five|\d) (?:kids|children|sons|daughters|brothers|sisters|siblings|cats|dogs)|speak \w+ and)\b)", "I "),
-    (r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married (?:to|with)|lactose intolerant|retired)\b)", "I am "),
+    (r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married (?:to|with)|lactose intolerant)\b)", "I am "),
     (r"\b(we|they|you)['’]re\b", r"\1 are"),
     (r"\btheyre\b", "they are"),
     (r"\b(we|they|you)['’]?ve\b", r"\1 have"),
@@ -59,7 +59,7 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
 )
 _EXPANSIONS = tuple((re.compile(pattern, re.IGNORECASE), to) for pattern, to in _CONTRACTIONS)
 _LEAD = re.compile(
-    r"^(?:(?:(?:hi|hello|hey|hallo|moin|servus|good (?:morning|evening|afternoon|day)|guten (?:tag|morgen|abend)|oh|ah|well|so|ok|okay|"
+    r"^(?:(?:(?:howdy|yo|hiya|greetings|merhaba|bonjour|hola|ciao|grüezi|salut|aloha|hi|hello|hey|hallo|moin|servus|good (?:morning|evening|afternoon|day)|guten (?:tag|morgen|abend)|oh|ah|well|so|ok|okay|"
     r"yes|yeah|yep|no|nope|nein|ja|right|sure|thanks|thank you|thx|great|cool|nice|hmm|hm|um|uh|anyway|anyways|actually|"
     r"by the way|btw|fyi|for your information|just so you know|just to let you know|you know|you see|look|listen|"
     r"to be honest|honestly|tbh|frankly|in fact|as a matter of fact|as i said|as you know|like i said|fun fact|funny story|"

@@ -55,7 +55,7 @@ class People:
         if subject.kind == "owner":
             return
         if subject.kind == "thing":
-            if subject.noun.casefold() in words.THINGS:
+            if subject.noun.casefold() in words.THINGS or subject.noun.casefold() in words.SLOT_NOUNS:
                 self.last["n"] = subject
             return
         for gender in (subject.gender,) if subject.gender in ("m", "f") else ("m", "f"):

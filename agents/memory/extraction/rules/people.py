@@ -174,7 +174,7 @@ def has_kin(clause: Clause) -> list[Candidate]:
                     "possession" if is_pet else "relation") if is_pet else []  # fmt: skip
     if clause.negated or count == "no":
         return fact(clause, f"{kin}.count", "none", f"has no {match['kin']}", "relation") if not is_pet else []
-    if clause.tense == "past":
+    if clause.tense == "past" and clause.verb == "have":
         return []
     found: list[Candidate] = []
     breed = match["adjective"].strip()
