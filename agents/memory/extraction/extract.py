@@ -76,7 +76,7 @@ class _Reader:
         self._people = People()
         self._known = list(known)
         self._said: list[Fact] = []
-        self._playing = False
+        self._playing = 0
         for fact in known:
             parts = fact.attribute.partition(":")[0].rpartition(".")
             if parts[2] == "name" and parts[0] and fact.subject == OWNER and fact.effect != "ends":
@@ -91,10 +91,7 @@ class _Reader:
     def read(self, turn: Turn) -> list[Fact]:
         """Return the facts of a user's turn."""
         own = guard.own_words(turn.text)
-        if guard.starts_play(own):
-            self._playing = True
-        elif guard.ends_play(own):
-            self._playing = False
+        self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
         if not (self._playing or guard.is_fiction(own) or guard.is_joke(own)):
             language = language_of(turn.text)

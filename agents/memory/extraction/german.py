@@ -137,7 +137,8 @@ def _with_ending(english: str, tense: Tense, rest: str) -> Verb:
     elif english in ("be", "have"):
         last = rest.rpartition(" ")[2].rstrip(",")
         if _PARTICIPLES.get(last):
-            base, rest, tense = _PARTICIPLES[last], rest.rpartition(" ")[0], "perfect"
+            base, rest = _PARTICIPLES[last], rest.rpartition(" ")[0]
+            tense = "past" if base in ("live", "work", "study") else "perfect"
         elif last in ("gern", "gerne", "lieb") and english == "have":
             base, rest = "like", rest.rpartition(" ")[0]
     if re.search(r"\b(?:gerne?|am liebsten|leidenschaftlich)\b", rest):

@@ -76,9 +76,12 @@ _FICTION = re.compile(
     re.IGNORECASE,
 )
 _PLAY = re.compile(
-    r"\b(?:role[- ]?play|rollenspiel|pretend|imagine (?:that )?you(?:'re| are)|you are now|you're now|let(?:'s| us) play|"
-    r"stay in character|du bist (?:jetzt|nun)|tu so|stell dir vor,? (?:dass )?(?:du|wir)|dungeons|d&d|be my (?:pirate|dungeon))\b",
+    r"\b(?:role[- ]?play|rollenspiel|you are now|you're now|let(?:'s| us) play|stay in character|du bist (?:jetzt|nun)|dungeons|d&d|"
+    r"(?:text|adventure|pen and paper|interview) (?:game|adventure|simulation)|be my (?:pirate|dungeon))\b",
     re.IGNORECASE,
+)
+_PRETENCE = re.compile(
+    r"\b(?:pretend|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|stell dir vor,? (?:dass )?(?:du|wir))\b", re.IGNORECASE
 )
 _PLAY_ENDS = re.compile(
     r"\b(?:out of character|ooc|stop (?:the )?(?:role|game|play|pretending)|end (?:of )?(?:the )?(?:role|game|play)|"
@@ -152,9 +155,11 @@ def is_fiction(text: str) -> bool:
     return bool(_FICTION.search(text))
 
 
-def starts_play(text: str) -> bool:
-    """Say whether a turn begins a role play, in which later turns are not meant either."""
-    return bool(_PLAY.search(text)) and not _PLAY_ENDS.search(text)
+def play_turns(text: str) -> int:
+    """Return in how many turns, this one included, what is said belongs to a play that this one begins."""
+    if _PLAY_ENDS.search(text):
+        return 0
+    return 20 if _PLAY.search(text) else 3 if _PRETENCE.search(text) else 0
 
 
 def ends_play(text: str) -> bool:

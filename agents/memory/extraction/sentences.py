@@ -31,7 +31,11 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"\bi['’]ll\b", "I will"),
     (r"\bi['’]d\b", "I would"),
     (r"^been (?=\w)", "I have been "),
-    (r"^(?=(?:moved|bought|sold|started|switched|quit|joined|graduated|adopted|retired (?:in|last|at)|married|live in|work (?:at|for|as)|used to|"
+    (r"^names? (?:is|'s) (?=\w)", "my name is "),
+    (r"\bnow (?:i am|we are|i'?m|we'?re) in (?=\w)", "now I live in "),
+    (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings): ", r"my \1 are "),
+    (r"^(wife|husband|son|daughter|brother|sister|mother|father|dog|cat|girlfriend|boyfriend|partner|boss): ", r"my \1 is "),
+    (r"^(?:just |recently |finally )*(?=(?:moved|bought|sold|started|switched|quit|joined|graduated|adopted|retired (?:in|last|at)|married|live in|work (?:at|for|as)|used to|"
      r"grew up|drive an? |drive my|can['’]?t stand|don['’]?t (?:eat|drink|like)|do not (?:eat|drink|like)|suffer from|hate |"
      r"have (?:two|three|four|five|\d) (?:kids|children|sons|daughters|brothers|sisters|siblings|cats|dogs)|speak \w+ and)\b)", "I "),
     (r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married (?:to|with)|lactose intolerant)\b)", "I am "),
@@ -106,6 +110,7 @@ _BOUNDARY = re.compile(
     rf"|,?\s+(?:and|but|because|cause|cuz|although|though|while|whereas|und|aber|denn|so)\s+(?:(?:now|then|today|since then|jetzt)\s+)?"
     rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+) (?:is|has|lives|works|likes|loves|hates|was|does|studies|plays|ist|hat|wohnt|arbeitet|mag)\b)"
     rf"|,?\s+(?:and(?: also| then| now)?|but|und)\s+(?={_FINITE}\b)"
+    rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
     rf"|,\s+(?={_START_WORDS}\s+\w)"
     rf"|,\s+(?={_FINITE}\s+(?!too\b))"
     r"|\s+\((?=[^)]{4,})|\)\s*|:\s+(?=(?:i|my|we|our|ich|mein|meine)\b)",

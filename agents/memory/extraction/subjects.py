@@ -90,7 +90,8 @@ def parse(text: str, people: People) -> list[Subject]:
         return _possessed(match, people)
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
-    if low in words.SLOT_NOUNS and low not in words.COMMON:
+    first = low.split(" ")[0]
+    if low in words.SLOT_NOUNS and low not in words.COMMON or words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4:
         return [replace(THE_OWNER, noun=text, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
     if len(both) == 2 and all(NAME.match(part) and not _is_common(part) for part in both):

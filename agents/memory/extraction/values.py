@@ -98,7 +98,7 @@ def thing(text: str) -> str:
 def topic(text: str) -> str:
     """Return what is liked, studied or done."""
     text = cut(text)
-    text = re.sub(r",? (?:with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$", "", text, flags=re.I)
+    text = re.sub(r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$", "", text, flags=re.I)
     text = re.sub(r"^(?:a bit of|a little|some|all kinds? of|any kind of|any|really|gern|sehr|so|einfach)\s+", "", text.strip(), flags=re.I)
     return "" if is_vague(text) or len(text.split()) > 6 else text
 

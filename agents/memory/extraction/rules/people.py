@@ -25,7 +25,7 @@ _AGE = re.compile(
     r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|" + "|".join(
         "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
         "nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-    ) + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and | in | now| today| this| last)",
+    ) + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and | und | in | now| today| this| last)",
     re.IGNORECASE,
 )
 _MARITAL = re.compile(
@@ -68,7 +68,10 @@ def is_called(clause: Clause) -> list[Candidate]:
             return []
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
     elif clause.verb == "be" and clause.subject.path and clause.subject.kind in ("person", "pet"):
-        # "Our landlord is Mr. Weber"
+        # "Our landlord is Mr. Weber"; "my kids are Theo (11), Ida (8) and Max"
+        kin = clause.subject.path.rpartition(".")[2]
+        if kin in words.KIN_PLURAL or kin in words.PETS and "," in rest:
+            return _listed_kin(clause, kin)
         name = rest.split(",")[0]
         if clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name) or values.job(name):
             return []
@@ -249,6 +252,17 @@ def _age_behind(clause: Clause, rest: str) -> list[Candidate]:
     """Read the age in "I am Paul, 34, and …"."""
     match = re.search(r"(?:,| and| und) (?:I am |ich bin )?(?P<age>\d{1,2})(?: (?:years? old|Jahre alt))?(?=,|$| and| und| from)", rest)
     return fact(clause, "age", match["age"], f"is {match['age']} years old", "identity") if match else []
+
+
+def _listed_kin(clause: Clause, kin: str) -> list[Candidate]:
+    singular = words.KIN_SINGULAR.get(kin, kin)
+    path = clause.subject.path.removesuffix(kin) + singular
+    found: list[Candidate] = []
+    for part in values.listed(re.sub(r"\([^)]*\)|\b(?:little|big|baby)\b", "", clause.rest)):
+        name = re.split(r" (?:who|is|are|aged)\b| \d", part)[0].strip()
+        if is_name(name):
+            found += name_of(replace(clause.subject, path=path, label=f"The owner's {path}"), name)
+    return found
 
 
 def _names_behind(text: str, *, is_called: bool) -> list[str]:

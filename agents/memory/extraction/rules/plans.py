@@ -18,6 +18,9 @@ _EVENT_NOUN = (
 )
 
 
+_NOT_TRIPS = "bed|work|school|sleep|church|dinner|lunch|town|gym|office|shop|store|doctor|dentist|cinema|party|uni|class|bank|park|pool"
+
+
 def has_event(clause: Clause) -> list[Candidate]:
     """Read "have a dentist appointment next Thursday at 14:30"."""
     if clause.subject.kind not in ("owner", "person", "pet") or clause.negated or clause.tense in ("past", "perfect"):
@@ -58,7 +61,9 @@ def trip(clause: Clause) -> list[Candidate]:
     match = re.match(r"^(?:to |in |nach |at |for )(?P<v>.+)$", rest)
     text = match["v"] if match else rest if clause.verb == "visit" else ""
     where = values.place(text) or (values.cut(text) if clause.verb == "visit" else "")
-    if not where or clause.verb in ("go", "be", "travel", "drive", "fly", "take") and not re.search(r"[A-ZÄÖÜ]", where):
+    if not where or clause.verb in ("go", "be", "travel", "drive", "fly", "take") and (
+        not re.search(r"[A-ZÄÖÜ]", where) and (not clause.full_rest.islower() or re.search(rf"\b(?:{_NOT_TRIPS})\b", where))
+    ):
         return []
     verb = {"be": "will be in", "fly": "flies to", "go": "goes to", "travel": "travels to", "drive": "drives to", "visit": "visits"}.get(clause.verb, "goes to")
     return _plan(clause, f"trip:{where.casefold()}", when, f"{verb} {where} {_at(when)}")

@@ -119,6 +119,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
     value = re.sub(r"^(?:on|in|the|am|um|currently|now|set for|scheduled for|due|due on|by|for|at) (?=\S)", "", value, flags=re.I) if dated else value
     if dated:
         value = re.sub(r"^(?:on|in|the|am|scheduled for) (?=\S)", "", value, flags=re.I)
+    if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
+        value = re.sub(r"^from .* to ", "", value)
     if not value or len(value.split()) > 10 or re.match(_STATES, value) and not dated or dated and not re.search(
         r"\d|day\b|tag\b|week|month|year|tomorrow|tonight|woche|morgen|easter|christmas|january|february|march|april|may|june|july|august|"
         r"september|october|november|december|spring|summer|autumn|winter|noon", value, re.I
@@ -159,6 +161,8 @@ def _of_thing(clause: Clause, thing: str, name: str) -> list[Candidate]:
     dated = name in words.DATED_NOUNS or name in _DATE_SLOTS
     value = values.cut(clause.when.phrase if dated and clause.when.phrase else clause.full_rest or clause.rest)
     value = re.sub(r"^(?:on|the|currently|now) (?=\S)", "", value, flags=re.I)
+    if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
+        value = re.sub(r"^from .* to ", "", value)
     thing = " ".join(thing.split())
     if not value or len(value.split()) > 8 or _STATES.match(value) or not thing:
         return []
