@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from schemas.documents import Passage
+from schemas.documents import Passage, Recall
 from schemas.embeddings import Vectors
 from stores.passages import PassagesReader
 from stores.ranking import Candidate, rank
@@ -19,45 +19,50 @@ MATCHED_CHARS = 2000
 
 
 async def recall(
-    documents: PassagesReader,
-    query: str,
-    embedding: Awaitable[Vectors | None],
+    tables: Sequence[PassagesReader],
+    ask: Recall,
     scope: Scope,
-    limit: int,
+    embedding: Awaitable[Vectors | None],
+    keep: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
 ) -> tuple[tuple[Passage, ...], bool]:
     """Return the passages for a question, best first, and whether they were also searched by meaning.
 
+    All tables are searched and ranked as one. ``keep`` returns those of the
+    rows found that may be shown (facts that hold, turns of other
+    conversations); it blocks for milliseconds and runs in a thread.
     ``embedding`` is awaited while the words are searched; None means that
     there is none, and words alone must do.
     """
-    words = query
-    if len(query) > MATCHED_CHARS:
-        words = f"{query[: MATCHED_CHARS // 2]} {query[-MATCHED_CHARS // 2 :]}"
-    count = max(CANDIDATES, 2 * limit)
-    by_words = asyncio.ensure_future(documents.matching(words, scope, count))
+    words = ask.query
+    if len(words) > MATCHED_CHARS:
+        words = f"{words[: MATCHED_CHARS // 2]} {words[-MATCHED_CHARS // 2 :]}"
+    count = max(CANDIDATES, 2 * ask.limit)
+    matching = [asyncio.ensure_future(table.matching(words, scope, count)) for table in tables]
     try:
         vectors = await embedding
-        if vectors is not None and vectors.model != documents.model:
-            vectors = None  # of another model: nothing here can be compared with it
-        near = await documents.nearest(vectors.data, scope, count) if vectors else []
+        near: list[list[dict[str, Any]]] = []
+        for table in tables:
+            comparable = vectors is not None and vectors.model == table.model
+            near.append(await table.nearest(vectors.data, scope, count) if vectors and comparable else [])
     except BaseException:
-        by_words.cancel()
+        for search in matching:
+            search.cancel()
         raise
-    matching = await by_words
-
-    found = {row["id"]: Candidate(row, cosine=1 - row["_distance"]) for row in near}
-    for row in matching:
-        candidate = found.get(row["id"])
-        if candidate is None:
-            candidate = found[row["id"]] = Candidate(row)
-            if vectors is not None:
-                candidate.cosine = _cosine(row["vector"], vectors.data)
-        candidate.words = row["_score"]
-    return tuple(rank(query, list(found.values()), limit)), vectors is not None
+    rows: dict[str, dict[str, Any]] = {}
+    for found in [*near, *[await search for search in matching]]:
+        for row in found:
+            rows.setdefault(row["id"], {}).update(row)
+    candidates = []
+    for row in await asyncio.to_thread(keep, list(rows.values())):
+        cosine = _cosine(row["vector"], vectors.data) if vectors is not None else None
+        candidates.append(Candidate(row, cosine=cosine, words=row.get("_score", 0.0)))
+    return tuple(rank(ask.query, candidates, ask.limit)), vectors is not None
 
 
 def _cosine(vector: Any, query: bytes) -> float | None:
     import numpy as np
 
     other = np.frombuffer(query, dtype="<f4")
-    return float(np.dot(vector, other)) if len(vector) == other.size else None
+    if vector.size != other.size:
+        return None
+    return float(np.dot(vector, other))

@@ -24,6 +24,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     """Only what is from this moment on: seconds since the epoch."""
     before: float | None = None
     """Only what is from before this moment: seconds since the epoch."""
+    as_of: float | None = None
+    """Only what was there at this moment; facts are left to their book, as an old one may be learned late."""
 
     def where(self) -> str:
         """Return the filter as LanceDB takes it.
@@ -39,6 +41,8 @@ class Scope(Struct, frozen=True, kw_only=True):
             parts.append(f"at >= {_seconds(self.after)}")
         if self.before is not None:
             parts.append(f"at < {_seconds(self.before)}")
+        if self.as_of is not None:
+            parts.append(f"(kind = 'fact' OR at <= {_seconds(self.as_of)})")
         return " AND ".join(parts)
 
 

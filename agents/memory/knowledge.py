@@ -56,8 +56,10 @@ class KnowledgeKeeper(Agent):
             match entry:
                 case ProjectChanged() | ProjectRemoved():
                     await asyncio.to_thread(self.projects.apply, entry, sequence)
+                    await asyncio.to_thread(self.facts.pass_over, sequence)
                 case _:
                     await asyncio.to_thread(self.facts.apply, entry, sequence)
+                    await asyncio.to_thread(self.projects.pass_over, sequence)
         except sqlite3.DatabaseError:
             leave_to_rebuild("memory")
             raise

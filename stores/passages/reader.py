@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from stores import lance_files
 from stores.passages.book import Book, TableName
-from stores.passages.rows import READ, unpacked
-from stores.scope import Scope, plain
+from stores.passages.rows import NAMED, READ, unpacked
+from stores.scope import Scope, among, plain
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -94,6 +94,14 @@ class PassagesReader:
         query = await self._table.search(words, query_type="fts", fts_columns="words")
         found = query.where(scope.where()).select([*READ, "vector", "_score"]).limit(limit)
         return unpacked(await found.to_arrow())
+
+    async def count(self, sources: Sequence[str]) -> int:
+        """Return how many passages these sources have, of whatever project."""
+        found = 0
+        for start in range(0, len(sources) if self._table is not None else 0, NAMED):
+            assert self._table is not None
+            found += await self._table.count_rows(among("source", tuple(sources[start : start + NAMED])))
+        return found
 
     async def numbered(self, source: str, numbers: Sequence[int], scope: Scope) -> list[dict[str, Any]]:
         """Return the rows of one source with these numbers, in order."""

@@ -43,6 +43,10 @@ class _Record(Struct, frozen=True, array_like=True):
     """Where in ``words`` the text begins."""
 
 
+NAMED = 500
+"""Values in one filter."""
+
+
 class SourcePassages(Struct, frozen=True, kw_only=True):
     """All passages of one source (a file, a turn, a fact) as they shall be known from now on."""
 

@@ -18,7 +18,7 @@ from schemas.failure import Code
 from stores import lance_files
 from stores.passages import indexes, upkeep
 from stores.passages.book import Book, TableName, free_folder, lock
-from stores.passages.rows import Moved, SourcePassages, is_current, listed, renamed, rows
+from stores.passages.rows import NAMED, Moved, SourcePassages, is_current, listed, renamed, rows
 from stores.scope import among
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ FRESHEN_AFTER = 32
 """Commits after which ``freshen`` is due; without it, the twice as many-th change does it itself."""
 COPIED_ROWS = 10_000
 """Rows in memory at a time while a table is copied."""
-NAMED = 500
-"""Values in one filter."""
 
 
 class Written(Struct, frozen=True, kw_only=True):

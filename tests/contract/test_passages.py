@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from schemas.documents import Recall
 from schemas.embeddings import Vectors
 from schemas.errors import KaraisError
 from stores import lance_files
@@ -56,7 +57,8 @@ async def find(folder: Path, query: str, *, meaning: bool = True, project: str =
     async def embed():
         return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(query)) if meaning else None
 
-    passages, _ = await recall(reader, query, embed(), Scope(project=project), limit)
+    ask = Recall(query=query, limit=limit)
+    passages, _ = await recall((reader,), ask, Scope(project=project), embed(), lambda rows: rows)
     return passages
 
 
