@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from agents.common.parsing import ParsedFile, Parser
 from agents.common.table_writer import WriterProcess
 from agents.librarian.catalogue import TABLE, Catalogue
+from agents.librarian.embedding import Room, embed
 from agents.librarian.progress import Progress
 from agents.librarian.shelf import Shelf
 from bus.agent import Agent, answers, works
@@ -24,8 +25,8 @@ from schemas.documents import (
     StorageChanged,
     StorageStatus,
 )
-from schemas.embeddings import Embed, Vectors
-from schemas.errors import KaraisError, TimedOut, Unavailable
+from schemas.embeddings import Embed
+from schemas.errors import KaraisError
 from schemas.failure import Code
 from stores.files import FileBook, file_identity
 from stores.passages import SourcePassages, Written, embedded_text
@@ -38,10 +39,8 @@ WALK_SHARE = 0.005
 """Share of the time that walking an unchanged storage may take."""
 OUTSTANDING = 256
 """Jobs that are in the queue at a time, at most; further files wait in the book."""
-TEXTS_A_CALL = 32
-EMBED_SECONDS = 120.0
-EMBEDDER_PATIENCE_SECONDS = 20.0
-"""How long a restarting embedder is waited for before a job fails and is delivered again."""
+SLOTS = 48
+"""Files at a time: most are short, and the embedder and the writer work best on some hundred passages."""
 ATTEMPTS = 5
 
 
@@ -63,6 +62,8 @@ class Librarian(Agent):
         self._catalogue = Catalogue(self._book, self._writer, self.settings)
         self._progress = Progress(self.bus, self._status)
         self._shelf = Shelf(self._writer, self._wrote)
+        self._reading = asyncio.Lock()
+        self._room = Room()
         self._outstanding: set[str] = set()
         self._feeding = asyncio.Lock()
         self._rescan = asyncio.Event()
@@ -80,7 +81,7 @@ class Librarian(Agent):
             tasks.append(asyncio.create_task(self._keep_up()))
         resources.push_async_callback(_end, tasks)
 
-    @works(IndexFile, slots=4)
+    @works(IndexFile, slots=SLOTS)
     async def index(self, job: IndexFile) -> None:
         """Read a file, embed its passages, replace what was known of it."""
         if job.file != file_identity(job.path):
@@ -195,7 +196,9 @@ class Librarian(Agent):
 
     async def _index(self, job: IndexFile, known: str) -> None:
         try:
-            parsed = await self._parser.parse(job.path, known)
+            async with self._reading:
+                await self._room.free()
+                parsed = await self._parser.parse(job.path, known)
         except KaraisError as error:
             if error.code is Code.NOT_FOUND:
                 await self._catalogue.remove([(job.path, job.file)])
@@ -207,18 +210,19 @@ class Librarian(Agent):
                 self._book.unchanged, job.path, size=parsed.size, stamp_ns=parsed.stamp_ns
             )
             return
-        vectors = await self._embed([embedded_text(piece) for piece in parsed.pieces])
-        await self._shelf.put(
-            SourcePassages(
-                source=job.file,
-                path=job.path,
-                at=parsed.stamp_ns / 1e9,
-                content_hash=parsed.content_hash,
-                pieces=parsed.pieces,
-                vectors=vectors,
-                project=job.project,
+        async with self._room.holding(len(parsed.pieces)):
+            vectors = await embed(self.bus, [embedded_text(piece) for piece in parsed.pieces])
+            await self._shelf.put(
+                SourcePassages(
+                    source=job.file,
+                    path=job.path,
+                    at=parsed.stamp_ns / 1e9,
+                    content_hash=parsed.content_hash,
+                    pieces=parsed.pieces,
+                    vectors=vectors,
+                    project=job.project,
+                )
             )
-        )
         await self._note(job, parsed)
 
     async def _note(self, job: IndexFile, parsed: ParsedFile) -> None:
@@ -237,20 +241,6 @@ class Librarian(Agent):
         written = await self._catalogue.skip(job.path, job.file, reason)
         if written is not None:
             self._wrote(written)
-
-    async def _embed(self, texts: list[str]) -> bytes:
-        vectors = bytearray()
-        for start in range(0, len(texts), TEXTS_A_CALL):
-            try:
-                reply: Vectors = await self.bus.call(
-                    Embed(texts=tuple(texts[start : start + TEXTS_A_CALL])),
-                    timeout=EMBED_SECONDS,
-                    patience=EMBEDDER_PATIENCE_SECONDS,
-                )
-            except (Unavailable, TimedOut) as error:
-                raise Unavailable(f"Files wait for the embedder: {error}") from None
-            vectors += reply.data
-        return bytes(vectors)
 
     def _wrote(self, written: Written) -> None:
         self._untidy = True
