@@ -11,6 +11,7 @@ compares them.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -159,7 +160,10 @@ def _quantised(weight: Any, bias: Any) -> Linear:
 
     scales = weight.abs().amax(1).clamp_min(1e-12) / 127
     zeros = torch.zeros(len(weight), dtype=torch.long)
-    small = torch.quantize_per_channel(weight.float().contiguous(), scales, zeros, 0, torch.qint8)
+    with warnings.catch_warnings():
+        # Its successors take weights in a layout of their own, and torch's version is pinned.
+        warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+        small = torch.quantize_per_channel(weight.float().contiguous(), scales, zeros, 0, torch.qint8)
     packed = torch.ops.quantized.linear_prepack(small, bias)
     multiply = torch.ops.quantized.linear_dynamic
 

@@ -9,18 +9,14 @@ it has been idle for a minute, and its memory with it.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from agents.common.child import Child, serve_parent
-from agents.embedder import computing, model
+from agents.common.child import Child
 from schemas.base import Message
 from schemas.errors import TimedOut, Unavailable
 
-MODULE = "agents.embedder.bulk"
+MODULE = "agents.embedder.bulk_worker"
 CALL_SECONDS = 600.0
 MOST_THREADS = 8
 
@@ -62,34 +58,3 @@ class BulkProcess:
 def cores() -> int:
     """Return how many threads compute passages."""
     return min(len(os.sched_getaffinity(0)), MOST_THREADS)
-
-
-class _Hand:
-    """Carries orders out, in the child process."""
-
-    def __init__(self) -> None:
-        self._models: dict[str, model.EmbeddingModel] = {}
-        self._threads: ThreadPoolExecutor | None = None
-
-    def carry_out(self, order: EmbedBulk) -> BulkEmbedded:
-        import torch
-
-        if self._threads is None:
-            torch.set_num_threads(1)
-            self._threads = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
-        if order.folder not in self._models:
-            self._models = {order.folder: model.load(Path(order.folder), bulk=True)}
-        data = computing.compute(self._models[order.folder], order.texts, self._threads)
-        return BulkEmbedded(data=data)
-
-
-def main() -> None:
-    """Run the child process."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    serve_parent(EmbedBulk, _Hand().carry_out)
-
-
-if __name__ == "__main__":
-    main()
