@@ -13,7 +13,7 @@ from stores.follow_up import in_context
 from stores.passages import PassagesReader
 from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank
 from stores.scope import Scope
-from stores.terms import telling
+from stores.terms import telling, without_stop_words
 
 CANDIDATES = 100
 """Of each search; ranking looks no deeper."""
@@ -41,7 +41,7 @@ async def recall(
     None means that there is none, and words alone must do.
     """
     query = in_context(ask.query, ask.context)
-    matched = query
+    matched = without_stop_words(query)
     if len(matched) > MATCHED_CHARS:
         matched = f"{matched[: MATCHED_CHARS // 2]} {matched[-MATCHED_CHARS // 2 :]}"
     embedding = asyncio.ensure_future(embed(query))
