@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AROUND = 200
+"""Turns at most that one search reads around others."""
+
 
 class PassagesReader:
     """A reader's view of a set of passages: one version of its table, until ``refresh``.
@@ -111,6 +114,20 @@ class PassagesReader:
         where = f"{scope.where()} AND source = '{plain(source)}' AND number IN ({among})"
         found = await self._table.query().where(where).select([*READ, "vector"]).to_arrow()
         return sorted(unpacked(found), key=lambda row: row["number"])
+
+    async def said_around(
+        self, moments: Sequence[float], seconds: float, scope: Scope
+    ) -> list[dict[str, Any]]:
+        """Return turns that were said within ``seconds`` of these moments, each with its ``vector``."""
+        if self._table is None or not moments:
+            return []
+        spans = " OR ".join(
+            f"(at >= {moment - seconds:.6f} AND at <= {moment + seconds:.6f})"
+            for moment in sorted(set(moments))
+        )
+        where = f"{scope.where()} AND kind = 'turn' AND ({spans})"
+        found = await self._table.query().where(where).select([*READ, "vector"]).limit(AROUND).to_arrow()
+        return unpacked(found)
 
     async def _look(self) -> None:
         if self._table is not None:
