@@ -175,9 +175,8 @@ class FileBook:
         with self._lock:
             for scope in below:
                 # "0" is the character behind "/".
-                where, values = ("path = ? OR path > ? AND path < ?", (scope, f"{scope}/", f"{scope}0"))
-                if not scope:
-                    where, values = "1", ()
+                where = "path = ? OR path > ? AND path < ?" if scope else "1"
+                values = (scope, f"{scope}/", f"{scope}0") if scope else ()
                 rows = self._database.execute(
                     "SELECT path, file, size, content_hash, passages FROM files"  # noqa: S608  constants
                     f" WHERE ({where}) AND path NOT IN (SELECT path FROM seen)",
