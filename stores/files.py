@@ -175,8 +175,9 @@ class FileBook:
         with self._lock:
             for scope in below:
                 # "0" is the character behind "/".
-                where = "path = ? OR path > ? AND path < ?" if scope else "1"
-                values = (scope, f"{scope}/", f"{scope}0") if scope else ()
+                where, values = "1", tuple[str, ...]()
+                if scope:
+                    where, values = "path = ? OR path > ? AND path < ?", (scope, f"{scope}/", f"{scope}0")
                 rows = self._database.execute(
                     "SELECT path, file, size, content_hash, passages FROM files"  # noqa: S608  constants
                     f" WHERE ({where}) AND path NOT IN (SELECT path FROM seen)",
