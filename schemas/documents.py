@@ -86,6 +86,8 @@ class PassageInContext(Message, frozen=True, kw_only=True):
 
 
 FileState = Literal["waiting", "indexed", "skipped"]
+Awaits = Literal["image", "scan", "audio", "video"]
+"""What a file is that another agent has to read; a scan is a document of images without text."""
 
 
 class FileEntry(Struct, frozen=True, kw_only=True):
@@ -96,7 +98,12 @@ class FileEntry(Struct, frozen=True, kw_only=True):
     bytes: int = 0
     passages: int = 0
     reason: str = ""
-    """Why it was skipped, in one sentence."""
+    """Why it was skipped or what it waits for, in one sentence; of an indexed file, what was left out."""
+    awaits: Awaits | None = None
+    """Waits for another agent, which has to read what it is; None for what the librarian reads."""
+    file: str = ""
+    """Identity of the file (``IndexFile.file``)."""
+    project: str = HOME
 
 
 class StorageStatus(Message, frozen=True, kw_only=True):
@@ -110,13 +117,19 @@ class StorageStatus(Message, frozen=True, kw_only=True):
     indexed: int = 0
     skipped: int = 0
     waiting: int = 0
+    """Files that the librarian has yet to read."""
+    awaiting: int = 0
+    """Files that wait for another agent: images, scans, recordings, films."""
     passages: int = 0
     files_per_second: float = 0.0
     """Rate of the present run; 0 when nothing is being indexed."""
+    passages_per_second: float = 0.0
     seconds_left: float | None = None
     """Estimate for the present run; None while it cannot be known."""
     problem: str = ""
     """Why nothing can be indexed at present, in one sentence; else empty."""
+    polling: str = ""
+    """Why changes are looked for each minute instead of noticed at once, in one sentence; else empty."""
 
 
 class GetStorageStatus(Acting, frozen=True, kw_only=True):
@@ -128,6 +141,8 @@ class ListFiles(Acting, frozen=True, kw_only=True):
 
     state: FileState | None = None
     """Only those in this state."""
+    awaits: Awaits | None = None
+    """Only those that wait for another agent to read this."""
     after: str = ""
     """Only paths behind this one, for paging."""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 200
@@ -150,6 +165,20 @@ class IndexFile(Acting, frozen=True, kw_only=True):
     """Identity of the file: the first 32 hex digits of the SHA-256 of its path."""
     path: str
     """File, relative to the storage."""
+
+
+class FileAwaits(Message, frozen=True, kw_only=True):
+    """A file was found that the librarian does not read itself.
+
+    Whoever reads such files takes them from here as they come, and those that
+    came while it did not listen by ``ListFiles`` with ``awaits``.
+    """
+
+    kind: Awaits
+    file: str
+    """Identity of the file."""
+    path: str
+    project: str = HOME
 
 
 class StorageChanged(Message, frozen=True, kw_only=True):

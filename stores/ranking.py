@@ -153,6 +153,9 @@ def passage_of(row: dict[str, Any], points: float = 0.0) -> Passage:
         page=row["page"],
         heading=row["heading"],
         score=points,
+        kind=row["kind"],
+        project=row["project"],
+        at=row["at"],
     )
 
 

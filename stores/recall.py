@@ -49,8 +49,9 @@ async def recall(
             search.cancel()
         raise
     rows: dict[str, dict[str, Any]] = {}
-    for row in [*(row for found in near for row in found), *(row for m in matching for row in await m)]:
-        rows.setdefault(row["id"], {}).update(row)
+    for found in [*near, *[await search for search in matching]]:
+        for row in found:
+            rows.setdefault(row["id"], {}).update(row)
     candidates = []
     for row in await asyncio.to_thread(keep, list(rows.values())):
         cosine = _cosine(row["vector"], vectors.data) if vectors is not None else None

@@ -17,7 +17,7 @@ TURN = chat.Turn(
 )  # fmt: skip
 STATUS = documents.StorageStatus(
     folder="/storage", scanning=True, files=4, indexed=2, skipped=1, waiting=1, passages=9,
-    files_per_second=2.5, seconds_left=0.4, problem="",
+    files_per_second=2.5, passages_per_second=9.5, seconds_left=0.4, problem="",
 )  # fmt: skip
 ENTRY = documents.FileEntry(path="a.pdf", state="skipped", bytes=10, passages=0, reason="It is encrypted.")
 PROJECT = projects.Project(
@@ -71,6 +71,7 @@ MESSAGES = (
     documents.Rescan(),
     documents.StorageChanged(version=12),
     documents.IndexFile(file="0f", path="a.pdf"),
+    documents.FileAwaits(kind="image", file="0f", path="a.png"),
     embeddings.Embed(texts=("one", "two"), purpose="query"),
     embeddings.Vectors(model="m", rows=1, dimensions=2, data=b"\x00\x00\x80?\x00\x00\x00\x00"),
     health.DescribeEngine(),

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from schemas.documents import Recall
 from schemas.embeddings import Vectors
 from schemas.errors import KaraisError
 from stores import lance_files
 from stores.chunking import Piece
 from stores.files import file_identity
 from stores.passages import Book, Moved, PassagesReader, PassagesWriter, SourcePassages, state, text_hash
+from stores.passages.rows import READ, unpacked
 from stores.recall import recall
 from stores.scope import Scope
 
@@ -55,7 +57,8 @@ async def find(folder: Path, query: str, *, meaning: bool = True, project: str =
     async def embed():
         return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(query)) if meaning else None
 
-    passages, _ = await recall(reader, query, embed(), Scope(project=project), limit)
+    ask = Recall(query=query, limit=limit)
+    passages, _ = await recall((reader,), ask, Scope(project=project), embed(), lambda rows: rows)
     return passages
 
 
@@ -71,7 +74,7 @@ async def contents(folder: Path) -> list[tuple[str, int, str]]:
     import lancedb
 
     table = await (await lancedb.connect_async(folder)).open_table(files(folder).stem)
-    rows = (await table.query().select(["path", "number", "text"]).to_arrow()).to_pylist()
+    rows = unpacked(await table.query().select(list(READ)).to_arrow())
     return sorted((row["path"], row["number"], row["text"]) for row in rows)
 
 

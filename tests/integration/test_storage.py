@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,15 +59,6 @@ def settings(tmp_path: Path, models: Path) -> Settings:
     return Settings(home=home, storage=storage, port=0)
 
 
-@pytest.fixture(scope="session")
-def models() -> Path:
-    """The Tier-0 folder that `make test` filled, or this machine's own."""
-    folder = Path(os.environ.get("KARAIS_TEST_MODELS") or "~/.karais/models").expanduser()
-    if not (folder / "all-minilm-l6-v2").exists():
-        pytest.skip(f"the embedding model is not in {folder}: `make test` fetches it")
-    return folder.resolve()
-
-
 @asynccontextmanager
 async def storage_agents(start_bus, settings, *kinds):
     """Run agents on a real bus and yield it with a connection."""
@@ -119,15 +109,15 @@ async def test_files_are_indexed_found_cited_changed_and_forgotten(start_bus, se
         (settings.storage / "boats" / "knots.txt").unlink()
         (settings.storage / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(500))
         status = await settled(bus, files=4)
-        assert (status.indexed, status.skipped) == (3, 1)
+        assert (status.indexed, status.skipped, status.awaiting) == (3, 0, 1)
         assert (await paths(bus, "Where do ants live?"))[0] == "bees.md"
         assert "boats/knots.txt" not in await paths(bus, "which knot makes a loop?")
         with pytest.raises(Refused) as raised:
             await bus.call(OpenPassage(id=f"{file_identity('boats/knots.txt')}-0"))
         assert raised.value.code is Code.NOT_FOUND
-        skipped = (await bus.call(ListFiles(state="skipped"))).files
-        assert [(f.path, f.reason) for f in skipped] == [
-            ("photo.jpg", "It is no text (it looks like a JPEG image).")
+        waiting = (await bus.call(ListFiles(state="waiting", awaits="image"))).files
+        assert [(f.path, f.reason) for f in waiting] == [
+            ("photo.jpg", "It is an image (JPEG): it waits for the vision agent.")
         ]
 
 
@@ -157,7 +147,7 @@ async def test_progress_is_published_while_it_runs_and_not_when_idle(start_bus, 
 
 async def test_files_wait_for_an_embedder_and_are_then_indexed(start_bus, settings, monkeypatch):
     """Jobs fail, are redelivered, and nothing is lost; questions meanwhile are answered by words."""
-    monkeypatch.setattr("agents.librarian.agent.EMBEDDER_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("agents.librarian.indexing.EMBEDDER_PATIENCE_SECONDS", 0.5)
     async with storage_agents(start_bus, settings, Librarian, Memory) as (running, bus):
         await bus.call(Rescan())
         async with asyncio.timeout(20):
@@ -188,7 +178,7 @@ async def test_a_second_start_reads_nothing_again(start_bus, settings):
         async with running.running(librarian):
             after = await settled(bus)
             assert librarian._writer._child.pid is None
-        assert msgspec.structs.replace(after, files_per_second=0.0) == before
+        assert msgspec.structs.replace(after, files_per_second=0.0, passages_per_second=0.0) == before
         assert state(settings.memory / "lance", "documents", settings.embedding_model) == table
 
 
