@@ -39,6 +39,8 @@ NICE = 10
 RESCAN_SECONDS = 2.0
 OUTSTANDING = 256
 """Jobs that are in the queue at a time, at most; further files wait in the book."""
+SLOTS = 48
+"""Files at a time: most are short, and the embedder and the writer work best on some hundred passages."""
 ATTEMPTS = 5
 
 
@@ -87,7 +89,7 @@ class Librarian(Agent):
         self._progress.wake()
         return changed
 
-    @works(IndexFile, slots=4)
+    @works(IndexFile, slots=SLOTS)
     async def index(self, job: IndexFile) -> None:
         """Read a file, embed its passages, replace what was known of it."""
         if job.file != file_identity(job.path):
