@@ -69,7 +69,7 @@ class Asked:
             return False
         if self.timed and not _TIME.search(words.plain(text)):
             return False
-        return not (self.named and not (names - self.names))
+        return not (self.named and not {n for n in names - self.names if not _TIME.search(n)})
 
     def touched(self, text: str) -> bool:
         """Tell whether a text speaks of a default, a maximum and the like where the question does."""

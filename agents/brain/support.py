@@ -26,6 +26,14 @@ ASKED = 0.75
 COPIED = 0.4
 """What of the support depends on words that stand in the passage side by side as they do in the sentence."""
 
+_ORDER = re.compile(
+    r"^.*(?:\b(?:ignore|disregard|forget|override) (?:(?:all|any|of|your|my|the|these|previous|prior|earlier) )*"
+    r"(?:instructions?|rules|prompts?|guidelines)\b|\bsystem prompt\b|\bIMPORTANT:|\byou are now\b"
+    r"|\b(?:say|answer|reply|respond|output|repeat) (?:exactly|only|with)\b|<\|).*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line that gives orders: a model that obeyed it repeats it, which proves nothing."""
+
 
 class Said:
     """A sentence, taken apart."""
@@ -51,8 +59,9 @@ class Source:
 
     @cached_property
     def units(self) -> list[Said]:
-        """Its sentences, rows and lines of code."""
-        return [Said(piece.text) for piece in sentences(self._passage.text, code=True)]
+        """Its sentences, rows and lines of code, without lines that tell an assistant what to do."""
+        text = _ORDER.sub("", self._passage.text)
+        return [Said(piece.text) for piece in sentences(text, code=True)]
 
     @cached_property
     def head(self) -> set[str]:
