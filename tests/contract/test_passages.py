@@ -424,4 +424,4 @@ async def test_a_large_table_is_searched_by_an_index_and_finds_what_came_after_i
         nearest = await reader.nearest(vector(text), HOME, 5)
         assert nearest[0]["text"] == text
         assert nearest[0]["_distance"] < 0.01
-    assert not reader._exact
+    assert reader._probes
