@@ -153,6 +153,8 @@ class Agent:
     """What it subscribes to by itself, beyond ``hears``."""
     streams: ClassVar[tuple[str, ...]] = ()
     """Streams that it reads by consumers of its own, beyond ``follows``."""
+    erases: ClassVar[tuple[str, ...]] = ()
+    """Streams from which it may remove messages for good."""
 
     bus: Bus
 
@@ -173,8 +175,8 @@ class Agent:
     async def drain(self) -> None:
         """Finish or end what runs; called on SIGTERM, before connections close."""
 
-    def followed_until(self) -> int:
-        """Return the sequence of the last log entry that ``follows`` handled for good."""
+    def followed_until(self, stream: str) -> int:
+        """Return the sequence of the last entry of a log that ``follows`` handled for good."""
         return 0
 
 

@@ -34,9 +34,9 @@ async def follow(
     bus: Bus,
     messages: tuple[type[Message], ...],
     handler: Callable[[Any, int], Awaitable[Any]],
-    position: Callable[[], int],
+    position: Callable[[str], int],
 ) -> None:
-    """Call ``handler(entry, sequence)`` for each entry behind ``position()``, in order, for ever.
+    """Call ``handler(entry, sequence)`` for each entry behind ``position(stream)``, in order, for ever.
 
     An entry that cannot be decoded is logged and left out: it will never get
     better. One whose handler raises is tried again until it succeeds, so that
@@ -54,7 +54,7 @@ async def follow(
 
     while True:
         try:
-            await _consume(bus, stream, subjects, deliver, max(last, position()))
+            await _consume(bus, stream, subjects, deliver, max(last, position(stream)))
         except (_Broken, nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
             if bus.client.is_closed:
                 return

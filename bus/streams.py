@@ -56,6 +56,15 @@ STREAMS: tuple[StreamConfig, ...] = (
         deny_purge=True,
     ),
     StreamConfig(
+        name="MEMORY",
+        description="Facts, edits, changes of projects: the log from which memory is projected. Kept.",
+        subjects=[f"{ROOT}.memory.>"],
+        storage=StorageType.FILE,
+        allow_direct=True,
+        duplicate_window=10 * MINUTE,
+        deny_purge=True,
+    ),
+    StreamConfig(
         name="JOBS",
         description="Work that waits or is being done; a message goes when its work is done.",
         subjects=[f"{ROOT}.job.>"],
@@ -109,6 +118,16 @@ READABLE = tuple(
 )
 """Streams that the inspector may read by consumers of its own: another consumer on a work
 queue would take jobs away."""
+
+
+def erasing_subject(stream: str) -> str:
+    """Return the subject of the request that removes messages from a stream for good.
+
+    On disk one at a time, overwritten where it stood (a purge only cuts off);
+    in memory all of a subject at once.
+    """
+    in_memory = any(c.name == stream and c.storage is StorageType.MEMORY for c in STREAMS)
+    return f"$JS.API.STREAM.{'PURGE' if in_memory else 'MSG.DELETE'}.{stream}"
 
 
 def consumers(agents: Iterable[type[Agent]]) -> list[tuple[str, ConsumerConfig]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 
-from schemas import chat, documents, embeddings, health
+from schemas import chat, documents, embeddings, forgetting, health, memory, projects
 from schemas.base import Message, snake_case
 
 ROOT = "karais"
@@ -73,6 +73,21 @@ ROUTES: dict[type[Message], Route] = {
     chat.ListConversations: Rpc("memory", chat.Conversations, read_only=True),
     chat.ReadConversation: Rpc("memory", chat.History, read_only=True),
     chat.OpenAnswers: Rpc("memory", chat.Unanswered, read_only=True),
+    projects.ProjectChanged: Log("memory.{project}.project.changed", "MEMORY"),
+    projects.ProjectRemoved: Log("memory.{project}.project.removed", "MEMORY"),
+    projects.ListProjects: Rpc("memory", projects.Projects, read_only=True),
+    projects.ReadProject: Rpc("memory", projects.ProjectFound, read_only=True),
+    projects.ChangeProject: Rpc("memory", projects.ProjectFound),
+    projects.RemoveProject: Rpc("memory", forgetting.Forgotten),
+    memory.FactLearned: Log("memory.{project}.fact.{fact}.learned", "MEMORY"),
+    memory.FactEdited: Log("memory.{project}.fact.{fact}.edited", "MEMORY"),
+    memory.FactForgotten: Log("memory.{project}.fact.{fact}.forgotten", "MEMORY"),
+    memory.ListFacts: Rpc("memory", memory.Facts, read_only=True),
+    memory.ShowFact: Rpc("memory", memory.FactWithHistory, read_only=True),
+    memory.AddFact: Rpc("memory", memory.FactWithHistory),
+    memory.EditFact: Rpc("memory", memory.FactWithHistory),
+    forgetting.Forget: Rpc("memory", forgetting.Forgotten),
+    forgetting.TurnsForgotten: Log("chat.{project}.{conversation}.forgotten", "CHAT"),
     documents.Recall: Rpc("memory", documents.Recalled, read_only=True),
     documents.OpenPassage: Rpc("memory", documents.PassageInContext, read_only=True),
     documents.GetStorageStatus: Rpc("librarian", documents.StorageStatus, read_only=True),
@@ -80,6 +95,7 @@ ROUTES: dict[type[Message], Route] = {
     documents.Rescan: Rpc("librarian", documents.StorageStatus),
     documents.StorageStatus: Event("evt.librarian.storage.progress"),
     documents.StorageChanged: Event("evt.librarian.storage.changed"),
+    documents.FileAwaits: Event("evt.librarian.file.awaits"),
     documents.IndexFile: Job("librarian", key="file"),
     embeddings.Embed: Rpc("embedder", embeddings.Vectors),
 }

@@ -28,8 +28,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=s
 Token = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A name that is one token of a NATS subject: letters, digits, ``_`` and ``-``, at most 64."""
 
+OptionalToken = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
+"""A name as Token, or nothing."""
+
 OWNER = "owner"
 HOME = "home"
+GLOBAL = "global"
+"""The project whose documents and facts others may use, where they say so."""
 
 
 class Acting(Message, frozen=True, kw_only=True):
@@ -39,4 +44,4 @@ class Acting(Message, frozen=True, kw_only=True):
     """Who asked. ``owner`` until accounts exist."""
 
     project: Token = HOME
-    """Whose documents, conversations and memories may be used. ``home`` until projects exist."""
+    """Whose documents, conversations and memories may be used. ``home`` unless told otherwise."""

@@ -3,9 +3,9 @@
 A fact on the wire::
 
     Turn @ chat.<project>.<conversation>.turn        (a user's turn; memory extracts from it)
-    FactLearned   @ memory.<project>.fact.<fact>     (kept: the log of what is remembered)
-    FactEdited    @ memory.<project>.fact.<fact>     (the user put it right)
-    FactForgotten @ memory.<project>.fact.<fact>     (its text is gone for good; only the identity stays)
+    FactLearned   @ memory.<project>.fact.<fact>.*   (kept: the log of what is remembered)
+    FactEdited    @ memory.<project>.fact.<fact>.*   (the user put it right)
+    FactForgotten @ memory.<project>.fact.<fact>.*   (its text is gone for good; only the identity stays)
 
 All facts with the same project, subject and attribute are the versions of one
 *slot*: at any moment at most one of them is valid. An attribute whose values
@@ -117,6 +117,8 @@ class FactForgotten(Acting, frozen=True, kw_only=True):
     fact: Token
     at: float
     """Seconds since the epoch."""
+    replaced: tuple[Token, ...] = ()
+    """Versions that the user had put right by this one: they stay wrong."""
 
 
 class ListFacts(Acting, frozen=True, kw_only=True):
@@ -176,7 +178,11 @@ class EditFact(Acting, frozen=True, kw_only=True):
     """Seconds since the epoch; None takes over the old version's."""
 
 
-class ForgetFact(Acting, frozen=True, kw_only=True):
-    """Remove a fact for good. Replied with FactForgotten."""
+class AddFact(Acting, frozen=True, kw_only=True):
+    """Remember what the user wrote down himself. Replied with FactWithHistory."""
 
-    fact: Token
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_FACT_CHARS)]
+    """The fact in one sentence that stands alone."""
+    valid_from: float | None = None
+    """Seconds since the epoch from which it holds; None for now."""
+    valid_to: float | None = None

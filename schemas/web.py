@@ -6,7 +6,7 @@ the bus messages themselves. One conversation over a socket::
     Ask                    ->  Accepted, Sources, Delta ... Done | Failed
     Attach(answer, after)  ->  Sources, Delta ... Done | Failed   (from index after + 1 on)
     Cancel(answer)         ->  the answer ends with Done, ``cancelled``
-    Watch(conversation)    ->  Watching, then Started, ConversationChanged, StorageStatus as they happen
+    Watch(conversation)    ->  Watching, then Started, ConversationChanged, FactChanged ... as they happen
     anything wrong         ->  Problem
 
 Clients choose the identities of answers and conversations, so a reply, and a
@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import HOME, Message, Token
+from schemas.base import HOME, Message, OptionalToken, Token
 from schemas.chat import (
     MAX_QUESTION_CHARS,
     Accepted,
@@ -32,13 +32,14 @@ from schemas.chat import (
     Sources,
     Usage,
 )
-from schemas.documents import Passage, StorageStatus
+from schemas.documents import MAX_QUERY_CHARS, Passage, StorageStatus
 from schemas.failure import Code
+from schemas.memory import MAX_FACT_CHARS
+from schemas.projects import Folder, Instructions, Name
 
 WEBSOCKET_PATH = "/ws"
 
-OptionalToken = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
-"""A name as Token, or nothing."""
+FactText = Annotated[str, Meta(min_length=1, max_length=MAX_FACT_CHARS)]
 
 
 class Attach(Message, frozen=True, kw_only=True):
@@ -77,7 +78,8 @@ class Started(Message, frozen=True, kw_only=True):
     """When it was asked, in seconds since the epoch."""
 
 
-Change = Literal["asked", "answered", "titled", "deleted"]
+Change = Literal["asked", "answered", "titled", "forgotten"]
+"""``forgotten``: exchanges of it are gone for good, perhaps all."""
 
 
 class ConversationChanged(Message, frozen=True, kw_only=True):
@@ -89,6 +91,24 @@ class ConversationChanged(Message, frozen=True, kw_only=True):
     """When it changed, in seconds since the epoch."""
     title: str = ""
     """The new title, for ``titled``."""
+
+
+class FactChanged(Message, frozen=True, kw_only=True):
+    """What is remembered in the watched project is no longer as it was."""
+
+    fact: str
+    change: Literal["learned", "edited", "forgotten"]
+    text: str = ""
+    """The fact, as it now is; empty for ``forgotten``."""
+    conversation: str = ""
+    """Conversation that it was learned from; empty when the user wrote it."""
+
+
+class ProjectsChanged(Message, frozen=True, kw_only=True):
+    """A project was made, changed or removed."""
+
+    project: str
+    removed: bool = False
 
 
 class Problem(Message, frozen=True, kw_only=True):
@@ -115,6 +135,8 @@ ServerFrame = (
     | Watching
     | Started
     | ConversationChanged
+    | FactChanged
+    | ProjectsChanged
     | StorageStatus
     | Problem
 )
@@ -131,7 +153,11 @@ class Question(Struct, frozen=True, kw_only=True):
     """Identity of the answer, for a client that may have to ask again; empty lets the gateway choose."""
     project: Token = HOME
     retrieve: bool = True
-    """Look into the storage for passages that help to answer."""
+    """Look into the storage and the memory for what helps to answer."""
+    temporary: bool = False
+    """Neither log nor remember the question and its answer."""
+    as_of: float | None = None
+    """Answer from what was known and valid at this time, in seconds since the epoch; None for now."""
     sampling: Sampling = Sampling()
 
 
@@ -153,6 +179,82 @@ class NewTitle(Struct, frozen=True, kw_only=True):
     """Body of ``PATCH /api/v1/conversations/{conversation}``."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class InProject(Struct, frozen=True, kw_only=True):
+    """Query of what belongs to a project."""
+
+    project: Token = HOME
+
+
+class Forgetting(Struct, frozen=True, kw_only=True):
+    """Query of ``DELETE`` where something is forgotten for good."""
+
+    project: Token = HOME
+    dry_run: bool = False
+    """Only say what would go."""
+
+
+class NewProject(Struct, frozen=True, kw_only=True):
+    """Body of ``POST /api/v1/projects``."""
+
+    project: Token
+    """Its identity: a short name of letters, digits, ``_`` and ``-``."""
+    name: Name | None = None
+    """What people call it; the identity when it is not given."""
+    instructions: Instructions = ""
+    folder: Folder = ""
+    uses_global: bool = False
+
+
+class ProjectChange(Struct, frozen=True, kw_only=True):
+    """Body of ``PATCH /api/v1/projects/{project}``; what is not given stays."""
+
+    name: Name | None = None
+    instructions: Instructions | None = None
+    folder: Folder | None = None
+    uses_global: bool | None = None
+
+
+class NewFact(Struct, frozen=True, kw_only=True):
+    """Body of ``POST /api/v1/facts``."""
+
+    text: FactText
+    """The fact in one sentence that stands alone."""
+    project: Token = HOME
+    valid_from: float | None = None
+    """Seconds since the epoch from which it holds; None for now."""
+    valid_to: float | None = None
+
+
+class FactChange(Struct, frozen=True, kw_only=True):
+    """Body of ``PATCH /api/v1/facts/{fact}``."""
+
+    text: FactText
+    """The fact as it is right, in one sentence."""
+    value: Annotated[str, Meta(max_length=MAX_FACT_CHARS)] = ""
+    """The value alone; empty lets memory find it."""
+    valid_from: float | None = None
+    """Seconds since the epoch; None takes over the old version's."""
+    valid_to: float | None = None
+
+
+class Search(Struct, frozen=True, kw_only=True):
+    """Query of ``GET /api/v1/search``."""
+
+    query: Annotated[str, Meta(min_length=1, max_length=MAX_QUERY_CHARS)]
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    kinds: str = ""
+    """Only these, separated by commas: ``document``, ``turn``, ``fact``; empty for all."""
+    after: float | None = None
+    """Only what was changed or said at this time or later, in seconds since the epoch."""
+    before: float | None = None
+    """Only what was changed or said before this time."""
+    as_of: float | None = None
+    """Only facts that held at this time."""
+    project: Token = HOME
+    with_global: bool = False
+    """Search the project ``global`` as well."""
 
 
 class SignIn(Struct, frozen=True, kw_only=True):

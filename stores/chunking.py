@@ -61,6 +61,15 @@ class Block(NamedTuple):
     headings: tuple[str, ...]
 
 
+class Page(NamedTuple):
+    """A page or slide of a format without lines."""
+
+    number: int
+    """From 1."""
+    headings: tuple[str, ...]
+    text: str
+
+
 def words(text: str) -> int:
     """Return the length of a text in words as a model feels it.
 
@@ -88,17 +97,62 @@ def chunk_code(text: str) -> list[Piece]:
     return _pack(_code_blocks(text.splitlines(keepends=True)))
 
 
-def chunk_pages(pages: Iterable[str]) -> list[Piece]:
-    """Cut the text of pages (a PDF), never across pages; ``page`` counts from 1, lines are 0."""
+def chunk_pages(pages: Iterable[Page]) -> list[Piece]:
+    """Cut the text of pages (of a PDF, slides), never across pages; lines are 0."""
     pieces: list[Piece] = []
-    for number, page in enumerate(pages, 1):
+    for page in pages:
         pieces += [
-            Piece(text=piece.text, page=number, heading=piece.heading)
-            for piece in _pack(_paragraphs(page.splitlines(keepends=True), 1, ()))
+            Piece(text=piece.text, page=page.number, heading=piece.heading)
+            for piece in _pack(_paragraphs(page.text.splitlines(keepends=True), 1, page.headings))
         ]
         if len(pieces) >= MAX_PASSAGES:
             break
-    return pieces
+    return pieces[:MAX_PASSAGES]
+
+
+def chunk_rows(
+    rows: Iterable[tuple[int, int, str]],
+    headings: tuple[str, ...] = (),
+    *,
+    page: int = 0,
+    most: int = MAX_PASSAGES,
+) -> list[Piece]:
+    """Cut a table, given as (first line, last line, text) of each row, between its rows.
+
+    Only a row that alone is too long is cut within. Reads no more rows than
+    are needed for ``most`` pieces.
+    """
+    pieces: list[Piece] = []
+    heading = " > ".join(headings)
+    held: list[tuple[int, int, str]] = []
+    size = 0
+
+    def flush() -> None:
+        nonlocal size
+        if held:
+            text = "\n".join(text for _, _, text in held)
+            pieces.append(
+                Piece(text=text, first_line=held[0][0], last_line=held[-1][1], page=page, heading=heading)
+            )
+        held.clear()
+        size = 0
+
+    for first, last, text in rows:
+        length = words(text)
+        if held and size + length > TARGET_WORDS:
+            flush()
+        if len(pieces) >= most:
+            break
+        if length > MAX_WORDS:
+            pieces += [
+                Piece(text=part, first_line=first, last_line=last, page=page, heading=heading)
+                for part in _parts(text)
+            ]
+        else:
+            held.append((first, last, text))
+            size += length
+    flush()
+    return pieces[:most]
 
 
 def chunk_sections(sections: Iterable[tuple[tuple[str, ...], str]]) -> list[Piece]:
@@ -107,7 +161,9 @@ def chunk_sections(sections: Iterable[tuple[tuple[str, ...], str]]) -> list[Piec
     for headings, text in sections:
         blocks = _paragraphs(text.splitlines(keepends=True), 1, headings)
         pieces += [Piece(text=piece.text, heading=piece.heading) for piece in _pack(blocks)]
-    return pieces
+        if len(pieces) >= MAX_PASSAGES:
+            break
+    return pieces[:MAX_PASSAGES]
 
 
 def _markdown_blocks(lines: list[str]) -> Iterator[Block]:
@@ -324,7 +380,7 @@ def _parts(line: str) -> Iterator[str]:
             sentence = 0
         size += length
         previous = end
-        if size >= TARGET_WORDS // 2 and line[:end].rstrip().endswith(_ENDS):
+        if size >= TARGET_WORDS // 2 and line[max(start, end - 8) : end].rstrip().endswith(_ENDS):
             sentence = end
     if line[start:].strip():
         yield line[start:].strip()

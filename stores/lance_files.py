@@ -44,16 +44,16 @@ class Durability:
             for name in names:
                 path = os.path.join(root, name)
                 present.add(path)
-                if path not in self._synced and _fsync(path):
+                if path not in self._synced and fsync(path):
                     fresh = True
             if fresh or root not in self._synced:
                 changed.append(root)
             present.add(root)
         # Files first, then the folders that name them, the outermost last.
         for root in reversed(changed):
-            _fsync(root)
+            fsync(root)
         if str(self._folder) not in self._synced:
-            _fsync(str(self._folder.parent))
+            fsync(str(self._folder.parent))
         self._synced = present
 
 
@@ -100,8 +100,8 @@ def set_aside(folder: Path, manifest: Path) -> Path:
         count += 1
         target = target.with_name(f"{manifest.name}.{count}")
     manifest.rename(target)
-    _fsync(str(target.parent))
-    _fsync(str(manifest.parent))
+    fsync(str(target.parent))
+    fsync(str(manifest.parent))
     log.error("The table version in %s is damaged; it was moved to %s.", manifest, target)
     return target
 
@@ -129,7 +129,8 @@ def _is_whole(path: Path) -> bool:
         return file.read() == _MAGIC
 
 
-def _fsync(path: str) -> bool:
+def fsync(path: str | Path) -> bool:
+    """Bring a file or a folder to the disk; returns whether it is there."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

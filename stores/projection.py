@@ -56,6 +56,29 @@ class Projection:
                 self._database.execute("INSERT OR REPLACE INTO meta VALUES ('stream', ?)", (stream,))
             return same
 
+    def position(self, name: str) -> int:
+        """Return how far a reader of the projection came, as ``set_position`` was told."""
+        with self._lock:
+            row = self._database.execute("SELECT value FROM meta WHERE key = ?", (f"read.{name}",)).fetchone()
+        return int(row[0]) if row else 0
+
+    def set_position(self, name: str, sequence: int) -> None:
+        """Keep how far a reader came; as rebuildable as the rest."""
+        with self._lock, transaction(self._database):
+            self._database.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"read.{name}", str(sequence))
+            )
+
+    def pass_over(self, sequence: int) -> None:
+        """Take note of an entry that does not concern this projection."""
+        with self._applying(sequence):
+            pass
+
+    def scrub(self) -> None:
+        """Empty the write-ahead log, so that what was deleted is in no file."""
+        with self._lock:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

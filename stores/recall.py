@@ -1,63 +1,149 @@
-"""Finding what helps to answer a question: both searches at once, then one ranking."""
+"""Finding what helps to answer a question: searches by words and by meaning, then one ranking."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from schemas.documents import Passage
+from schemas.documents import Passage, Recall
 from schemas.embeddings import Vectors
-from stores.documents import DocumentsReader
-from stores.ranking import Candidate, rank
+from stores.follow_up import in_context
+from stores.passages import PassagesReader
+from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank
+from stores.scope import Scope
+from stores.terms import telling
 
-CANDIDATES = 30
+CANDIDATES = 100
 """Of each search; ranking looks no deeper."""
 MATCHED_CHARS = 2000
 """Of a question, searched by words: a longer one is a text, and its beginning and end say what is asked."""
+SURROUNDED = 10
+"""Turns whose surroundings are read."""
+
+Rows = list[dict[str, Any]]
 
 
 async def recall(
-    documents: DocumentsReader,
-    query: str,
-    embedding: Awaitable[Vectors | None],
-    project: str,
-    limit: int,
+    tables: Sequence[PassagesReader],
+    ask: Recall,
+    scope: Scope,
+    embed: Callable[[str], Awaitable[Vectors | None]],
+    keep: Callable[[Rows], Rows],
 ) -> tuple[tuple[Passage, ...], bool]:
     """Return the passages for a question, best first, and whether they were also searched by meaning.
 
-    ``embedding`` is awaited while the words are searched; None means that
-    there is none, and words alone must do.
+    All tables are searched and ranked as one. ``keep`` returns those of the
+    rows found that may be shown (facts that hold, turns of other
+    conversations); it blocks for milliseconds and runs in a thread.
+    ``embed`` turns what is asked into a vector while the words are searched;
+    None means that there is none, and words alone must do.
     """
-    words = query
-    if len(query) > MATCHED_CHARS:
-        words = f"{query[: MATCHED_CHARS // 2]} {query[-MATCHED_CHARS // 2 :]}"
-    count = max(CANDIDATES, 2 * limit)
-    by_words = asyncio.ensure_future(documents.matching(words, project, count))
+    query = in_context(ask.query, ask.context)
+    matched = query
+    if len(matched) > MATCHED_CHARS:
+        matched = f"{matched[: MATCHED_CHARS // 2]} {matched[-MATCHED_CHARS // 2 :]}"
+    embedding = asyncio.ensure_future(embed(query))
     try:
+        by_words = await asyncio.gather(*[table.matching(matched, scope, CANDIDATES) for table in tables])
+        bare = _without_speakers(query, [row for found in by_words for row in found])
         vectors = await embedding
-        if vectors is not None and vectors.model != documents.model:
-            vectors = None  # of another model: nothing here can be compared with it
-        near = await documents.nearest(vectors.data, project, count) if vectors else []
-    except BaseException:
-        by_words.cancel()
-        raise
-    matching = await by_words
+        if vectors is not None and bare != query:
+            vectors = await embed(bare) or vectors
+        near: list[Rows] = []
+        for table in tables:
+            comparable = vectors is not None and vectors.model == table.model
+            near.append(
+                await table.nearest(vectors.data, scope, CANDIDATES) if vectors and comparable else []
+            )
+    finally:
+        embedding.cancel()
+    candidates = await _candidates([*near, *by_words], vectors, keep)
+    known = {candidate.row["id"] for candidate in candidates}
+    turns = best_turns(query, candidates, SURROUNDED)
+    if turns:
+        moments = [candidate.row["at"] for candidate in turns]
+        around = [await table.said_around(moments, BESIDE_SECONDS / 2, scope) for table in tables]
+        fresh = [[row for row in found if row["id"] not in known] for found in around]
+        candidates += await _candidates(fresh, vectors, keep)
+    found = await asyncio.to_thread(rank, query, candidates, ask.limit, _array(vectors))
+    if ask.neighbours and found and len(found) < ask.limit:
+        found = await _with_neighbours(tables, found, ask, scope, keep)
+    return tuple(found), vectors is not None
 
-    found = {row["id"]: Candidate(row, cosine=1 - row["_distance"]) for row in near}
-    for row in matching:
-        candidate = found.get(row["id"])
-        if candidate is None:
-            candidate = found[row["id"]] = Candidate(row)
-            if vectors is not None:
-                candidate.cosine = _cosine(row["vector"], vectors.data)
-        candidate.words = row["_score"]
-    return tuple(rank(query, list(found.values()), limit)), vectors is not None
+
+async def _candidates(
+    searches: Sequence[Rows], vectors: Vectors | None, keep: Callable[[Rows], Rows]
+) -> list[Candidate]:
+    """Return what the searches found, each passage once."""
+    rows: dict[str, dict[str, Any]] = {}
+    for found in searches:
+        for row in found:
+            rows.setdefault(row["id"], {}).update(row)
+    query = _array(vectors)
+    candidates = []
+    for row in await asyncio.to_thread(keep, list(rows.values())):
+        cosine = None
+        if query is not None and row["vector"].size == query.size:
+            cosine = float(row["vector"] @ query)
+        candidates.append(Candidate(row, cosine=cosine, words=row.get("_score", 0.0)))
+    return candidates
 
 
-def _cosine(vector: list[float], query: bytes) -> float | None:
+async def _with_neighbours(
+    tables: Sequence[PassagesReader],
+    found: Sequence[Passage],
+    ask: Recall,
+    scope: Scope,
+    keep: Callable[[Rows], Rows],
+) -> list[Passage]:
+    """Fill the places that are left with what stands beside the passages found, those of the best first."""
+    taken = {passage.id for passage in found}
+    filled = list(found)
+    for passage in found:
+        source, _, number = passage.id.rpartition("-")
+        near: Rows = []
+        for table in tables:
+            if passage.kind == "turn":
+                said = await table.said_around([passage.at], BESIDE_SECONDS, scope)
+                near += _beside([row for row in said if row["path"] == passage.path], passage, ask.neighbours)
+            else:
+                at = int(number)
+                numbers = range(max(0, at - ask.neighbours), at + ask.neighbours + 1)
+                near += await table.numbered(source, numbers, scope)
+        for row in await asyncio.to_thread(keep, near):
+            if row["id"] not in taken and len(filled) < ask.limit:
+                taken.add(row["id"])
+                filled.append(passage_of(row))
+        if len(filled) == ask.limit:
+            break
+    return filled
+
+
+def _beside(said: Rows, passage: Passage, count: int) -> Rows:
+    """Return the turns directly before and after a passage among those of its conversation."""
+    said = sorted(said, key=lambda row: (row["at"], row["number"]))
+    at = next((at for at, row in enumerate(said) if row["id"] == passage.id), None)
+    return [] if at is None else said[max(0, at - count) : at + count + 1]
+
+
+def _without_speakers(query: str, rows: Rows) -> str:
+    """Return a question without the names of speakers that it asks about.
+
+    Who spoke is known of a turn; a name in the question's vector would draw it
+    towards whatever mentions somebody of that name.
+    """
+    bare = query
+    for name in named_speakers(query, rows):
+        bare = re.sub(rf"\b{re.escape(name)}(?:['\u2019]s)?(?!\w)", " ", bare, flags=re.IGNORECASE)
+    bare = " ".join(bare.split()) if bare != query else query
+    return bare if telling(bare) else query
+
+
+def _array(vectors: Vectors | None) -> Any:
+    if vectors is None:
+        return None
     import numpy as np
 
-    other = np.frombuffer(query, dtype="<f4")
-    if len(vector) != other.size:
-        return None
-    return float(np.dot(np.asarray(vector, dtype="f4"), other))
+    return np.frombuffer(vectors.data, dtype="<f4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,15 @@ StartBus = Callable[..., "RunningBus"]
 def settings(tmp_path: Path) -> Settings:
     """Settings whose data folder is this test's own."""
     return Settings(home=tmp_path / "home", storage=tmp_path / "storage", port=0)
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The Tier-0 folder that `make test` filled, or this machine's own."""
+    folder = Path(os.environ.get("KARAIS_TEST_MODELS") or "~/.karais/models").expanduser()
+    if not (folder / "all-minilm-l6-v2").exists():
+        pytest.skip(f"the embedding model is not in {folder}: `make test` fetches it")
+    return folder.resolve()
 
 
 class RunningBus:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from contextlib import AsyncExitStack
 
-from bus.agent import Agent, answers, follows, hears
+from agents.memory.conversations import ConversationKeeper
+from agents.memory.projects import ProjectKeeper
+from bus.agent import Agent, answers, hears
 from schemas.chat import (
     Accepted,
     Ask,
     Cancel,
-    Conversation,
-    Conversations,
-    Deleted,
+    Citation,
     Delta,
     Done,
     Failed,
-    History,
-    ListConversations,
-    ReadConversation,
     Sources,
     Titled,
     Turn,
@@ -33,12 +31,17 @@ from schemas.documents import (
     OpenPassage,
     Passage,
     PassageInContext,
+    Recall,
+    Recalled,
     Rescan,
     StorageStatus,
 )
 from schemas.errors import KaraisError
 from schemas.failure import Code
+from schemas.forgetting import Forget, Forgotten, TurnsForgotten
 from schemas.health import DescribeEngine, EngineDescription
+from schemas.memory import FactEdited, FactForgotten, FactLearned, ShowFact
+from schemas.projects import ProjectChanged, ProjectRemoved, RemoveProject
 
 BEFORE = "# Streams\n\nA stream stores messages on disk.\n\n"
 PASSAGE = Passage(
@@ -77,10 +80,12 @@ class PlayedBrain(Agent):
             raise KaraisError("This question is refused.", code=Code.CONFLICT)
         fields = {"conversation": ask.conversation, "answer": ask.answer, "project": ask.project}
         turn = Turn(**fields, role="user", text=ask.text, at=time.time())
-        recorded = await self.bus.record(turn, id=f"{ask.answer}-q")
+        sequence = 0
+        if not ask.temporary:
+            sequence = (await self.bus.record(turn, id=f"{ask.answer}-q")).sequence
         if ask.answer not in self.running:
             self.running[ask.answer] = asyncio.create_task(self._answer(ask, fields))
-        return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=recorded.sequence)
+        return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=sequence)
 
     @hears(Cancel)
     async def cancel(self, order: Cancel) -> None:
@@ -117,7 +122,14 @@ class PlayedBrain(Agent):
         else:
             cited = tuple(n for n in range(1, len(passages) + 1) if f"[{n}]" in said)
             usage = Usage(prompt_tokens=10, completion_tokens=index)
-            end = Done(answer=name, index=index + 1, finish_reason=reason, cited=cited, usage=usage)  # type: ignore[arg-type]
+            end = Done(
+                answer=name,
+                index=index + 1,
+                finish_reason=reason,  # type: ignore[arg-type]
+                cited=cited,
+                citations=tuple(Citation(start=0, end=len(said), passage=number) for number in cited),
+                usage=usage,
+            )
         turn = Turn(
             **fields,
             role="assistant",
@@ -125,91 +137,98 @@ class PlayedBrain(Agent):
             at=time.time(),
             passages=passages,
             cited=getattr(end, "cited", ()),
+            citations=getattr(end, "citations", ()),
             finish_reason=reason,  # type: ignore[arg-type]
             code=getattr(end, "code", None),
             message=getattr(end, "message", ""),
         )
-        await self.bus.record(turn, id=f"{name}-a")
+        if not ask.temporary:
+            await self.bus.record(turn, id=f"{name}-a")
         await self.bus.publish(end)
+        if ask.temporary:
+            return
         title = Titled(
             conversation=ask.conversation, project=ask.project, title=ask.text[:40], at=time.time()
         )
         await self.bus.record(title, id=f"{ask.conversation}-title")
 
 
-class PlayedMemory(Agent):
-    """Keeps conversations in this process, from the log."""
+class PlayedMemory(ConversationKeeper, ProjectKeeper):
+    """Keeps conversations, projects and facts as memory does; searching and forgetting are played."""
 
     kind = "memory"
+    publishes = (ProjectChanged, ProjectRemoved, FactLearned, FactEdited, FactForgotten, TurnsForgotten)
+    streams = ("CHAT", "MEMORY")
+    found: tuple[Passage, ...] = (PASSAGE,)
+    kept_until: float | None = None
 
     async def start(self, resources: AsyncExitStack) -> None:
-        self.turns: dict[str, list[Turn]] = {}
-        self.titles: dict[str, Titled] = {}
-        self.sequence = 0
+        self.recalled: list[Recall] = []
+        await self.open_conversations(resources)
+        await self.open_knowledge(resources)
 
-    @follows(Turn, Titled, Deleted)
-    async def project(self, entry: Turn | Titled | Deleted, sequence: int) -> None:
-        self.sequence = sequence
-        match entry:
-            case Turn():
-                self.turns.setdefault(entry.conversation, []).append(entry)
-            case Titled():
-                old = self.titles.get(entry.conversation)
-                if entry.by_user or old is None or not old.by_user:
-                    self.titles[entry.conversation] = entry
-            case Deleted():
-                self.turns.pop(entry.conversation, None)
+    def followed_until(self, stream: str) -> int:
+        if stream == "CHAT":
+            return self.conversations.followed_until()
+        return min(self.projects.followed_until(), self.facts.followed_until())
 
-    @answers(ListConversations)
-    async def conversations(self, ask: ListConversations) -> Conversations:
-        lines = [self._line(name) for name in self.turns]
-        lines = [
-            line
-            for line in lines
-            if line.project == ask.project
-            and (ask.before == 0 or line.updated < ask.before)
-            and ask.matching.lower() in line.title.lower()
-        ]
-        lines.sort(key=lambda line: -line.updated)
-        return Conversations(conversations=tuple(lines[: ask.limit]))
-
-    @answers(ReadConversation)
-    async def read(self, ask: ReadConversation) -> History:
-        turns = tuple(self.turns.get(ask.conversation, ()))
-        return History(
-            conversation=ask.conversation,
-            title=self._title(ask.conversation),
-            turns=turns[-ask.last :],
-            sequence=self.sequence,
-            answering=self._answering(ask.conversation),
-        )
+    @answers(Recall)
+    async def recall(self, ask: Recall) -> Recalled:
+        self.recalled.append(ask)
+        return Recalled(passages=tuple(p for p in self.found if p.kind in ask.kinds)[: ask.limit])
 
     @answers(OpenPassage)
     async def passage(self, ask: OpenPassage) -> PassageInContext:
-        if ask.id != PASSAGE.id:
-            raise KaraisError(f"There is no passage {ask.id}.", code=Code.NOT_FOUND)
-        return PassageInContext(passage=PASSAGE, before=BEFORE, after=AFTER)
+        for passage in self.found:
+            if passage.id == ask.id:
+                around = (BEFORE, AFTER) if passage.kind == "document" else ("", "")
+                return PassageInContext(passage=passage, before=around[0], after=around[1])
+        raise KaraisError(f"There is no passage {ask.id}.", code=Code.NOT_FOUND)
 
-    def _title(self, name: str) -> str:
-        titled = self.titles.get(name)
-        return titled.title if titled else ""
-
-    def _answering(self, name: str) -> str:
-        turns = self.turns.get(name, [])
-        done = {turn.answer for turn in turns if turn.role == "assistant"}
-        return next((turn.answer for turn in turns if turn.answer not in done), "")
-
-    def _line(self, name: str) -> Conversation:
-        turns = self.turns[name]
-        return Conversation(
-            conversation=name,
-            project=turns[0].project,
-            title=self._title(name),
-            created=turns[0].at,
-            updated=turns[-1].at,
-            turns=len(turns),
-            answering=self._answering(name),
+    @answers(Forget)
+    async def forget(self, ask: Forget) -> Forgotten:
+        """Forget in the logs' projections; a fact takes the exchange with it that it came from."""
+        known = self.facts.list(ask.project, ask.user, history=True, limit=1000).facts
+        if ask.fact:
+            shown = await self.show_fact(ShowFact(user=ask.user, project=ask.project, fact=ask.fact))
+            facts = (*shown.earlier, shown.fact, *shown.later)
+            exchanges = {(fact.conversation, fact.answer) for fact in facts if fact.conversation}
+        elif ask.answer:
+            facts = tuple(fact for fact in known if fact.answer == ask.answer)
+            exchanges = {(fact.conversation, fact.answer) for fact in facts}
+        else:
+            facts = tuple(fact for fact in known if fact.conversation == ask.conversation)
+            history = self.conversations.history(ask.project, ask.user, ask.conversation, last=2000)
+            exchanges = {(ask.conversation, turn.answer) for turn in history.turns}
+            if not exchanges:
+                raise KaraisError(f"There is no conversation {ask.conversation}.", code=Code.NOT_FOUND)
+        gone = Forgotten(
+            turns=2 * len(exchanges),
+            facts=len(facts),
+            passages=2 * len(exchanges) + len(facts),
+            kept_in_backups_until=self.kept_until,
         )
+        if ask.dry_run:
+            return gone
+        now = time.time()
+        for conversation, answer in exchanges:
+            entry = TurnsForgotten(
+                user=ask.user, project=ask.project, conversation=conversation, answers=(answer,), at=now
+            )
+            recorded = await self.bus.record(entry, id=secrets.token_hex(8))
+            while self.conversations.followed_until() < recorded.sequence:
+                await asyncio.sleep(0.005)
+        for fact in facts:
+            await self.record_knowledge(
+                FactForgotten(user=ask.user, project=ask.project, fact=fact.id, at=now)
+            )
+        return gone
+
+    @answers(RemoveProject)
+    async def remove_project(self, ask: RemoveProject) -> Forgotten:
+        await self.known_project(ask.project)
+        await self.record_knowledge(ProjectRemoved(user=ask.user, project=ask.project, at=time.time()))
+        return Forgotten(kept_in_backups_until=self.kept_until)
 
 
 class PlayedLibrarian(Agent):

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from agents.brain import orphans, prompt
+from agents.brain import citations, orphans, prompt
 from agents.brain.answer import RunningAnswer
-from agents.brain.citations import cited
 from agents.brain.engine import Engine
 from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
 from agents.brain.histories import Histories, Remembered
+from agents.brain.projects import KnownProjects
 from bus.agent import Agent, answers, every, hears
 from schemas.chat import (
     Accepted,
@@ -36,12 +36,16 @@ from schemas.chat import (
 from schemas.documents import Passage, Recall, Recalled
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
+from schemas.forgetting import TurnsForgotten
 from schemas.health import DescribeEngine, EngineDescription
+from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProject
 
 log = logging.getLogger(__name__)
 
 RECALL_SECONDS = 2.0
 PASSAGES = 4
+CONTEXT = 3
+"""Earlier questions of the conversation that a search may need to understand the next one."""
 ENDED_KEPT = 64
 """Ended answers that are kept, to publish them again if the bus loses them, and to know a repetition."""
 
@@ -50,7 +54,7 @@ class Brain(Agent):
     """Answers questions with the language model, from the conversation and the owner's files."""
 
     kind = "brain"
-    calls = (Recall, ReadConversation, OpenAnswers)
+    calls = (Recall, ReadConversation, OpenAnswers, ReadProject)
     publishes = (Sources, Delta, Done, Failed, Turn)
     streams = ("ANSWER",)
 
@@ -60,11 +64,13 @@ class Brain(Agent):
         self.ended: OrderedDict[str, RunningAnswer] = OrderedDict()
         self.conversations: dict[tuple[str, str], str] = {}
         self.histories = Histories()
+        self.projects = KnownProjects(self.bus)
         self.repeating: set[asyncio.Future[None]] = set()
         self.watch = orphans.Watch(self.bus)
         self.engine: Engine = await resources.enter_async_context(open_engine(self.settings))
         self.condition.queued = lambda: self.engine.waiting
-        self.bus.reconnected.append(self._repeat_all)
+        # What was changed or forgotten while the bus was away was not heard.
+        self.bus.reconnected += [self._repeat_all, self.projects.forget, self.histories.drop_logged]
 
     async def drain(self) -> None:
         """End what runs with a failure that says why; a new brain cannot continue it."""
@@ -106,6 +112,24 @@ class Brain(Agent):
         if answer:
             answer.stop(cancelled=True)
 
+    @hears(ProjectChanged, ProjectRemoved)
+    async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
+        """Keep to a project's new instructions from the next question on."""
+        self.projects.take(entry)
+
+    @hears(TurnsForgotten)
+    async def hear_of_forgetting(self, entry: TurnsForgotten) -> None:
+        """Keep nothing of what was forgotten: it shall be in no later prompt."""
+        key = (entry.project, entry.conversation)
+        self.histories.drop(key)
+        for answer in self.running.values():
+            if (answer.ask.project, answer.ask.conversation) == key:
+                answer.outdated = True
+        for name in entry.answers:
+            self.ended.pop(name, None)
+            if name in self.running:
+                self.running[name].stop(cancelled=True)
+
     @every(seconds=1)
     async def check_engine(self) -> None:
         """Leave when the engine died: the supervisor starts a new brain."""
@@ -125,6 +149,7 @@ class Brain(Agent):
         """
         ask = answer.ask
         key = (ask.project, ask.conversation)
+        project = await self.projects.get(ask.user, ask.project)
         question = Turn(
             user=ask.user,
             project=ask.project,
@@ -135,9 +160,14 @@ class Brain(Agent):
             at=time.time(),
             worker=self.bus.instance,
         )
-        remembered = self.histories.get(key) or Remembered()
+        remembered = self.histories.get(key) or Remembered(temporary=ask.temporary)
+        if ask.temporary or remembered.temporary:
+            await self._refuse_change_of_mind(ask, remembered)
+            answer.task = asyncio.create_task(self._answer(answer, question, project, remembered))
+            answer.recorded.set()
+            return
         for _ in range(20):
-            answer.task = asyncio.create_task(self._answer(answer, question, remembered))
+            answer.task = asyncio.create_task(self._answer(answer, question, project, remembered))
             try:
                 recorded = await self.bus.record(
                     question, id=f"{ask.answer}.question", expect=remembered.sequence
@@ -156,10 +186,7 @@ class Brain(Agent):
                     self._forget(answer)
                 answer.recorded.set()
                 return
-            history: History = await self.bus.call(
-                ReadConversation(user=ask.user, project=ask.project, conversation=ask.conversation),
-                patience=10,
-            )
+            history = await self._history(ask)
             if history.answering:
                 raise _busy(ask)
             if history.sequence == remembered.sequence:
@@ -167,14 +194,39 @@ class Brain(Agent):
             remembered = Remembered.of(history)
         raise _busy(ask)
 
-    async def _answer(self, answer: RunningAnswer, question: Turn, remembered: Remembered) -> None:
+    async def _refuse_change_of_mind(self, ask: Ask, remembered: Remembered) -> None:
+        """Raise unless the conversation is temporary from its first question to its last."""
+        if ask.temporary and remembered.temporary and (remembered.turns or not await self._is_kept(ask)):
+            return
+        said = "kept" if ask.temporary else "temporary"
+        raise KaraisError(
+            f"The conversation {ask.conversation} is {said}: begin another one for this question.",
+            code=Code.CONFLICT,
+            field="$.temporary",
+        )
+
+    async def _is_kept(self, ask: Ask) -> bool:
+        return (await self._history(ask)).sequence > 0
+
+    async def _history(self, ask: Ask) -> History:
+        history: History = await self.bus.call(
+            ReadConversation(user=ask.user, project=ask.project, conversation=ask.conversation), patience=10
+        )
+        return history
+
+    async def _answer(
+        self, answer: RunningAnswer, question: Turn, project: Project, remembered: Remembered
+    ) -> None:
         """Generate one answer; whatever happens, it ends in the log and on the bus."""
         ask = answer.ask
         usage = Usage()
         ending: dict[str, Any] = {"finish_reason": "stop"}
         try:
-            passages = await self._recall(ask) if ask.retrieve else []
-            messages, used = prompt.build(ask.text, remembered.turns, passages, self._budget(ask))
+            passages = await self._recall(ask, project, remembered) if ask.retrieve else []
+            answer.searched = passages is not None if ask.retrieve else None
+            messages, used = prompt.build(
+                ask.text, remembered.turns, passages or [], self._budget(ask), project.instructions
+            )
             async with Generation(self.engine.generate(messages, ask.sampling)) as generation:
                 await answer.recorded.wait()
                 if answer.cancelled:
@@ -216,6 +268,9 @@ class Brain(Agent):
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
         text = "".join(answer.text)
+        found = await asyncio.to_thread(
+            citations.find, ask.text, text, answer.passages, _asked_before(remembered)
+        )
         turn = msgspec.structs.replace(
             question,
             role="assistant",
@@ -223,19 +278,24 @@ class Brain(Agent):
             at=time.time(),
             model=self.engine.description.model,
             passages=answer.passages,
-            cited=cited(text, answer.passages),
+            cited=citations.cited(found),
+            citations=found,
+            grounding=citations.grounding(answer.searched, answer.passages, found),
             usage=usage,
             **ending,
         )
         try:
-            recorded = await self.bus.record(turn, id=f"{ask.answer}.answer", patience=20)
+            sequence = 0
+            if not ask.temporary:
+                sequence = (await self.bus.record(turn, id=f"{ask.answer}.answer", patience=20)).sequence
             key = (ask.project, ask.conversation)
             turns = [*remembered.turns, question, turn]
-            self.histories.put(key, Remembered(turns, recorded.sequence))
+            if not answer.outdated:
+                self.histories.put(key, Remembered(turns, sequence, ask.temporary))
             if ending["finish_reason"] == "failed":
                 await answer.failed(ending["code"], ending["message"])
             else:
-                await answer.done(ending["finish_reason"], usage, turn.cited)
+                await answer.done(turn)
         except KaraisError as error:
             log.error("the answer %s could not be kept: %s", ask.answer, error)
             await answer.failed(error.code, f"The answer could not be kept: {error}")
@@ -251,16 +311,24 @@ class Brain(Agent):
         while len(self.ended) > ENDED_KEPT:
             self.ended.popitem(last=False)
 
-    async def _recall(self, ask: Ask) -> list[Passage]:
-        """Return passages that help, or none when memory cannot be asked now."""
+    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage] | None:
+        """Return passages that help; None when memory cannot be asked now."""
+        asked = tuple(turn.text for turn in remembered.turns if turn.role == "user")
+        wanted = Recall(
+            user=ask.user,
+            project=ask.project,
+            query=ask.text,
+            limit=PASSAGES,
+            as_of=ask.as_of,
+            with_global=project.uses_global,
+            context=asked[-CONTEXT:],
+            conversation=ask.conversation,
+        )
         try:
-            recalled: Recalled = await self.bus.call(
-                Recall(user=ask.user, project=ask.project, query=ask.text, limit=PASSAGES),
-                timeout=RECALL_SECONDS,
-            )
+            recalled: Recalled = await self.bus.call(wanted, timeout=RECALL_SECONDS)
         except KaraisError as error:
             log.warning("answering without the storage: %s", error)
-            return []
+            return None
         return list(recalled.passages)
 
     def _budget(self, ask: Ask) -> int:
@@ -282,6 +350,10 @@ def _busy(ask: Ask) -> KaraisError:
         code=Code.CONFLICT,
         field="$.conversation",
     )
+
+
+def _asked_before(remembered: Remembered) -> str:
+    return next((turn.text for turn in reversed(remembered.turns) if turn.role == "user"), "")
 
 
 def _failure(code: Code, message: str) -> dict[str, Any]:

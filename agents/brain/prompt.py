@@ -6,7 +6,9 @@ turn of a conversation; the passages stand in the last message only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from agents.brain.engine import ChatMessage
 from schemas.chat import Turn
@@ -29,15 +31,20 @@ PASSAGE_TOKENS = 700
 
 
 def build(
-    question: str, history: Sequence[Turn], passages: Sequence[Passage], budget_tokens: int
+    question: str,
+    history: Sequence[Turn],
+    passages: Sequence[Passage],
+    budget_tokens: int,
+    instructions: str = "",
 ) -> tuple[list[ChatMessage], list[Passage]]:
     """Return the prompt's messages and the passages that found room in it.
 
     ``budget_tokens`` is what the engine can take, less the answer. The
-    question always goes in whole; then passages, best first; then turns,
-    newest first.
+    question and the project's ``instructions`` always go in whole; then
+    passages, best first; then turns, newest first.
     """
-    room = budget_tokens * CHARS_PER_TOKEN - len(INSTRUCTIONS) - len(question)
+    system = f"{INSTRUCTIONS}\n\n{instructions.strip()}" if instructions.strip() else INSTRUCTIONS
+    room = budget_tokens * CHARS_PER_TOKEN - len(system) - len(question)
     used: list[Passage] = []
     share = min(room * PASSAGE_SHARE, PASSAGE_TOKENS * CHARS_PER_TOKEN)
     for passage in passages:
@@ -47,7 +54,7 @@ def build(
         share -= cost
         room -= cost
         used.append(passage)
-    messages = [ChatMessage("system", INSTRUCTIONS)]
+    messages = [ChatMessage("system", system)]
     messages += _recent(history, room)
     messages.append(ChatMessage("user", _question(question, used)))
     return messages, used
@@ -60,9 +67,24 @@ def _question(question: str, passages: Sequence[Passage]) -> str:
     return WITH_PASSAGES.format(passages=shown, question=question)
 
 
+_FRAME = re.compile(r"^(?=[ \t]*(?:question[ \t]*:|\[\d+\]))", re.IGNORECASE | re.MULTILINE)
+"""Where a passage's line looks like one of the prompt's own: the next passage, or the question."""
+
+
 def _shown(number: int, passage: Passage) -> str:
-    above = f", {passage.heading}" if passage.heading else ""
-    return f"[{number}] {passage.path}{above}:\n{passage.text.strip()}"
+    """Return a passage as the model reads it: whence it is, then its text."""
+    match passage.kind:
+        case "document":
+            whence = f"{passage.path}, {passage.heading}" if passage.heading else passage.path
+        case "turn":
+            whence = f"From an earlier conversation, {_day(passage.at)}"
+        case "fact":
+            whence = f"Remembered since {_day(passage.at)}"
+    return f"[{number}] {' '.join(whence.split())}:\n{_FRAME.sub(r'> ', passage.text.strip())}"
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%-d %B %Y")
 
 
 def _recent(history: Sequence[Turn], room: float) -> list[ChatMessage]:

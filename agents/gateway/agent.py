@@ -16,14 +16,13 @@ from aiohttp import web
 
 from agents.gateway.access import Access
 from agents.gateway.app import Site
-from agents.gateway.live import Live
+from agents.gateway.live import HEARD, Live
 from agents.gateway.rest import Rest
 from bus.agent import Agent
 from bus.identities import local_key
 from schemas.chat import (
     Ask,
     Cancel,
-    Deleted,
     Delta,
     Done,
     Failed,
@@ -31,12 +30,14 @@ from schemas.chat import (
     ReadConversation,
     Sources,
     Titled,
-    Turn,
 )
-from schemas.documents import GetStorageStatus, ListFiles, OpenPassage, Rescan, StorageStatus
+from schemas.documents import GetStorageStatus, ListFiles, OpenPassage, Recall, Rescan
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
+from schemas.forgetting import Forget
 from schemas.health import DescribeEngine
+from schemas.memory import AddFact, EditFact, ListFacts, ShowFact
+from schemas.projects import ChangeProject, ListProjects, ReadProject, RemoveProject
 from schemas.web import GatewayAddress
 
 log = logging.getLogger(__name__)
@@ -57,10 +58,20 @@ class Gateway(Agent):
         GetStorageStatus,
         ListFiles,
         Rescan,
+        Recall,
+        ListFacts,
+        ShowFact,
+        AddFact,
+        EditFact,
+        Forget,
+        ListProjects,
+        ReadProject,
+        ChangeProject,
+        RemoveProject,
         DescribeEngine,
     )
-    publishes = (Cancel, Titled, Deleted)
-    subscribes = (Sources, Delta, Done, Failed, Turn, Titled, Deleted, StorageStatus)
+    publishes = (Cancel, Titled)
+    subscribes = (Sources, Delta, Done, Failed, *HEARD)
     streams = ("ANSWER", "KV_nodes")
 
     address: GatewayAddress

@@ -1,4 +1,4 @@
-"""What open pages hear of: questions asked elsewhere, changed conversations, indexing progress.
+"""What open pages hear of: questions asked elsewhere, what changed or was learned, indexing progress.
 
 One subscription for the whole gateway, however many pages are open.
 """
@@ -6,15 +6,32 @@ One subscription for the whole gateway, however many pages are open.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from agents.gateway.codec import encode
-from schemas.chat import Deleted, Titled, Turn
+from schemas.chat import Titled, Turn
 from schemas.documents import StorageStatus
-from schemas.web import Change, ConversationChanged, Started, Watch
+from schemas.forgetting import TurnsForgotten
+from schemas.memory import Fact, FactEdited, FactForgotten, FactLearned
+from schemas.projects import ProjectChanged, ProjectRemoved
+from schemas.web import Change, ConversationChanged, FactChanged, ProjectsChanged, Started, Watch
 
 if TYPE_CHECKING:
     from bus.connection import Bus
+
+
+Entry = (
+    Turn
+    | Titled
+    | TurnsForgotten
+    | StorageStatus
+    | FactLearned
+    | FactEdited
+    | FactForgotten
+    | ProjectChanged
+    | ProjectRemoved
+)
+HEARD = get_args(Entry)
 
 
 class Listener(Protocol):
@@ -53,11 +70,11 @@ class Live:
 
     async def run(self) -> None:
         """Listen to the bus until cancelled."""
-        async with self._bus.subscribe(Turn, Titled, Deleted, StorageStatus) as entries:
+        async with self._bus.subscribe(*HEARD) as entries:
             async for entry in entries:
                 self.tell(entry.message)
 
-    def tell(self, entry: Turn | Titled | Deleted | StorageStatus) -> None:
+    def tell(self, entry: Entry) -> None:
         """Pass on what happened to those whom it concerns."""
         if not self._watches:
             return
@@ -66,8 +83,17 @@ class Live:
                 self._broadcast(encode(entry), None)
             case Titled(conversation=conversation, title=title, at=at):
                 self._changed(entry.project, conversation, "titled", at, title)
-            case Deleted(conversation=conversation, at=at):
-                self._changed(entry.project, conversation, "deleted", at)
+            case TurnsForgotten(conversation=conversation, at=at):
+                self._changed(entry.project, conversation, "forgotten", at)
+            case FactLearned(learned=fact):
+                self._learned(entry.project, fact, "learned")
+            case FactEdited(replacement=fact):
+                self._learned(entry.project, fact, "edited")
+            case FactForgotten(fact=identity):
+                self._broadcast(encode(FactChanged(fact=identity, change="forgotten")), entry.project)
+            case ProjectChanged(project=project) | ProjectRemoved(project=project):
+                removed = isinstance(entry, ProjectRemoved)
+                self._broadcast(encode(ProjectsChanged(project=project, removed=removed)), None)
             case Turn(role="user", conversation=conversation, answer=answer):
                 started = encode(
                     Started(conversation=conversation, answer=answer, text=entry.text, at=entry.at)
@@ -81,6 +107,11 @@ class Live:
 
     def _changed(self, project: str, conversation: str, change: Change, at: float, title: str = "") -> None:
         changed = ConversationChanged(conversation=conversation, change=change, at=at, title=title)
+        self._broadcast(encode(changed), project)
+
+    def _learned(self, project: str, fact: Fact, change: Literal["learned", "edited"]) -> None:
+        conversation = fact.conversation if fact.origin == "extracted" else ""
+        changed = FactChanged(fact=fact.id, change=change, text=fact.text, conversation=conversation)
         self._broadcast(encode(changed), project)
 
     def _broadcast(self, frame: bytes, project: str | None) -> None:

@@ -1,36 +1,24 @@
-"""The REST interface under ``/api/v1``: each operation is one request on the bus."""
+"""The REST interface under ``/api/v1``: all its parts, and here questions, the storage and the state."""
 
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
 from agents.gateway.asking import hand_over
-from agents.gateway.codec import NO_BUS, decode_body, encode, first_event, invalid
+from agents.gateway.codec import decode_body, encode, first_event
+from agents.gateway.conversations import ConversationsPart
+from agents.gateway.memory import MemoryPart
 from agents.gateway.openapi import STREAM, Operation, openapi_document
+from agents.gateway.part import API, Part, as_json, given
+from agents.gateway.projects import ProjectsPart
 from bus.reading import stored
-from schemas.base import HOME, Message
-from schemas.chat import (
-    Accepted,
-    Ask,
-    Cancel,
-    Conversations,
-    Deleted,
-    Delta,
-    Done,
-    Failed,
-    History,
-    ListConversations,
-    ReadConversation,
-    Sources,
-    Titled,
-)
+from schemas.chat import Accepted, Ask, Cancel, Delta, Done, Failed, Sources
 from schemas.documents import (
     Files,
     GetStorageStatus,
@@ -40,17 +28,15 @@ from schemas.documents import (
     Rescan,
     StorageStatus,
 )
-from schemas.errors import KaraisError, Refused, Unavailable
+from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
 from schemas.health import DescribeEngine, Heartbeat
-from schemas.web import Answer, ModelCard, ModelList, NewTitle, Question
+from schemas.web import Answer, ModelCard, ModelList, Question
 
 if TYPE_CHECKING:
     from bus.connection import Bus
     from bus.reading import AnswerReader, Received
 
-T = TypeVar("T")
-API = "/api/v1"
 MAX_ANSWERS = 64
 """Answers that REST clients wait for at a time."""
 
@@ -73,18 +59,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The last heartbeat of every agent that lived within the last half minute."""
 
 
-class Rest:
+class Rest(Part):
     """Turns HTTP requests into requests on the bus."""
 
     def __init__(self, bus: Bus, model: str) -> None:
-        self.bus = bus
+        super().__init__(bus)
+        self._parts = (ConversationsPart(bus), MemoryPart(bus), ProjectsPart(bus))
         self._model = model
         self._waiting = 0
 
     def operations(self) -> list[Operation]:
         """Return every operation; the router and the OpenAPI document both follow from it."""
-        one = f"{API}/conversations/{{conversation}}"
-        return [
+        own = [
             Operation("POST", f"{API}/ask", "Ask a question.", self.ask, Answer, body=Question, stream=True),
             Operation(
                 "GET",
@@ -95,17 +81,6 @@ class Rest:
                 stream=True,
             ),
             Operation("DELETE", f"{API}/answers/{{answer}}", "Stop an answer.", self.cancel),
-            Operation(
-                "GET",
-                f"{API}/conversations",
-                "List conversations, newest first.",
-                self.conversations,
-                Conversations,
-                query=ListConversations,
-            ),
-            Operation("GET", one, "Read a conversation.", self.conversation, History, query=ReadConversation),
-            Operation("PATCH", one, "Rename a conversation.", self.rename, body=NewTitle),
-            Operation("DELETE", one, "Remove a conversation.", self.delete),
             Operation(
                 "GET",
                 f"{API}/passages/{{id}}",
@@ -122,6 +97,7 @@ class Rest:
             Operation("GET", f"{API}/openapi.json", "This document.", self.document, dict[str, Any]),
             Operation("GET", "/v1/models", "List models, as OpenAI does.", self.models, ModelList),
         ]
+        return own + [operation for part in self._parts for operation in part.operations()]
 
     def routes(self) -> list[web.RouteDef]:
         """Return the operations as routes."""
@@ -136,15 +112,17 @@ class Rest:
             text=question.text,
             project=question.project,
             retrieve=question.retrieve,
+            temporary=question.temporary,
+            as_of=question.as_of,
             sampling=question.sampling,
         )
         with self._place():
             async with self.bus.answer_events(ask.answer, history=False) as events:
-                self._need_bus()
+                self.need_bus()
                 accepted = await hand_over(self.bus, ask)
                 if STREAM in request.headers.get("Accept", ""):
                     return await _stream(request, events, accepted)
-                return _json(await _whole(events, ask.answer, ask.conversation, None))
+                return as_json(await _whole(events, ask.answer, ask.conversation, None))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Return an answer that was begun before; ``Last-Event-ID`` continues a stream."""
@@ -156,70 +134,35 @@ class Rest:
             raise KaraisError(
                 "Last-Event-ID must be the index of an event, such as 12.", code=Code.INVALID
             ) from None
-        answer = _given(request, Cancel).answer
+        answer = given(request, Cancel).answer
         with self._place():
             async with self.bus.answer_events(answer, after) as events:
                 first = await first_event(events)
                 if streamed:
                     return await _stream(request, events, first)
-                return _json(await _whole(events, answer, "", first))
+                return as_json(await _whole(events, answer, "", first))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop an answer; what was generated stays."""
-        self._need_bus()
-        await self.bus.publish(_given(request, Cancel))
-        return web.Response(status=204)
-
-    async def conversations(self, request: web.Request) -> web.Response:
-        """List conversations."""
-        return await self._reply(_given(request, ListConversations))
-
-    async def conversation(self, request: web.Request) -> web.Response:
-        """Return a conversation's turns."""
-        return _json(await self._read(_given(request, ReadConversation)))
-
-    async def rename(self, request: web.Request) -> web.Response:
-        """Give a conversation a title that no automatic one replaces."""
-        title = decode_body(NewTitle, await request.read()).title.strip()
-        if not title:
-            raise KaraisError("The title is empty: give it a word.", code=Code.INVALID, field="$.title")
-        wanted = _given(request, ReadConversation)
-        await self._read(wanted)
-        entry = Titled(
-            conversation=wanted.conversation,
-            project=wanted.project,
-            title=title,
-            at=time.time(),
-            by_user=True,
-        )
-        await self.bus.record(entry, id=secrets.token_hex(8))
-        return web.Response(status=204)
-
-    async def delete(self, request: web.Request) -> web.Response:
-        """Remove a conversation from the list, stopping its answer."""
-        wanted = _given(request, ReadConversation)
-        history = await self._read(wanted)
-        if history.answering:
-            await self.bus.publish(Cancel(answer=history.answering))
-        entry = Deleted(conversation=wanted.conversation, project=wanted.project, at=time.time())
-        await self.bus.record(entry, id=secrets.token_hex(8))
+        self.need_bus()
+        await self.bus.publish(given(request, Cancel))
         return web.Response(status=204)
 
     async def passage(self, request: web.Request) -> web.Response:
         """Return a passage with the text around it."""
-        return await self._reply(_given(request, OpenPassage))
+        return await self.reply(given(request, OpenPassage))
 
     async def storage(self, request: web.Request) -> web.Response:
         """Return how far indexing came."""
-        return await self._reply(_given(request, GetStorageStatus))
+        return await self.reply(given(request, GetStorageStatus))
 
     async def files(self, request: web.Request) -> web.Response:
         """Return a page of the list of files."""
-        return await self._reply(_given(request, ListFiles))
+        return await self.reply(given(request, ListFiles))
 
     async def rescan(self, request: web.Request) -> web.Response:
         """Have the storage walked again."""
-        return await self._reply(_given(request, Rescan))
+        return await self.reply(given(request, Rescan))
 
     async def status(self, request: web.Request) -> web.Response:
         """Return which agents run."""
@@ -229,45 +172,25 @@ class Rest:
             # An entry that went leaves an empty marker.
             beats = [msgspec.json.decode(entry, type=Heartbeat) for entry in stores if entry]
         beats.sort(key=lambda beat: (beat.kind, beat.instance))
-        return _json(Status(bus=self.bus.connected, agents=tuple(beats)))
+        return as_json(Status(bus=self.bus.connected, agents=tuple(beats)))
 
     async def health(self, request: web.Request) -> web.Response:
         """Tell that the gateway lives."""
         connected = self.bus.connected
-        return _json(Health(status="ok" if connected else "degraded", bus=connected))
+        return as_json(Health(status="ok" if connected else "degraded", bus=connected))
 
     async def document(self, request: web.Request) -> web.Response:
         """Return the OpenAPI document."""
-        return _json(openapi_document(self.operations()))
+        return as_json(openapi_document(self.operations()))
 
     async def models(self, request: web.Request) -> web.Response:
         """List the model; a brain that is dead or slow to answer does not matter."""
         with suppress(KaraisError):  # then the model that was last known is the answer
-            self._model = (await self._call(DescribeEngine(), timeout=0.3)).model
-        return _json(ModelList(data=(ModelCard(id=self._model),)))
-
-    async def _reply(self, request: Message) -> web.Response:
-        return _json(await self._call(request))
-
-    async def _call(self, request: Message, *, timeout: float = 5.0) -> Any:
-        self._need_bus()
-        return await self.bus.call(request, timeout=timeout)
-
-    def _need_bus(self) -> None:
-        if not self.bus.connected:
-            raise Unavailable(NO_BUS)
-
-    async def _read(self, wanted: ReadConversation) -> History:
-        history: History = await self._call(wanted)
-        if not history.turns:
-            raise KaraisError(
-                f"There is no conversation {wanted.conversation}; the list shows those there are.",
-                code=Code.NOT_FOUND,
-            )
-        return history
+            self._model = (await self.call(DescribeEngine(), timeout=0.3)).model
+        return as_json(ModelList(data=(ModelCard(id=self._model),)))
 
     def _place(self) -> _Place:
-        self._need_bus()
+        self.need_bus()
         if self._waiting >= MAX_ANSWERS:
             raise KaraisError(f"{MAX_ANSWERS} answers run already: ask again later.", code=Code.BUSY)
         return _Place(self)
@@ -284,20 +207,6 @@ class _Place:
 
     def __exit__(self, *error: object) -> None:
         self._rest._waiting -= 1
-
-
-def _given(request: web.Request, kind: type[T]) -> T:
-    """Return the message that path and query make up; ``project`` is taken from the query."""
-    values = {"project": HOME, **request.query, **request.match_info}
-    values.pop("type", None)
-    try:
-        return msgspec.convert(values, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from None
-
-
-def _json(value: Any) -> web.Response:
-    return web.Response(body=encode(value), content_type="application/json")
 
 
 async def _behind(first: Received | None, events: AnswerReader) -> AsyncIterator[Received]:

@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from contextlib import AsyncExitStack
 
-from agents.common.documents_writer import WriterProcess
-from agents.common.parsing import ParsedFile, Parser
-from agents.librarian.catalogue import Catalogue
+from agents.common.parsing import Parser
+from agents.common.table_writer import WriterProcess
+from agents.librarian.catalogue import TABLE, Catalogue
+from agents.librarian.indexing import Indexer
+from agents.librarian.keeping import Keeper
 from agents.librarian.progress import Progress
 from agents.librarian.shelf import Shelf
-from bus.agent import Agent, answers, works
+from bus.agent import Agent, answers, every, hears, works
 from schemas.documents import (
+    FileAwaits,
     Files,
     GetStorageStatus,
     IndexFile,
@@ -24,88 +26,104 @@ from schemas.documents import (
     StorageChanged,
     StorageStatus,
 )
-from schemas.embeddings import Embed, Vectors
-from schemas.errors import KaraisError, TimedOut, Unavailable
+from schemas.embeddings import Embed
+from schemas.errors import KaraisError
 from schemas.failure import Code
-from stores.documents import FilePassages, Written, searched_text
+from schemas.projects import ListProjects, ProjectChanged, ProjectRemoved, Projects
 from stores.files import FileBook, file_identity
+from stores.passages import Written
 
 log = logging.getLogger(__name__)
 
 NICE = 10
-LOOK_AGAIN_SECONDS = 60.0
-WALK_SHARE = 0.005
-"""Share of the time that walking an unchanged storage may take."""
+RESCAN_SECONDS = 2.0
 OUTSTANDING = 256
 """Jobs that are in the queue at a time, at most; further files wait in the book."""
-TEXTS_A_CALL = 32
-EMBED_SECONDS = 120.0
-EMBEDDER_PATIENCE_SECONDS = 20.0
-"""How long a restarting embedder is waited for before a job fails and is delivered again."""
+SLOTS = 48
+"""Files at a time: most are short, and the embedder and the writer work best on some hundred passages."""
 ATTEMPTS = 5
+PROJECTS_SECONDS = 10.0
+"""How long a call for the projects waits for memory, which may be starting."""
 
 
 class Librarian(Agent):
-    """Knows the files of the storage: walks it, reads what changed, keeps the passages."""
+    """Knows the files of the storage: watches it, reads what changed, keeps the passages."""
 
     kind = "librarian"
-    calls = (Embed,)
-    publishes = (IndexFile, StorageChanged, StorageStatus)
+    calls = (Embed, ListProjects)
+    publishes = (FileAwaits, IndexFile, StorageChanged, StorageStatus)
 
     async def start(self, resources: AsyncExitStack) -> None:
         """Open the book and begin to walk; the table is opened when there is something to write."""
         _lower_priority(resources)
-        self._folder = self.settings.storage
-        self._book = await asyncio.to_thread(FileBook, self.settings.memory / "files.db")
+        settings = self.settings
+        self._book = await asyncio.to_thread(FileBook, settings.memory / "files.db")
         resources.callback(self._book.close)
-        self._writer = WriterProcess(self.settings.memory / "lance", self.settings.embedding_model)
+        self._writer = WriterProcess(settings.memory / "lance", TABLE, settings.embedding_model)
         resources.push_async_callback(self._writer.close)
-        self._catalogue = Catalogue(self._book, self._writer, self.settings)
+        self._catalogue = Catalogue(self._book, self._writer, settings, self._wrote)
         self._progress = Progress(self.bus, self._status)
-        self._shelf = Shelf(self._writer, self._wrote)
         self._outstanding: set[str] = set()
         self._feeding = asyncio.Lock()
-        self._rescan = asyncio.Event()
-        self._walked = asyncio.Event()
-        self._walks_begun = self._walks_ended = 0
-        self._scanning = False
         self._problem = ""
         self._untidy = False
-        self._done_at_last_walk = 0
+        self._done_before = 0
         self.condition.queued = lambda: len(self._outstanding)
-        tasks = [asyncio.create_task(self._progress.run())]
-        if self._folder is not None:
-            self._parser = Parser(self._folder)
-            resources.push_async_callback(self._parser.close)
-            tasks.append(asyncio.create_task(self._keep_up()))
+        self._folders: dict[str, str] | None = None
+        """Folders of projects, once memory has said them."""
+        self._assigning = asyncio.Lock()
+        self.bus.reconnected.append(self._ask_for_projects)
+        tasks = [asyncio.create_task(self._progress.run()), asyncio.create_task(self._learn_projects())]
+        self._indexer: Indexer | None = None
+        self._keeper: Keeper | None = None
+        if settings.storage is not None:
+            parser = Parser(settings.storage)
+            resources.push_async_callback(parser.close)
+            shelf = Shelf(self._writer, self._wrote)
+            self._indexer = Indexer(self.bus, self._book, self._writer, self._catalogue, shelf, parser)
+            self._keeper = Keeper(settings.storage, settings.home, self._catalogue, parser, self._looked)
+            tasks.append(asyncio.create_task(self._keeper.run()))
         resources.push_async_callback(_end, tasks)
 
-    @works(IndexFile, slots=4)
+    @hears(ProjectChanged, ProjectRemoved)
+    async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
+        """Give a project the files of its folder, and take those of a folder that it has no longer."""
+        if self._folders is None:
+            return  # memory is being asked for all of them
+        folder = entry.now.folder if isinstance(entry, ProjectChanged) else ""
+        folders = {**self._folders, entry.project: folder}
+        await self._assign({project: folder for project, folder in folders.items() if folder})
+
+    @works(IndexFile, slots=SLOTS)
     async def index(self, job: IndexFile) -> None:
         """Read a file, embed its passages, replace what was known of it."""
         if job.file != file_identity(job.path):
             raise KaraisError(
                 f"{job.file} is not the identity of {job.path}.", code=Code.INVALID, field="$.file"
             )
-        if self._folder is None:
+        if self._indexer is None:
             return
-        known = await asyncio.to_thread(self._book.known_hash, job.path)
+        known = await asyncio.to_thread(self._book.known, job.path)
+        passages = 0
         if known is not None:
             try:
-                await self._index(job, known)
-            except KaraisError as error:
-                self._problem = str(error)
-                raise
+                passages = await self._indexer.index(job, known)
             except Exception as error:
+                expected = isinstance(error, KaraisError)
+                if expected:
+                    self._problem = "" if error.code is Code.CONFLICT else str(error)
+                    if error.code is not Code.CONFLICT:
+                        raise
                 if await asyncio.to_thread(self._book.failed, job.path) < ATTEMPTS:
                     raise
-                log.exception("%s failed %d times and is skipped", job.path, ATTEMPTS)
-                await self._skip(
-                    job, f"Reading it failed ({type(error).__name__}); the librarian's log says why."
-                )
+                reason = str(error)
+                if not expected:
+                    log.exception("%s failed %d times and is skipped", job.path, ATTEMPTS)
+                    reason = f"Reading it failed ({type(error).__name__}); the librarian's log says why."
+                await self._catalogue.skip(job.path, job.file, reason, stamp_ns=known.stamp_ns)
             self._problem = ""
         self._outstanding.discard(job.file)
-        self._progress.done()
+        self._progress.done(passages)
         if len(self._outstanding) < OUTSTANDING // 2:
             await self._feed()
         await self._tidy_if_quiet()
@@ -119,59 +137,29 @@ class Librarian(Agent):
     async def list_files(self, ask: ListFiles) -> Files:
         """List files of the storage by path."""
         entries = await asyncio.to_thread(
-            self._book.entries, state=ask.state, after=ask.after, limit=ask.limit
+            self._book.entries, state=ask.state, awaits=ask.awaits, after=ask.after, limit=ask.limit
         )
         return Files(files=entries)
 
     @answers(Rescan)
     async def rescan(self, ask: Rescan) -> StorageStatus:
         """Walk the storage again; a walk of more than two seconds goes on behind the reply."""
-        if self._folder is not None:
-            # A walk that is under way may have passed what has changed since.
-            wanted = self._walks_begun + 1
-            self._rescan.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2):
-                    while self._walks_ended < wanted:
-                        self._walked.clear()
-                        await self._walked.wait()
+        if self._keeper is not None:
+            await self._keeper.rescan(RESCAN_SECONDS)
         return await self._status()
 
-    async def _keep_up(self) -> None:
-        """Walk the storage for ever, rarely if that takes long."""
-        while True:
-            self._rescan.clear()
-            self._walks_begun += 1
-            begun = time.monotonic()
-            try:
-                await self._walk()
-            except KaraisError as error:
-                self._problem = str(error)
-                log.warning("%s", error)
-            except Exception:
-                log.exception("walking %s failed", self._folder)
-                self._problem = f"Walking {self._folder} failed unexpectedly; the librarian's log says why."
-            self._scanning = False
-            self._walks_ended += 1
-            self._walked.set()
-            self._progress.wake()
-            pause = max(LOOK_AGAIN_SECONDS, (time.monotonic() - begun) / WALK_SHARE)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._rescan.wait(), pause)
-
-    async def _walk(self) -> None:
-        assert self._folder is not None
-        self._scanning = True
-        await self._catalogue.check()
-        changed = await self._catalogue.walk(self._folder)
-        if self._problem.startswith(("The storage", "Walking")):
-            self._problem = ""
-        if changed is not None:
-            self._wrote(changed)
-        if self._progress.total == self._done_at_last_walk:
-            # Nothing moved since the last walk: jobs may have gone to the dead letters.
+    @every(seconds=60)
+    async def resume(self) -> None:
+        """Hand over again what came to nothing: jobs may have gone to the dead letters."""
+        if self._progress.total == self._done_before and (
+            self._outstanding or (await asyncio.to_thread(self._book.counts)).waiting
+        ):
             self._outstanding.clear()
-        self._done_at_last_walk = self._progress.total
+            await self._feed()
+        self._done_before = self._progress.total
+
+    async def _looked(self) -> None:
+        self._progress.wake()
         await self._feed()
         await self._tidy_if_quiet()
 
@@ -180,105 +168,75 @@ class Librarian(Agent):
         async with self._feeding:
             room = OUTSTANDING - len(self._outstanding)
             files = await asyncio.to_thread(self._book.waiting, room + len(self._outstanding))
-            fresh = [(path, file) for path, file in files if file not in self._outstanding][:room]
+            fresh = [found for found in files if found[1] not in self._outstanding][:room]
             if fresh:
                 self._progress.wake()
-            for path, file in fresh:
+            for path, file, project in fresh:
                 self._outstanding.add(file)
                 try:
-                    await self.bus.submit(IndexFile(file=file, path=path))
+                    await self.bus.submit(IndexFile(file=file, path=path, project=project))
                 except KaraisError as error:
                     self._outstanding.discard(file)
                     self._problem = str(error)
                     log.warning("%s", error)
                     return
 
-    async def _index(self, job: IndexFile, known: str) -> None:
-        try:
-            parsed = await self._parser.parse(job.path, known)
-        except KaraisError as error:
-            if error.code is Code.NOT_FOUND:
-                await self._catalogue.remove([(job.path, job.file)])
-            else:
-                await self._skip(job, str(error))
-            return
-        if parsed.unchanged:
-            await asyncio.to_thread(
-                self._book.unchanged, job.path, size=parsed.size, stamp_ns=parsed.stamp_ns
-            )
-            return
-        vectors = await self._embed([searched_text(job.path, piece) for piece in parsed.pieces])
-        await self._shelf.put(
-            FilePassages(
-                file=job.file,
-                path=job.path,
-                content_hash=parsed.content_hash,
-                model=self.settings.embedding_model,
-                pieces=parsed.pieces,
-                vectors=vectors,
-                project=job.project,
-            )
-        )
-        await self._note(job, parsed)
-
-    async def _note(self, job: IndexFile, parsed: ParsedFile) -> None:
-        await asyncio.to_thread(
-            self._book.indexed,
-            job.path,
-            size=parsed.size,
-            stamp_ns=parsed.stamp_ns,
-            content_hash=parsed.content_hash,
-            passages=len(parsed.pieces),
-            remark=parsed.remark,
-        )
-
-    async def _skip(self, job: IndexFile, reason: str) -> None:
-        """List a file as skipped; passages of what it was before go."""
-        written = await self._catalogue.skip(job.path, job.file, reason)
-        if written is not None:
-            self._wrote(written)
-
-    async def _embed(self, texts: list[str]) -> bytes:
-        vectors = bytearray()
-        for start in range(0, len(texts), TEXTS_A_CALL):
-            try:
-                reply: Vectors = await self.bus.call(
-                    Embed(texts=tuple(texts[start : start + TEXTS_A_CALL])),
-                    timeout=EMBED_SECONDS,
-                    patience=EMBEDDER_PATIENCE_SECONDS,
-                )
-            except (Unavailable, TimedOut) as error:
-                raise Unavailable(f"Files wait for the embedder: {error}") from None
-            vectors += reply.data
-        return bytes(vectors)
-
     def _wrote(self, written: Written) -> None:
         self._untidy = True
-        self._book.put("table_version", str(written.version))
+        self._book.put("table", written.state)
         self._progress.changed(written.version)
 
     async def _tidy_if_quiet(self) -> None:
         if not self._untidy or self._outstanding:
             return
         self._untidy = False
-        written = await self._writer.tidy()
-        self._book.put("table_version", str(written.version))
+        if self._writer.filling and not (await asyncio.to_thread(self._book.counts)).waiting:
+            # Every file is embedded by the present model.
+            written = await self._writer.switch()
+        else:
+            written = await self._writer.tidy()
+        self._book.put("table", written.state)
         self._progress.changed(written.version)
+
+    async def _learn_projects(self) -> None:
+        """Ask memory for the projects until it says; what was kept from the last time counts meanwhile."""
+        while True:
+            try:
+                found: Projects = await self.bus.call(ListProjects(), patience=PROJECTS_SECONDS)
+                break
+            except KaraisError as error:
+                log.info("the projects are not known yet: %s", error)
+                await asyncio.sleep(1)
+        await self._assign({one.project: one.folder for one in found.projects if one.folder})
+
+    def _ask_for_projects(self) -> None:
+        self._asking = asyncio.ensure_future(self._learn_projects())  # changes may have been missed
+
+    async def _assign(self, folders: dict[str, str]) -> None:
+        """Files change their project with their passages; none is embedded again."""
+        async with self._assigning:
+            self._folders = folders
+            if await self._catalogue.set_folders(folders):
+                self._progress.wake()
 
     async def _status(self) -> StorageStatus:
         counts = await asyncio.to_thread(self._book.counts)
-        rate = self._progress.rate() if counts.waiting else 0.0
+        files, passages = self._progress.rates() if counts.waiting else (0.0, 0.0)
+        keeper = self._keeper
         return StorageStatus(
-            folder=str(self._folder or ""),
-            scanning=self._scanning,
+            folder=str(self.settings.storage or ""),
+            scanning=keeper is not None and keeper.scanning,
             files=counts.files,
             indexed=counts.indexed,
             skipped=counts.skipped,
             waiting=counts.waiting,
+            awaiting=counts.awaiting,
             passages=counts.passages,
-            files_per_second=round(rate, 2),
-            seconds_left=round(counts.waiting / rate, 1) if rate else None,
-            problem=self._problem,
+            files_per_second=round(files, 2),
+            passages_per_second=round(passages, 1),
+            seconds_left=round(counts.waiting / files, 1) if files else None,
+            problem=(keeper.problem if keeper is not None else "") or self._problem,
+            polling=keeper.polling if keeper is not None else "",
         )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from agents.common.documents_writer import WriterProcess
-from stores.documents import FilePassages, Written
+from agents.common.table_writer import WriterProcess
+from stores.passages import SourcePassages, Written
 
 MOST_BYTES = 32 * 2**20
 """Vectors in one commit, about; a rough bound of the memory it takes."""
@@ -22,10 +22,10 @@ class Shelf:
     def __init__(self, writer: WriterProcess, written: Callable[[Written], None]) -> None:
         self._writer = writer
         self._written = written
-        self._waiting: list[tuple[FilePassages, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[SourcePassages, asyncio.Future[None]]] = []
         self._working: asyncio.Task[None] | None = None
 
-    async def put(self, file: FilePassages) -> None:
+    async def put(self, file: SourcePassages) -> None:
         """Return when the file's passages are on disk; raises what the writer raises."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((file, done))
@@ -40,7 +40,7 @@ class Shelf:
             for item in self._waiting[1:]:
                 # One merge holds a file once.
                 size += len(item[0].vectors)
-                if size > MOST_BYTES or any(item[0].file == other.file for other, _ in group):
+                if size > MOST_BYTES or any(item[0].source == other.source for other, _ in group):
                     break
                 group.append(item)
             del self._waiting[: len(group)]

@@ -1,4 +1,4 @@
-"""What was said and what is known: conversations, facts, and finding passages."""
+"""What was said, what was learned, and what the storage knows about a question."""
 
 from agents.memory.agent import Memory
 

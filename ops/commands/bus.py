@@ -1,4 +1,4 @@
-"""Commands about the bus: context, streams, url."""
+"""Commands about the bus: context, streams, url, asyncapi."""
 
 from __future__ import annotations
 
@@ -79,3 +79,14 @@ def streams(context: typer.Context, as_json: Json = False) -> None:
         for s in found
     ]
     print_table(("stream", "storage", "messages", "size", "consumers", "what"), rows)
+
+
+@bus.command()
+def asyncapi() -> None:
+    """Print what travels on the bus as an AsyncAPI document."""
+    import json
+
+    from bus.asyncapi import document
+    from ops.version import version
+
+    typer.echo(json.dumps(document(version()), indent=1, ensure_ascii=False))

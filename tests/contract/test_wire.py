@@ -14,6 +14,9 @@ from schemas.errors import KaraisError
 from tests.contract.golden import MESSAGES
 
 GOLDEN = Path(__file__).parent / "golden.jsonl"
+BEFORE = Path(__file__).parent / "golden-before.jsonl"
+"""What was written before projects, memory and temporary questions came: logs are kept for years."""
+TYPES = {type(m).__struct_config__.tag: type(m) for m in MESSAGES}
 
 
 def line(message) -> str:
@@ -33,6 +36,29 @@ def test_golden_bytes_pin_the_wire_format(message, golden: str) -> None:
     assert line(message) == golden
     payload, headers = codec.encode(message)
     assert codec.decode((type(message),), payload, headers) == message
+
+
+@pytest.mark.parametrize("line", BEFORE.read_text("utf-8").splitlines())
+def test_what_an_older_version_wrote_is_read(line: str) -> None:
+    """Each older line is read as the message that it names, and none of its values is lost."""
+    raw = json.loads(line)
+    if "hex" in raw:
+        payload, headers = bytes.fromhex(raw["hex"]), raw["headers"]
+        raw = json.loads(headers[codec.FIELDS_HEADER])
+    else:
+        payload, headers = line.encode(), None
+    kind = TYPES[raw["type"]] if "type" in raw else TYPES["vectors"]
+    read = msgspec.to_builtins(codec.decode((kind,), payload, headers))
+    assert contains(read, raw)
+
+
+def contains(value, part) -> bool:
+    """Say whether all of a JSON value is in another, which may have further fields."""
+    if isinstance(part, dict):
+        return all(contains(value[name], inner) for name, inner in part.items())
+    if isinstance(part, list):
+        return len(value) == len(part) and all(map(contains, value, part))
+    return value == part
 
 
 def test_every_routed_message_is_pinned() -> None:

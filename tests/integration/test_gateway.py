@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import socket
 import stat
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -19,79 +17,8 @@ import pytest
 from agents.gateway.agent import Gateway
 from bus.settings import Settings
 from schemas.errors import KaraisError
-from schemas.web import GatewayAddress
-from tests.peers import PlayedBrain, PlayedLibrarian, PlayedMemory
-
-PLAYED = (Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)
-
-
-class Client:
-    """A client of one gateway, with its key."""
-
-    def __init__(self, bus: Any, settings: Settings, session: aiohttp.ClientSession) -> None:
-        self.bus = bus
-        self.settings = settings
-        self.session = session
-
-    @property
-    def url(self) -> str:
-        """Return where the gateway listens now."""
-        file = self.settings.run / "gateway.json"
-        return msgspec.json.decode(file.read_bytes(), type=GatewayAddress).url
-
-    @asynccontextmanager
-    async def socket(self, **options: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """Open a WebSocket."""
-        async with self.session.ws_connect(f"{self.url}/ws", **options) as ws:
-            yield ws
-
-    async def get(self, path: str, status: int = 200) -> Any:
-        """GET JSON."""
-        async with self.session.get(self.url + path) as response:
-            assert response.status == status, await response.text()
-            return await response.json()
-
-
-@pytest.fixture
-async def client(start_bus: Callable[..., Any], settings: Settings) -> AsyncIterator[Client]:
-    bus = start_bus(*PLAYED)
-    await bus.provision()
-    async with AsyncExitStack() as stack:
-        peers = [kind(settings) for kind in PLAYED[1:]]
-        gateway = Gateway(settings)
-        await stack.enter_async_context(bus.running(*peers, gateway))
-        key = settings.api_key.read_text().strip()
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"})
-        )
-        client = Client(bus, settings, session)
-        client.brain, client.gateway = peers[0], gateway  # type: ignore[attr-defined]
-        yield client
-
-
-def question(text: str = "What is kept?", **more: Any) -> dict[str, Any]:
-    return {
-        "type": "ask",
-        "answer": secrets.token_hex(16),
-        "conversation": secrets.token_hex(16),
-        "text": text,
-        **more,
-    }
-
-
-async def events(
-    ws: aiohttp.ClientWebSocketResponse, until: tuple[str, ...] = ("done", "failed")
-) -> list[Any]:
-    """Read frames up to one of the given types."""
-    frames = []
-    async with asyncio.timeout(15):
-        while not frames or frames[-1]["type"] not in until:
-            frames.append(await ws.receive_json())
-    return frames
-
-
-def text_of(frames: list[Any]) -> str:
-    return "".join(frame["text"] for frame in frames if frame["type"] == "delta")
+from tests.integration.conftest import PLAYED, Client, events, question, text_of
+from tests.peers import PlayedBrain
 
 
 async def test_a_question_is_accepted_and_its_answer_streamed_with_gapless_indexes(client: Client) -> None:
@@ -342,11 +269,10 @@ async def test_rest_lists_reads_renames_and_removes_conversations(client: Client
     async with asyncio.timeout(5):
         while (await client.get(path))["title"] != "Limits":
             await asyncio.sleep(0.02)
-    async with client.session.delete(client.url + path) as response:
-        assert response.status == 204
-    async with asyncio.timeout(5):
-        while (await client.get("/api/v1/conversations"))["conversations"]:
-            await asyncio.sleep(0.02)
+    assert (await client.send("DELETE", f"{path}?dry_run=true"))["turns"] == 2
+    assert (await client.get(path))["turns"]
+    assert (await client.send("DELETE", path))["turns"] == 2
+    assert (await client.get("/api/v1/conversations"))["conversations"] == []
     assert (await client.get(path, status=404))["code"] == "not_found"
 
 

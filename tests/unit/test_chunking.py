@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stores.chunking import (
     MAX_WORDS,
     TARGET_WORDS,
+    Page,
     chunk_code,
     chunk_markdown,
     chunk_pages,
@@ -113,7 +114,7 @@ def test_code_is_cut_at_definitions():
 
 def test_pages_keep_their_numbers():
     """A PDF's passages never cross pages, and pages without text are counted."""
-    pieces = chunk_pages(["first page", "", "third page"])
+    pieces = chunk_pages([Page(1, (), "first page"), Page(2, (), ""), Page(3, (), "third page")])
     assert [(piece.page, piece.text) for piece in pieces] == [(1, "first page"), (3, "third page")]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from stores.ranking import Candidate, Terms, rank, related
+from stores.ranking import Candidate, rank, related
+from stores.terms import Terms
 
 
 def candidate(
     name: str, cosine: float | None, text: str = "", *, file: str = "", words: float = 0.0
 ) -> Candidate:
     row = {
-        "id": name, "file": file or name, "path": f"{file or name}.md", "number": 0, "text": text,
+        "id": name, "source": file or name, "kind": "document", "project": "home", "at": 0.0,
+        "path": f"{file or name}.md", "number": 0, "text": text,
         "heading": "", "first_line": 1, "last_line": 1, "page": 0,
     }  # fmt: skip
     return Candidate(row, cosine=cosine, words=words)

@@ -139,9 +139,8 @@ def test_no_path_leads_out_of_the_storage(storage, path):
     [
         ("empty.txt", b"", "empty"),
         ("blank.md", b"\n \n\t\n", "empty"),
-        ("photo.md", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "PNG"),
         ("junk.txt", os.urandom(100_000), "no text"),
-        ("zip.docx", b"PK\x03\x04" + os.urandom(500), "ZIP"),
+        ("zip.docx", b"PK\x03\x04" + os.urandom(500), "archive is damaged"),
         ("broken.pdf", b"%PDF-1.7\n" + os.urandom(5000), "PDF is damaged"),
         ("cut.pdf", b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog", "PDF is damaged"),
         ("empty.html", b"<html><body><script>x</script></body></html>", "no text"),

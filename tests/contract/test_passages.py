@@ -13,15 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from schemas.documents import Recall
 from schemas.embeddings import Vectors
 from schemas.errors import KaraisError
 from stores import lance_files
 from stores.chunking import Piece
-from stores.documents import DocumentsReader, DocumentsWriter, FilePassages, table_folder, table_name
 from stores.files import file_identity
+from stores.passages import Book, Moved, PassagesReader, PassagesWriter, SourcePassages, state, text_hash
+from stores.passages.rows import READ, unpacked
 from stores.recall import recall
+from stores.scope import Scope
 
 MODEL = "test-model"
+SET = "documents"
+HOME = Scope()
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,12 +37,11 @@ def vector(text: str) -> bytes:
     return (values / np.linalg.norm(values)).astype("<f4").tobytes()
 
 
-def file(path: str, *texts: str, project: str = "home") -> FilePassages:
-    return FilePassages(
-        file=file_identity(path),
+def file(path: str, *texts: str, project: str = "home") -> SourcePassages:
+    return SourcePassages(
+        source=file_identity(path),
         path=path,
         content_hash=hashlib.sha256("".join(texts).encode()).hexdigest(),
-        model=MODEL,
         pieces=tuple(
             Piece(text=text, first_line=n, last_line=n, heading="H") for n, text in enumerate(texts, 1)
         ),
@@ -47,28 +51,36 @@ def file(path: str, *texts: str, project: str = "home") -> FilePassages:
 
 
 async def find(folder: Path, query: str, *, meaning: bool = True, project: str = "home", limit: int = 5):
-    reader = DocumentsReader(folder, MODEL)
+    reader = PassagesReader(folder, SET, MODEL)
     await reader.refresh()
 
-    async def embed():
-        return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(query)) if meaning else None
+    async def embed(text: str):
+        return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(text)) if meaning else None
 
-    passages, _ = await recall(reader, query, embed(), project, limit)
+    ask = Recall(query=query, limit=limit)
+    passages, _ = await recall((reader,), ask, Scope(project=project), embed, lambda rows: rows)
     return passages
+
+
+def files(folder: Path) -> Path:
+    """Return the folder of the table that readers use."""
+    book = Book(folder, SET)
+    assert book.current
+    return book.files(book.current)
 
 
 async def contents(folder: Path) -> list[tuple[str, int, str]]:
     """Return (path, number, text) of every row."""
     import lancedb
 
-    table = await (await lancedb.connect_async(folder)).open_table(table_name(MODEL))
-    rows = (await table.query().select(["path", "number", "text"]).to_arrow()).to_pylist()
+    table = await (await lancedb.connect_async(folder)).open_table(files(folder).stem)
+    rows = unpacked(await table.query().select(list(READ)).to_arrow())
     return sorted((row["path"], row["number"], row["text"]) for row in rows)
 
 
 @pytest.fixture
 async def writer(tmp_path):
-    writer = DocumentsWriter(tmp_path / "lance", MODEL)
+    writer = PassagesWriter(tmp_path / "lance", SET, MODEL)
     assert not await writer.open()
     yield writer
     writer.close()
@@ -81,15 +93,15 @@ def folder(tmp_path):
 
 async def test_a_storage_without_a_table_is_empty(folder):
     """Nothing is found and nothing fails; the table appears by refresh."""
-    reader = DocumentsReader(folder, MODEL)
+    reader = PassagesReader(folder, SET, MODEL)
     await reader.refresh()
-    assert await reader.nearest(vector("x"), "home", 5) == []
-    assert await reader.matching("x", "home", 5) == []
-    writer = DocumentsWriter(folder, MODEL)
+    assert await reader.nearest(vector("x"), HOME, 5) == []
+    assert await reader.matching("x", HOME, 5) == []
+    writer = PassagesWriter(folder, SET, MODEL)
     await writer.open()
     written = await writer.replace([file("a.md", "bees live in hives")])
     await reader.refresh(written.version)
-    assert len(await reader.matching("bees", "home", 5)) == 1
+    assert len(await reader.matching("bees", HOME, 5)) == 1
     writer.close()
 
 
@@ -132,7 +144,7 @@ async def test_replacing_a_file_is_one_step_for_readers_and_can_be_repeated(writ
         assert await contents(folder) == expected
     await writer.replace([file("a.md")])
     assert await contents(folder) == [("other.md", 0, "stays")]
-    await writer.remove([other.file])
+    await writer.remove([other.source])
     assert await contents(folder) == []
 
 
@@ -146,34 +158,144 @@ async def test_projects_do_not_see_each_other(writer, folder):
 async def test_a_reader_keeps_reading_while_the_table_is_tidied(writer, folder):
     """Many commits, fragments merged, versions dropped: its handle stays good."""
     await writer.replace([file("a.md", "alpha")])
-    reader = DocumentsReader(folder, MODEL)
+    reader = PassagesReader(folder, SET, MODEL)
     await reader.refresh()
     for n in range(40):
         await writer.replace([file(f"f{n}.md", f"beta {n}")])
-        assert len(await reader.matching("alpha", "home", 5)) == 1
+        assert len(await reader.matching("alpha", HOME, 5)) == 1
     written = await writer.tidy()
-    assert len(await reader.matching("alpha", "home", 5)) == 1
+    assert len(await reader.matching("alpha", HOME, 5)) == 1
     await reader.refresh(written.version)
-    assert len(await reader.matching("beta", "home", 100)) == 40
+    assert len(await reader.matching("beta", HOME, 100)) == 40
     assert written.rows == 41
 
 
-async def test_another_embedding_model_begins_with_an_empty_table(writer, folder):
-    """Vectors of two models never meet, and the old ones take no room."""
+async def test_after_a_change_of_the_model_readers_keep_the_old_table_until_the_new_one_is_complete(
+    writer, folder
+):
+    """By words only, as no vector of the new model fits; what is removed or renamed is so in both."""
+    await writer.replace([file("a.md", "bees in hives"), file("b.md", "ants"), file("c.md", "wasps")])
+    old = files(folder)
+    writer.close()
+    other = PassagesWriter(folder, SET, "other/model")
+    assert not await other.open()
+    assert other.filling
+    assert await other.contents() == {}
+    await other.replace([file("a.md", "bees in hives")])
+    await other.remove([file_identity("b.md")])
+    await other.move([Moved(source=file_identity("c.md"), to=file_identity("d.md"), path="d.md")])
+    reader = PassagesReader(folder, SET, "other/model")
+    await reader.refresh()
+    assert reader.model == MODEL
+    assert {row["path"] for row in await reader.matching("bees ants wasps", HOME, 9)} == {"a.md", "d.md"}
+    other.close()
+    again = PassagesWriter(folder, SET, "other/model")
+    await again.open()
+    assert await again.contents() == {file_identity("a.md"): (1, file("a.md", "bees in hives").content_hash)}
+    written = await again.switch()
+    assert written.state == state(folder, SET, "other/model")
+    assert not again.filling
+    assert not old.exists()
+    await reader.refresh(written.version)
+    assert reader.model == "other/model"
+    assert [row["path"] for row in await reader.matching("bees ants wasps", HOME, 9)] == ["a.md"]
+    assert len(await reader.nearest(vector("bees in hives"), HOME, 9)) == 1
+    again.close()
+
+
+async def test_going_back_to_the_model_before_needs_nothing(writer, folder):
+    """The table that was being filled goes, the complete one stays."""
     await writer.replace([file("a.md", "bees in hives")])
     writer.close()
-    other = DocumentsWriter(folder, "other/model")
-    assert not await other.open()
-    assert await other.contents() == {}
-    assert not table_folder(folder, MODEL).exists()
+    other = PassagesWriter(folder, SET, "other")
+    await other.open()
+    await other.replace([file("a.md", "bees in hives")])
     other.close()
-    assert await find(folder, "bees in hives") == ()
+    back = PassagesWriter(folder, SET, MODEL)
+    await back.open()
+    assert not back.filling
+    assert len(await back.contents()) == 1
+    assert [path.name for path in folder.glob("*.lance")] == [files(folder).name]
+    back.close()
+
+
+async def test_a_table_of_another_format_is_made_anew(folder):
+    """Its rows lack what is read today: the owner sees that the passages are missing."""
+    import lancedb
+    import pyarrow as pa
+
+    database = await lancedb.connect_async(folder)
+    await database.create_table("passages-test-model", pa.table({"id": ["x-0"], "file": ["x"]}))
+    writer = PassagesWriter(folder, SET, MODEL)
+    await writer.open()
+    assert not list(folder.glob("passages-*"))
+    await writer.replace([file("a.md", "one")])
+    writer.close()
+    table = await database.open_table(files(folder).stem)
+    await table.replace_schema_metadata({"karais.model": MODEL, "karais.format": "0"}) if hasattr(
+        table, "replace_schema_metadata"
+    ) else await database.create_table(files(folder).stem, pa.table({"id": ["x-0"]}), mode="overwrite")
+    await writer.open()
+    assert await writer.contents() == {}
+    await writer.replace([file("a.md", "one")])
+    assert len(await contents(folder)) == 1
+    writer.close()
+
+
+async def test_a_moved_source_keeps_its_vectors_and_is_found_by_its_new_name(writer, folder):
+    """Ids, path and searched words change; a repetition moves nothing; what was at the new name goes."""
+    await writer.replace([file("bees.md", "They live in hives.", "They make honey."), file("x.md", "old")])
+    move = Moved(source=file_identity("bees.md"), to=file_identity("x.md"), path="x/wasps.md", at=5.0)
+    assert (await writer.move([move])).touched == 2
+    assert (await writer.move([move])).touched == 0
+    assert await contents(folder) == [
+        ("x/wasps.md", 0, "They live in hives."),
+        ("x/wasps.md", 1, "They make honey."),
+    ]
+    reader = PassagesReader(folder, SET, MODEL)
+    await reader.refresh()
+    assert len(await reader.matching("wasps", HOME, 9)) == 2
+    assert await reader.matching("bees", HOME, 9) == []
+    nearest = (await reader.nearest(vector("They make honey."), HOME, 1))[0]
+    assert nearest["_distance"] < 1e-6
+    assert (nearest["id"], nearest["at"]) == (f"{file_identity('x.md')}-1", 5.0)
+
+
+async def test_vectors_of_texts_that_were_embedded_are_found_again(writer):
+    """By the hash of what was embedded, of whatever source; unknown ones are left out."""
+    await writer.replace([file("a.md", "one", "two")])
+    known, unknown = text_hash("H\ntwo"), text_hash("H\nthree")
+    assert await writer.vectors_of([known, unknown]) == {known: vector("two")}
+
+
+async def test_what_is_forgotten_is_in_no_file(writer, folder):
+    """A new table holds the rest, with its indexes; the old folder and what was set aside are gone."""
+    secret = [file(f"s{n}.md", f"xylophon{n}zz is secret") for n in range(3)]
+    await writer.replace([file("a.md", "bees in hives"), *secret])
+    reader = PassagesReader(folder, SET, MODEL)
+    await reader.refresh()
+    assert any(b"xylophon1zz" in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    await writer.remove([secret[0].source])
+    await writer.replace([file("s1.md", "harmless")])
+    (files(folder) / "_damaged").mkdir()
+    (files(folder) / "_damaged" / "1.manifest").write_bytes(b"xylophon2zz")
+    old = files(folder)
+    written = await writer.forget([secret[2].source])
+    assert written.touched == 1
+    assert not old.exists()
+    assert await contents(folder) == [("a.md", 0, "bees in hives"), ("s1.md", 0, "harmless")]
+    assert not any(b"xylophon" in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    await reader.refresh(written.version)
+    assert len(await reader.matching("hives", HOME, 5)) == 1
+    await writer.replace([file("b.md", "later")])
+    assert len(await contents(folder)) == 3
+    assert written.state != state(folder, SET, MODEL)
 
 
 async def test_there_is_one_writer(writer, folder):
     """A second one is told so."""
     with pytest.raises(KaraisError, match="Another process writes"):
-        await DocumentsWriter(folder, MODEL).open()
+        await PassagesWriter(folder, SET, MODEL).open()
 
 
 @pytest.mark.parametrize("damage", ["zero bytes", "cut"])
@@ -182,27 +304,27 @@ async def test_a_damaged_newest_version_is_set_aside(writer, folder, damage):
     await writer.replace([file("a.md", "one")])
     await writer.replace([file("b.md", "two")])
     writer.close()
-    newest = min((table_folder(folder, MODEL) / "_versions").glob("*.manifest"))
+    newest = min((files(folder) / "_versions").glob("*.manifest"))
     newest.write_bytes(b"" if damage == "zero bytes" else newest.read_bytes()[:-7])
-    assert lance_files.newest_is_damaged(table_folder(folder, MODEL))
-    again = DocumentsWriter(folder, MODEL)
+    assert lance_files.newest_is_damaged(files(folder))
+    again = PassagesWriter(folder, SET, MODEL)
     assert await again.open()
     assert await again.contents() == {file_identity("a.md"): (1, file("a.md", "one").content_hash)}
     await again.replace([file("b.md", "two")])
     assert [path for path, _, _ in await contents(folder)] == ["a.md", "b.md"]
-    assert list((table_folder(folder, MODEL) / "_damaged").iterdir())
+    assert list((files(folder) / "_damaged").iterdir())
     again.close()
 
 
 async def test_a_version_whose_data_was_lost_is_set_aside(writer, folder):
     """A data file that a power cut left empty shows when the table is opened, not when it is searched."""
     await writer.replace([file("a.md", "one")])
-    before = set((table_folder(folder, MODEL) / "data").iterdir())
+    before = set((files(folder) / "data").iterdir())
     await writer.replace([file("b.md", "two")])
     writer.close()
-    for path in set((table_folder(folder, MODEL) / "data").iterdir()) - before:
+    for path in set((files(folder) / "data").iterdir()) - before:
         path.write_bytes(b"")
-    again = DocumentsWriter(folder, MODEL)
+    again = PassagesWriter(folder, SET, MODEL)
     assert await again.open()
     assert [path for path, _, _ in await contents(folder)] == ["a.md"]
     again.close()
@@ -212,9 +334,9 @@ async def test_a_table_without_any_good_version_is_moved_aside(writer, folder):
     """Everything is indexed again rather than nothing ever."""
     await writer.replace([file("a.md", "one")])
     writer.close()
-    for manifest in (table_folder(folder, MODEL) / "_versions").glob("*.manifest"):
+    for manifest in (files(folder) / "_versions").glob("*.manifest"):
         manifest.write_bytes(b"")
-    again = DocumentsWriter(folder, MODEL)
+    again = PassagesWriter(folder, SET, MODEL)
     assert await again.open()
     await again.replace([file("a.md", "one")])
     assert len(await contents(folder)) == 1
@@ -233,7 +355,7 @@ async def test_everything_is_synced_before_it_is_acknowledged(writer, monkeypatc
     monkeypatch.setattr("stores.lance_files.os.fsync", fsync)
     await writer.replace([file("a.md", "one")])
     await writer.replace([file("a.md", "two")])
-    table = table_folder(tmp_path / "lance", MODEL)
+    table = files(tmp_path / "lance")
     missing = {str(path) for path in [table, *table.rglob("*")]} - synced
     assert not missing
     assert str(table.parent) in synced
@@ -243,9 +365,9 @@ CHILD = """
 import asyncio, json, sys
 from pathlib import Path
 sys.path[:0] = [{root!r}, {root!r} + "/tests/contract"]
-from test_documents import MODEL, DocumentsWriter, file
+from test_passages import MODEL, SET, PassagesWriter, file
 async def main():
-    writer = DocumentsWriter(Path({folder!r}), MODEL)
+    writer = PassagesWriter(Path({folder!r}), SET, MODEL)
     await writer.open()
     for n in range({start}, 10_000):
         # A file changes its number of passages each time it comes round, and is sent twice.
@@ -292,14 +414,14 @@ async def test_a_large_table_is_searched_by_an_index_and_finds_what_came_after_i
     writer, folder, monkeypatch
 ):
     """Above EXACT_ROWS the vectors get an index; rows that are newer than it are found as well."""
-    monkeypatch.setattr("stores.documents.EXACT_ROWS", 500)
+    monkeypatch.setattr("stores.passages.indexes.EXACT_ROWS", 500)
     await writer.replace([file(f"f{n}.md", *[f"text {n} {k}" for k in range(100)]) for n in range(10)])
     await writer.tidy()
     await writer.replace([file("late.md", "a late one")])
-    reader = DocumentsReader(folder, MODEL)
+    reader = PassagesReader(folder, SET, MODEL)
     await reader.refresh()
     for text in ("text 3 7", "text 9 99", "a late one"):
-        nearest = await reader.nearest(vector(text), "home", 5)
+        nearest = await reader.nearest(vector(text), HOME, 5)
         assert nearest[0]["text"] == text
         assert nearest[0]["_distance"] < 0.01
-    assert not reader._exact
+    assert reader._probes

@@ -1,0 +1,64 @@
+"""PDF: the text of its pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from io import BytesIO
+
+from agents.common.formats.media import awaited
+from agents.common.formats.reading import Reading, clean, refusal
+from schemas.errors import KaraisError
+from schemas.failure import Code
+from stores.chunking import Page, chunk_pages
+
+MARK = b"%PDF-"
+SECONDS = 40.0
+"""After so long the pages that were read are what is indexed; below the parser's own limit."""
+
+
+def read(content: bytes) -> Reading:
+    """Return the passages of a PDF, each with its page."""
+    pages = _Pages(content)
+    pieces = chunk_pages(pages)
+    if not pieces and pages.read:
+        raise awaited("scan", "The PDF holds no text, only images (it may be a scan)")
+    remark = ""
+    if pages.cut:
+        remark = f"Only its first {pages.read:,} of {pages.count:,} pages are indexed: more take too long."
+    return Reading(pieces=pieces, remark=remark)
+
+
+class _Pages:
+    """Iterates over the pages' texts until time is up."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.read = self.count = 0
+        self.cut = False
+
+    def __iter__(self) -> Iterator[Page]:
+        from pypdf import PdfReader
+        from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+
+        deadline = time.monotonic() + SECONDS
+        try:
+            reader = PdfReader(BytesIO(self._content))
+            if reader.is_encrypted and not reader.decrypt(""):
+                raise refusal("The PDF is encrypted.", Code.FORBIDDEN)
+            self.count = len(reader.pages)
+            for page in reader.pages:
+                if time.monotonic() > deadline:
+                    self.cut = True
+                    return
+                self.read += 1
+                # Broken font tables give lone surrogates.
+                yield Page(self.read, (), clean(page.extract_text()))
+        except (FileNotDecryptedError, DependencyError, NotImplementedError):
+            raise refusal("The PDF is encrypted.", Code.FORBIDDEN) from None
+        except (KaraisError, MemoryError, RecursionError):
+            raise
+        except PyPdfError as error:
+            raise refusal(f"The PDF is damaged: {str(error).rstrip('.')}.") from None
+        except Exception as error:  # noqa: BLE001  # a damaged file breaks the parser in any way
+            raise refusal(f"The PDF is damaged ({type(error).__name__}).") from None

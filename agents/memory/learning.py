@@ -1,0 +1,206 @@
+"""Learning in the background: what was said becomes findable, and facts are taken from it.
+
+Both yield to chat: they wait until no answer runs and it is quiet, but not for
+ever. Everything is done again after a kill and has the same result: passages
+are replaced by their source, and a fact has the same identity each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
+
+from agents.common.table_writer import WriterProcess
+from agents.memory.extraction import extract
+from bus.connection import Bus
+from bus.settings import Settings
+from schemas.chat import Turn
+from schemas.embeddings import Embed, Vectors
+from schemas.errors import KaraisError
+from schemas.memory import Fact, FactLearned
+from stores.chunking import chunk_text
+from stores.conversations import Conversations, turn_source
+from stores.facts import FactBook
+from stores.passages import SourcePassages, embedded_text
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 2.0
+"""Without a turn, before what was said is looked at."""
+PATIENCE_SECONDS = 60.0
+"""After so long it is done in spite of running answers, a batch at a time."""
+RETRY_SECONDS = 5.0
+BATCH = 64
+"""Turns, or facts, at a time."""
+CONTEXT = 12
+"""Earlier turns of a conversation by which a new one is understood."""
+EMBED_SECONDS = 120.0
+FORGOTTEN_AT_A_TIME = 500
+
+
+class Learner:
+    """Follows the projections; an async context manager."""
+
+    def __init__(self, bus: Bus, settings: Settings, conversations: Conversations, facts: FactBook) -> None:
+        self._bus = bus
+        self._model = settings.embedding_model
+        self._conversations = conversations
+        self._facts = facts
+        self._writer = WriterProcess(settings.memory / "lance", "memory", settings.embedding_model)
+        self._heard = asyncio.Event()
+        self._heard.set()  # what an earlier process left undone
+        self._heard_at = 0.0
+        self.writing = asyncio.Lock()
+        """Held while something that was learned is written: whoever forgets holds it meanwhile."""
+        self.indexed: Callable[[int], Awaitable[None]] | None = None
+        """Called with the table's version after passages were written."""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._writer.close()
+
+    def heard(self) -> None:
+        """Something new is in a projection."""
+        self._heard_at = time.monotonic()
+        self._heard.set()
+
+    async def forget(self, sources: Sequence[str]) -> int:
+        """Remove sources from the table and from every file of it; returns the rows removed.
+
+        Called by whoever holds ``writing``.
+        """
+        removed = 0
+        for start in range(0, len(sources), FORGOTTEN_AT_A_TIME):
+            group = sources[start : start + FORGOTTEN_AT_A_TIME]
+            removed += (await self._writer.remove(group)).touched
+        written = await self._writer.forget(())
+        await self._announce(written.version)
+        return removed
+
+    async def _run(self) -> None:
+        while True:
+            await self._heard.wait()
+            await self._quiet()
+            self._heard.clear()
+            try:
+                while await self._learn_turns() or await self._index_facts():
+                    await self._quiet()
+            except KaraisError as error:
+                log.warning("learning waits: %s", error)
+                await self._again()
+            except Exception:
+                log.exception("learning failed; it is tried again")
+                await self._again()
+
+    async def _again(self) -> None:
+        await asyncio.sleep(RETRY_SECONDS)
+        self._heard.set()
+
+    async def _quiet(self) -> None:
+        """Return when no answer runs and nothing was said for a moment, or when that takes too long."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < PATIENCE_SECONDS:
+            rest = QUIET_SECONDS - (time.monotonic() - self._heard_at)
+            if rest <= 0 and not await asyncio.to_thread(self._conversations.unanswered):
+                return
+            await asyncio.sleep(max(rest, 0.25))
+
+    async def _learn_turns(self) -> bool:
+        """Learn from the next turns; returns whether there were any."""
+        after = await asyncio.to_thread(self._conversations.position, "learned")
+        turns = await asyncio.to_thread(self._conversations.learn_from, after, BATCH)
+        if not turns:
+            return False
+        for _, turn in turns:
+            if turn.role == "user":
+                async with self.writing:
+                    await self._extract(turn)
+        await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if turn.text.strip()])
+        await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
+        return True
+
+    async def _extract(self, turn: Turn) -> None:
+        """Put the facts of a turn into the log; one that is known or was forgotten changes nothing."""
+        if await asyncio.to_thread(self._is_forgotten, turn):
+            return
+        history = await asyncio.to_thread(
+            self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
+        )
+        try:
+            found = await asyncio.to_thread(extract, history)
+        except Exception:
+            log.exception("nothing is learned from the question of the answer %s", turn.answer)
+            return
+        for fact in found:
+            if fact.answer != turn.answer:
+                continue
+            if await asyncio.to_thread(self._facts.knows, fact.project, turn.user, fact.id):
+                continue
+            entry = FactLearned(user=turn.user, project=fact.project, learned=fact)
+            await self._bus.record(entry, id=f"fact.{fact.id}")
+            log.info("learned the fact %s from the answer %s", fact.id, turn.answer)
+
+    async def _index_facts(self) -> bool:
+        """Make the next facts findable; returns whether there were any."""
+        after = await asyncio.to_thread(self._facts.position, "indexed")
+        facts = await asyncio.to_thread(self._facts.numbered_from, after, BATCH)
+        if not facts:
+            return False
+        await self._index([(fact.id, "fact", fact) for _, fact in facts])
+        await asyncio.to_thread(self._facts.set_position, "indexed", facts[-1][0])
+        return True
+
+    async def _index(self, sources: Sequence[tuple[str, str, Turn | Fact]]) -> None:
+        """Embed texts and write their passages."""
+        prepared = [(source, kind, entry, chunk_text(entry.text)) for source, kind, entry in sources]
+        texts = [embedded_text(piece) for *_, pieces in prepared for piece in pieces]
+        if not texts:
+            return
+        reply: Vectors = await self._bus.call(
+            Embed(texts=tuple(texts), purpose="passage"), timeout=EMBED_SECONDS, patience=EMBED_SECONDS
+        )
+        width = 4 * reply.dimensions
+        rows: list[tuple[Turn | Fact, SourcePassages]] = []
+        start = 0
+        for source, kind, entry, pieces in prepared:
+            end = start + width * len(pieces)
+            passages = SourcePassages(
+                source=source,
+                kind=kind,  # type: ignore[arg-type]  # one of Kind
+                path=entry.conversation,
+                at=entry.at,
+                content_hash=hashlib.sha256(entry.text.encode()).hexdigest(),
+                pieces=tuple(pieces),
+                vectors=bytes(reply.data[start:end]),
+                project=entry.project,
+            )
+            rows.append((entry, passages))
+            start = end
+        async with self.writing:
+            left = [p for entry, p in rows if not await asyncio.to_thread(self._is_forgotten, entry)]
+            if left:
+                written = await self._writer.replace(left)
+                await self._announce(written.version)
+
+    def _is_forgotten(self, entry: Turn | Fact) -> bool:
+        """Say whether something was forgotten since it was read."""
+        if isinstance(entry, Turn):
+            return self._conversations.is_forgotten(entry.project, entry.conversation, entry.answer)
+        return entry.id in self._facts.forgotten_at()
+
+    async def _announce(self, version: int) -> None:
+        if self.indexed is not None:
+            await self.indexed(version)
+
+
+def _turn_source(turn: Turn) -> str:
+    return turn_source(turn.project, turn.conversation, turn.answer, turn.role)
