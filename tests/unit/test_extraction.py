@@ -27,7 +27,7 @@ def learned(*texts: str) -> list[tuple[str, str, str]]:
     return [(fact.subject, fact.attribute, fact.value) for fact in extract(turns)]
 
 
-@pytest.mark.parametrize("name", ["first.jsonl", "second.jsonl", "third.jsonl"])
+@pytest.mark.parametrize("name", ["first.jsonl", "second.jsonl", "third.jsonl", "fourth.jsonl"])
 def test_the_scripted_dialogues_are_learned(name):
     """95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote."""
     score = score_dialogues(SCRIPTS / name, Score())

@@ -40,6 +40,10 @@ KIN = _table(
     sister: sis, schwester
     brother: bro, bruder
     twin: zwilling
+    twins: zwillinge
+    scrum master:
+    tech lead: lead developer
+    contact: contact person, ansprechpartner, ansprechpartnerin
     siblings: geschwister
     son: sohn, boy
     daughter: tochter, girl
@@ -158,6 +162,7 @@ MALE = frozenset(
     "grandson uncle nephew godfather godson ex-husband".split()
 )
 KIN_PLURAL = {
+    "twins",
     "parents",
     "parents-in-law",
     "children",
@@ -170,6 +175,7 @@ KIN_PLURAL = {
     "neighbours",
 }
 KIN_SINGULAR = {
+    "twins": "twin",
     "children": "child",
     "sons": "son",
     "daughters": "daughter",

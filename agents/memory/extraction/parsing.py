@@ -56,9 +56,10 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             part = f"{missing['who']} is {missing['name']}"
         found = _clause(part, language, people, at, zone, carried)
         if not found:
-            for subject in parse(part, people):
-                if subject.kind != "thing":
-                    people.mention(subject)
+            # "Our twins, Oisin and Maeve," has its verb behind the comma.
+            carried = [subject for subject in parse(part, people) if subject.kind != "thing"] or carried
+            for subject in carried:
+                people.mention(subject)
             continue
         carried = [clause.subject for clause in found]
         for clause in found:

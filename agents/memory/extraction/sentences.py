@@ -11,16 +11,16 @@ LONGEST_CHARS = 600
 Language = Literal["en", "de"]
 
 _GERMAN = re.compile(
-    r"\b(?:ich|nicht|und|mein|meine|meinem|meinen|meiner|unser|unsere|ist|bin|wir|der|die|das|ein|eine|"
-    r"habe|haben|hat|bei|seit|"
-    r"wie|mit|für|auf|heißt|heiße|mag|wohne|wohnt|sind|kein|keine|keinen|dass|aber|auch|nein|ja|merk|dir|"
-    r"nach|zu|er|sie)\b",
+    r"\b(?:ich|nicht|und|mein\w*|unser\w*|ist|bin|wir|der|die|das|den|dem|ein|eine|einen|einem|einer|habe|"
+    r"haben|hat|bei|beim|seit|wie|mit|für|"
+    r"auf|heißt|heiße|mag|wohne|wohnt|sind|kein\w*|dass|aber|auch|nein|ja|merk|dir|nach|zu|er|sie|im|von|"
+    r"zum|zur|jetzt|sehr|gerne?)\b|[äöüß]",
     re.IGNORECASE,
 )
 _ENGLISH = re.compile(
-    r"\b(?:i|not|and|my|is|are|am|we|the|a|an|have|has|at|since|with|for|on|like|live|lives|that|but|also|"
-    r"no|yes|to|of|in|"
-    r"our|he|she|it|was|you)\b",
+    r"\b(?:i|not|and|my|is|are|we|the|a|an|have|has|at|since|with|for|on|like|live|lives|that|but|also|no|"
+    r"yes|to|of|our|he|she|it|was|"
+    r"you|works?|from|her|his)\b",
     re.IGNORECASE,
 )
 _ABBREVIATION = re.compile(
@@ -166,7 +166,7 @@ _BOUNDARY = re.compile(
     rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
     rf"|,\s+(?={_START_WORDS}\s+\w)"
     rf"|,\s+(?={_FINITE}\s+(?!too\b))"
-    r"|\s+\((?=[^)]{4,})|\)\s*|:\s+(?=(?:i|my|we|our|ich|mein|meine)\b)",
+    r"|\s+\((?=[^)]{4,})|\)\s*|:\s+(?=(?:i|my|we|our|ich|mein|meine|since|now|from|as of|seit|ab|jetzt)\b)",
     re.IGNORECASE,
 )
 _INTERROGATIVE = re.compile(

@@ -182,7 +182,7 @@ def _third(verb: str) -> str:
 _VERBS = (
     "have work go do take eat drink run swim cook visit call meet train walk teach clean watch read "
     "paint swim practise play get "
-    "drive pick attend help paint wake come"
+    "drive pick attend help paint wake come deploy"
 ).split()
 RULES = {
     **{verb: [regular] for verb in _VERBS},

@@ -13,7 +13,7 @@ _DIETS = (
     r"teetotaller|teetotaler|sober"
 )
 _CONDITIONS = (
-    r"(?:type[- ]?[12] )?diabetes(?: type [12])?|asthma|epilepsy|migraines?|high blood pressure|"
+    r"(?:type[- ]?[12] )?diabetes(?: type? [12])?|asthma|epilepsy|migraines?|high blood pressure|"
     r"hypertension|low blood pressure|arthritis|"
     r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|"
     r"depression|anxiety|insomnia|"
@@ -208,5 +208,6 @@ RULES = {
     "eat": [consumes],
     "drink": [consumes],
     "can eat": [consumes],
+    "can have": [consumes],
     "can drink": [consumes],
 }

@@ -187,6 +187,21 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
     return found + (fact(clause, "job", job, f"is a {job}", "work") if job else [])
 
 
+def has_birthday(clause: Clause) -> list[Candidate]:
+    """Read "have my birthday on 14 May", in German "habe am 14. Mai Geburtstag"."""
+    if clause.negated or clause.rest not in (
+        "Geburtstag",
+        "my birthday",
+        "a birthday",
+        "his birthday",
+        "her birthday",
+    ):
+        return []
+    day = re.sub(r"^(?:on|am|in|im) ", "", clause.when.phrase, flags=re.IGNORECASE)
+    is_date = re.search(r"\d", day) and clause.tense == "present"
+    return fact(clause, "birthday", day, f"has their birthday on {day}", "date") if is_date else []
+
+
 def measures(clause: Clause) -> list[Candidate]:
     """Read "weigh 83 kilos", "be 1.87 m tall"."""
     if (
@@ -250,7 +265,7 @@ RULES = {
     "be called": [is_called],
     "call": [is_called],
     "turn": [will_be, age],
-    "have": [has_kin],
+    "have": [has_birthday, has_kin],
     "get": [has_kin],
     "adopt": [has_kin],
     "keep": [has_kin],

@@ -63,7 +63,7 @@ def drives(clause: Clause) -> list[Candidate]:
     if clause.progressive or clause.tense == "future" or (clause.tense == "past" and not clause.used_to):
         return []
     match = re.match(r"^(?:an? |our |my |eine?n? )(?P<v>.+)$", clause.rest, re.IGNORECASE)
-    what = values.thing(match["v"]) if match else ""
+    what = values.thing(match["v"].split(", ")[0]) if match else ""
     if not what or not (re.search(r"[A-Z\d]", what) or _LASTING.search(what) or _BRANDS.search(what)):
         return []
     return fact(

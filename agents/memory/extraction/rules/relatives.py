@@ -70,7 +70,11 @@ def has_kin(clause: Clause) -> list[Candidate]:
     is_plural = (
         (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL or low in _PLURALS
     )
-    if re.search(r"\b(?:of|like|that|than|imaginary|toy|stuffed|robot)\b", match["adjective"]):
+    if re.search(
+        r"\b(?:of|like|that|than|at|in|with|for|bei|beim|on|imaginary|toy|stuffed|robot)"
+        r"\b",
+        match["adjective"],
+    ):
         return []
     is_pet = kin in words.PETS
     singular = words.KIN_SINGULAR.get(kin, kin)

@@ -85,8 +85,8 @@ def is_job(clause: Clause) -> list[Candidate]:
     if not title:
         return []
     found = fact(clause, "job", title, f"is {_a(title)}" if not state else f"is {title}", "work")
-    where = re.search(r"\b(?:at|for|with|bei) (?P<v>.+)$", rest)
-    employer = values.organisation(where["v"]) if where and not state else ""
+    at = re.search(r"\b(?:at|for|with|bei) (?P<v>.+)$", rest)
+    employer = values.organisation(at["v"]) if at and not state else ""
     if employer:
         found += fact(clause, "employer", employer, f"works at {employer}", "work")
     return found
@@ -106,7 +106,7 @@ def studies(clause: Clause) -> list[Candidate]:
     what = values.topic(match["what"])
     found = fact(clause, "studies", what, f"studies {what}", "study") if what else []
     where = values.organisation(match["where"]) if match["where"] else ""
-    if where and re.search(r"[A-ZÄÖÜ]", where):
+    if where and re.search(r"[A-ZÄÖÜ]", where) and not re.search(rf"\bin {re.escape(where)}", clause.rest):
         found += fact(clause, "university", where, f"studies at {where}", "study")
     return found
 
