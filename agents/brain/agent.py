@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from agents.brain import orphans, prompt
+from agents.brain import citations, orphans, prompt
 from agents.brain.answer import RunningAnswer
-from agents.brain.citations import cited
 from agents.brain.engine import Engine
 from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
@@ -224,8 +223,9 @@ class Brain(Agent):
         ending: dict[str, Any] = {"finish_reason": "stop"}
         try:
             passages = await self._recall(ask, project, remembered) if ask.retrieve else []
+            answer.searched = passages is not None if ask.retrieve else None
             messages, used = prompt.build(
-                ask.text, remembered.turns, passages, self._budget(ask), project.instructions
+                ask.text, remembered.turns, passages or [], self._budget(ask), project.instructions
             )
             async with Generation(self.engine.generate(messages, ask.sampling)) as generation:
                 await answer.recorded.wait()
@@ -268,6 +268,9 @@ class Brain(Agent):
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
         text = "".join(answer.text)
+        found = await asyncio.to_thread(
+            citations.find, ask.text, text, answer.passages, _asked_before(remembered)
+        )
         turn = msgspec.structs.replace(
             question,
             role="assistant",
@@ -275,7 +278,9 @@ class Brain(Agent):
             at=time.time(),
             model=self.engine.description.model,
             passages=answer.passages,
-            cited=cited(text, answer.passages),
+            cited=citations.cited(found),
+            citations=found,
+            grounding=citations.grounding(answer.searched, answer.passages, found),
             usage=usage,
             **ending,
         )
@@ -290,7 +295,7 @@ class Brain(Agent):
             if ending["finish_reason"] == "failed":
                 await answer.failed(ending["code"], ending["message"])
             else:
-                await answer.done(ending["finish_reason"], usage, turn.cited)
+                await answer.done(turn)
         except KaraisError as error:
             log.error("the answer %s could not be kept: %s", ask.answer, error)
             await answer.failed(error.code, f"The answer could not be kept: {error}")
@@ -306,8 +311,8 @@ class Brain(Agent):
         while len(self.ended) > ENDED_KEPT:
             self.ended.popitem(last=False)
 
-    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage]:
-        """Return passages that help, or none when memory cannot be asked now."""
+    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage] | None:
+        """Return passages that help; None when memory cannot be asked now."""
         asked = tuple(turn.text for turn in remembered.turns if turn.role == "user")
         wanted = Recall(
             user=ask.user,
@@ -323,7 +328,7 @@ class Brain(Agent):
             recalled: Recalled = await self.bus.call(wanted, timeout=RECALL_SECONDS)
         except KaraisError as error:
             log.warning("answering without the storage: %s", error)
-            return []
+            return None
         return list(recalled.passages)
 
     def _budget(self, ask: Ask) -> int:
@@ -345,6 +350,10 @@ def _busy(ask: Ask) -> KaraisError:
         code=Code.CONFLICT,
         field="$.conversation",
     )
+
+
+def _asked_before(remembered: Remembered) -> str:
+    return next((turn.text for turn in reversed(remembered.turns) if turn.role == "user"), "")
 
 
 def _failure(code: Code, message: str) -> dict[str, Any]:

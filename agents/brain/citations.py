@@ -1,54 +1,56 @@
-"""Which passages an answer rests on, by the words that they share; no model is asked."""
+"""Which sentence of an answer rests on which passage."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from agents.brain.questions import Asked
+from agents.brain.sentences import sentences
+from agents.brain.support import Said, Source
+from agents.brain.words import without_marks
+from schemas.chat import Citation, Grounding
 from schemas.documents import Passage
 
-_WORD = re.compile(r"\w+", re.UNICODE)
-_SENTENCE = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])\s+|\n+")
-_MARK = re.compile(r"\[(\d{1,2})\]")
-_COMMON = frozenset(
+WORTH = 0.9
+"""A passage must support its sentence this well beside the best supported one of the answer."""
+BEHIND = 0.03
+"""What each better ranked passage takes from a passage's support: search knows more than the words here."""
+
+
+def find(question: str, text: str, passages: Sequence[Passage], before: str = "") -> tuple[Citation, ...]:
+    """Return what in an answer to a question the passages support, in the order of the text.
+
+    ``before`` is the question before this one. Each sentence rests on one
+    passage, the one that supports it best. Takes milliseconds; up to tenths
+    of a second for the longest answers.
     """
-    about after also another answer because been before being between both could does each every
-    file files from have having here into just like more most much must only other over passage
-    passages same should some such than that their them then there these they this those through
-    under very were what when where which while will with within without would your
-    """.split()  # noqa: SIM905  # a list of sixty strings reads worse
-)
-MARKED_SHARE = 0.3
-"""Of a sentence's words that a passage must hold when the sentence names the passage."""
-UNMARKED_SHARE = 0.6
-"""The same when it names none."""
-FEWEST_WORDS = 3
-"""A sentence with fewer telling words is no evidence unless it names the passage."""
-
-
-def cited(text: str, passages: Sequence[Passage]) -> tuple[int, ...]:
-    """Return the numbers (from 1) of the passages that support a sentence of ``text``."""
-    words = [_telling(p.text) | _telling(p.heading) for p in passages]
-    found: set[int] = set()
-    for sentence in _SENTENCE.split(text):
-        marks = {int(m) for m in _MARK.findall(sentence)}
-        said = _telling(_MARK.sub("", sentence))
-        if not said:
+    asked = Asked(question, before)
+    sources = [Source(passage) for passage in passages]
+    found: list[tuple[float, Citation]] = []
+    for sentence in sentences(text):
+        if not sentence.states:
             continue
-        shares = [len(said & known) / len(said) for known in words]
-        for number, share in enumerate(shares, 1):
-            if number in marks and share >= MARKED_SHARE:
-                found.add(number)
-        best = max(shares, default=0.0)
-        if len(said) >= FEWEST_WORDS and best >= UNMARKED_SHARE:
-            found.add(shares.index(best) + 1)
-    return tuple(sorted(found))
+        said = Said(without_marks(sentence.text))
+        support = [source.support(asked, said) * (1 - BEHIND * rank) for rank, source in enumerate(sources)]
+        best = max(support, default=0.0)
+        if best > 0:
+            place = Citation(start=sentence.start, end=sentence.end, passage=support.index(best) + 1)
+            found.append((best, place))
+    worth = WORTH * max((best for best, _ in found), default=0.0)
+    return tuple(place for best, place in found if best >= worth)
 
 
-def _telling(text: str) -> set[str]:
-    """Return the words that carry meaning: long or non-Latin ones, without the commonest."""
-    return {
-        word
-        for word in (w.lower() for w in _WORD.findall(text))
-        if (len(word) >= 4 or not word.isascii()) and word not in _COMMON
-    }
+def cited(citations: Sequence[Citation]) -> tuple[int, ...]:
+    """Return the passages' numbers, ascending, each once."""
+    return tuple(sorted({citation.passage for citation in citations}))
+
+
+def grounding(searched: bool | None, passages: Sequence[Passage], citations: Sequence[Citation]) -> Grounding:
+    """Return what an answer rests on; ``searched``: None if there was to be no search, False if it failed."""
+    if searched is None:
+        return ""
+    if not searched:
+        return "not_searched"
+    if not passages:
+        return "nothing_found"
+    return "supported" if citations else "unsupported"

@@ -139,7 +139,11 @@ async def answered(questions: Sequence[Question], options: argparse.Namespace) -
 
             async def one(question: Question) -> Answered:
                 async with turns:
-                    return await _ask(client, question, options)
+                    found = await _ask(client, question, options)
+                if options.record:
+                    with options.record.open("ab") as file:
+                        file.write(msgspec.json.encode(found) + b"\n")
+                return found
 
             return list(await asyncio.gather(*(one(question) for question in questions)))
 
@@ -147,8 +151,6 @@ async def answered(questions: Sequence[Question], options: argparse.Namespace) -
 async def measure(report: Report, options: argparse.Namespace) -> None:
     """Add the figures; ``options`` has ``storage``, ``questions`` and what ``add_options`` adds."""
     found = await answered(read(options.questions), options)
-    if options.record:
-        options.record.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in found))
     answerable = [one for one in found if one.answer is not None]
     others = [one for one in found if one.answer is None]
     shown = [one.holds(passage) for one in answerable for passage in one.cited]
