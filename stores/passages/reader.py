@@ -120,6 +120,12 @@ class PassagesReader:
             found += await self._table.count_rows(among("source", tuple(sources[start : start + NAMED])))
         return found
 
+    async def everything(self) -> list[dict[str, Any]]:
+        """Return every row, to compare tables that fit into memory."""
+        if self._table is None:
+            return []
+        return unpacked(await self._table.query().select([*READ, "vector"]).to_arrow())
+
     async def numbered(self, source: str, numbers: Sequence[int], scope: Scope) -> list[dict[str, Any]]:
         """Return the rows of one source with these numbers, in order."""
         if self._table is None:
