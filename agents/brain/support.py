@@ -81,7 +81,12 @@ class Source:
     def support(self, asked: Asked, said: Said) -> float:
         """Return how well it supports the sentence as an answer to the question, from 0, not at all, to 1."""
         new = {word: weight for word, weight in said.words.items() if word not in asked.repeated}
-        if not said.words or not (new or asked.closed) or not asked.fits(said.text, said.names):
+        if (
+            not asked.words
+            or not said.words
+            or not (new or asked.closed)
+            or not asked.fits(said.text, said.names)
+        ):
             return 0.0
         if _share(said.words, self.held) < SAID or _share(asked.words, self.held) < ASKED:
             return 0.0
