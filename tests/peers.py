@@ -202,6 +202,8 @@ class PlayedMemory(ConversationKeeper, ProjectKeeper):
             facts = tuple(fact for fact in known if fact.conversation == ask.conversation)
             history = self.conversations.history(ask.project, ask.user, ask.conversation, last=2000)
             exchanges = {(ask.conversation, turn.answer) for turn in history.turns}
+            if not exchanges:
+                raise KaraisError(f"There is no conversation {ask.conversation}.", code=Code.NOT_FOUND)
         gone = Forgotten(
             turns=2 * len(exchanges),
             facts=len(facts),

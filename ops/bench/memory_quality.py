@@ -73,7 +73,9 @@ async def measure(report: Report, options: argparse.Namespace) -> None:
     files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else [folder]
     scripts = [file for file in files if not file.name.startswith("changes")]
     if not scripts:
-        report.missing.append(f"memory: there are no dialogues (*.jsonl) in {folder}; name them by --dialogues")
+        report.missing.append(
+            f"memory: there are no dialogues (*.jsonl) in {folder}; name them by --dialogues"
+        )
     else:
         score = Score()
         for file in scripts:
@@ -119,9 +121,11 @@ def score_changes(file: Path) -> list[bool]:
             book = FactBook(Path(folder) / "facts.db")
             known: tuple[Fact, ...] = ()
             sequence = 0
+            turns: list[Turn] = []
             for place, said in enumerate(story["says"]):
                 turn = _turn(said, f"story{number}", f"s{number}-{place}")
-                for fact in extract([turn], known=known):
+                turns.append(turn)
+                for fact in (new for new in extract(turns, known=known) if new.answer == turn.answer):
                     sequence += 1
                     book.apply(FactLearned(project="home", learned=fact), sequence)
                 known = book.list("home", "owner", as_of=turn.at, limit=1000).facts
@@ -177,7 +181,11 @@ def _fits(attribute: str, fact: Fact) -> bool:
     if wanted in (has, base, base.rpartition(".")[2], f"{subject}:{base}", f"{subject}:{has}"):
         return True
     path, dot, last = wanted.rpartition(".")
-    if dot and last == base.rpartition(".")[2] and f"{path.rpartition('.')[2]} {subject}" in fact.text.casefold():
+    if (
+        dot
+        and last == base.rpartition(".")[2]
+        and f"{path.rpartition('.')[2]} {subject}" in fact.text.casefold()
+    ):
         return True  # "the owner's daughter Mia", kept under her name
     named, colon, _ = wanted.partition(":")
     is_slot = named in ("favourite", "note", "pet", "plan", "trip", "habit")

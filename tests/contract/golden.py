@@ -103,7 +103,7 @@ MESSAGES = (
     projects.RemoveProject(project="boat"),
     memory.FactLearned(project="boat", learned=FACT),
     memory.FactEdited(project="boat", fact="f1", replacement=FACT, at=1.5),
-    memory.FactForgotten(project="boat", fact="f1", at=1.5),
+    memory.FactForgotten(project="boat", fact="f1", at=1.5, replaced=("f0",)),
     memory.ListFacts(
         project="boat", matching="Bonn", history=True, as_of=2.5, with_global=True, limit=10, after="f1",
     ),

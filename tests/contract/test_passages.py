@@ -54,11 +54,11 @@ async def find(folder: Path, query: str, *, meaning: bool = True, project: str =
     reader = PassagesReader(folder, SET, MODEL)
     await reader.refresh()
 
-    async def embed():
-        return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(query)) if meaning else None
+    async def embed(text: str):
+        return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(text)) if meaning else None
 
     ask = Recall(query=query, limit=limit)
-    passages, _ = await recall((reader,), ask, Scope(project=project), embed(), lambda rows: rows)
+    passages, _ = await recall((reader,), ask, Scope(project=project), embed, lambda rows: rows)
     return passages
 
 
@@ -424,4 +424,4 @@ async def test_a_large_table_is_searched_by_an_index_and_finds_what_came_after_i
         nearest = await reader.nearest(vector(text), HOME, 5)
         assert nearest[0]["text"] == text
         assert nearest[0]["_distance"] < 0.01
-    assert not reader._exact
+    assert reader._probes

@@ -9,8 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -20,9 +19,8 @@ from ops.client import Client, access_key, address
 from schemas.chat import Accepted, Ask, Delta, Done, Sources
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
-from tests.peers import PlayedBrain, PlayedLibrarian, PlayedMemory
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.integration.conftest import ROOT, command
+from tests.peers import PlayedBrain, PlayedMemory
 
 
 class SlowBrain(PlayedBrain):
@@ -32,40 +30,12 @@ class SlowBrain(PlayedBrain):
     reply = " ".join(f"word{number}" for number in range(60))
 
 
-@pytest.fixture
-async def karais(start_bus: Callable[..., object], settings: Settings) -> AsyncIterator[Settings]:
-    """A bus, a gateway and its partners."""
-    bus = start_bus(Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)
-    await bus.provision()  # type: ignore[attr-defined]
-    agents = [kind(settings) for kind in (Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)]
-    async with bus.running(*agents):  # type: ignore[attr-defined]
-        yield settings
-
-
 def question(text: str, **fields: object) -> Ask:
     return Ask(answer=secrets.token_hex(16), conversation=secrets.token_hex(16), text=text, **fields)  # type: ignore[arg-type]
 
 
 def client(settings: Settings) -> Client:
     return Client(address(settings), access_key(settings))
-
-
-async def command(settings: Settings, *arguments: str, given: str = "") -> tuple[int, str, str]:
-    """Run the command line in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ops.cli",
-        *arguments,
-        cwd=ROOT,
-        env={**os.environ, "KARAIS_HOME": str(settings.home)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    out, err = await process.communicate(given.encode())
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
 
 
 async def test_ask_prints_the_answer_and_its_sources(karais: Settings) -> None:

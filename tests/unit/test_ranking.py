@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stores.ranking import Candidate, Terms, rank, related
+from stores.ranking import Candidate, rank, related
+from stores.terms import Terms
 
 
 def candidate(

@@ -18,7 +18,10 @@ _CUE = re.compile(
     r"that(?:'s| is| was) wrong|that(?:'s| is) not right|i made a mistake|i mixed|entschuldigung|quatsch|falsch|moment|doch nicht)\b",
     re.IGNORECASE,
 )
-_INNER = re.compile(r"\b(?:i (?:meant|mean)|not \w+ but|ich meinte?|wait,? no|no,? wait|scratch that|correction)\b", re.IGNORECASE)
+_INNER = re.compile(
+    r"\b(?:i (?:meant|mean)|not \w+ but|ich meinte?|wait,? no|no,? wait|scratch that|correction)\b",
+    re.IGNORECASE,
+)
 _CUES = re.compile(
     r"^(?:(?:oh|ah|oops|ups|hm+|no|nope|nein|sorry|correction|korrektur|wait|actually|my mistake|my bad|i meant|i mean|ich meinte?|scratch that|typo|"
     r"apologies|i misspoke|that(?:'s| is| was) wrong|that(?:'s| is) not right|to say|i was wrong|entschuldigung|quatsch|falsch|moment|pardon|excuse me|"
@@ -26,7 +29,10 @@ _CUES = re.compile(
     r"es ist|er ist|sie ist|es sind|natürlich|of course|doch)[\s,.:;!–-]+)+",
     re.IGNORECASE,
 )
-_NOT = re.compile(r"(?P<new>.+?),? (?:and |und )?(?:not|nicht|instead of|rather than|statt) (?:on |in |at |am |the )?(?P<old>[\w .'-]+)$", re.IGNORECASE)
+_NOT = re.compile(
+    r"(?P<new>.+?),? (?:and |und )?(?:not|nicht|instead of|rather than|statt) (?:on |in |at |am |the )?(?P<old>[\w .'-]+)$",
+    re.IGNORECASE,
+)
 _NOT_BUT = re.compile(r"^(?:not|nicht) (?P<old>[\w .'-]+?),? (?:but|sondern) (?P<new>.+)$", re.IGNORECASE)
 _ALIKE = 0.6
 """Similarity from which one value is a misspelt other."""
@@ -50,8 +56,14 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
     pair = _NOT_BUT.match(text) or _NOT.match(text)
     new = values.cut(pair["new"] if pair else text)
     new = re.sub(r"^(?:it is|it's|on|at) ", "", new, flags=re.I)
-    new = re.split(r" (?:with (?:a |double |one |two )|mit (?:doppel|zwei|einem)|spelled|spelt|like)\b", new)[0].strip(" ,\"'")
-    if not new or len(new.split()) > 6 or re.match(r"^(?:i|we|my|you|that|this|it|he|she|they|the (?:other|first|second))\b", new, re.I):
+    new = re.split(r" (?:with (?:a |double |one |two )|mit (?:doppel|zwei|einem)|spelled|spelt|like)\b", new)[
+        0
+    ].strip(" ,\"'")
+    if (
+        not new
+        or len(new.split()) > 6
+        or re.match(r"^(?:i|we|my|you|that|this|it|he|she|they|the (?:other|first|second))\b", new, re.I)
+    ):
         return None
     if not before:
         return None
@@ -85,23 +97,40 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
         known_base = fact.attribute.partition(":")[0]
         if base == "partner.name" or base.endswith(".partner.name"):
             parts = fact.attribute.partition(":")[0].split(".")
-            about = fact.subject == subject or fact.value.casefold() == subject.casefold() or candidate.subject.path and (
-                fact.attribute.startswith(candidate.subject.path)
+            about = (
+                fact.subject == subject
+                or fact.value.casefold() == subject.casefold()
+                or candidate.subject.path
+                and (fact.attribute.startswith(candidate.subject.path))
             )
-            if len(parts) >= 2 and parts[-1] == "name" and parts[-2] in _PARTNERS and about and (
-                not value or value.casefold() in (fact.value.casefold(), fact.subject.casefold())
-                or subject.casefold() == fact.value.casefold()
+            if (
+                len(parts) >= 2
+                and parts[-1] == "name"
+                and parts[-2] in _PARTNERS
+                and about
+                and (
+                    not value
+                    or value.casefold() in (fact.value.casefold(), fact.subject.casefold())
+                    or subject.casefold() == fact.value.casefold()
+                )
             ):
                 means.append(fact)
         elif base == "pet" and fact.subject == subject and known_base == f"{value}.name":
             means.append(fact)
         elif fact.subject == subject and known_base == base and _is_meant(value, fact.value):
             means.append(fact)
-        elif base == "owns" and fact.subject == subject and fact.kind == "possession" and _is_meant(value, f"{fact.value} {fact.attribute}"):
+        elif (
+            base == "owns"
+            and fact.subject == subject
+            and fact.kind == "possession"
+            and _is_meant(value, f"{fact.value} {fact.attribute}")
+        ):
             means.append(fact)
     if not means:
         return [candidate] if value else []
-    return [replace(candidate, attribute=fact.attribute, value=fact.value, kind=fact.kind) for fact in means[-1:]]
+    return [
+        replace(candidate, attribute=fact.attribute, value=fact.value, kind=fact.kind) for fact in means[-1:]
+    ]
 
 
 def _is_meant(value: str, known: str) -> bool:
@@ -113,6 +142,10 @@ def _shape(text: str) -> str:
     """Return what kind of thing a value is, so that a name does not correct a date."""
     if re.search(r"\d", text):
         return "number"
-    if re.search(r"(?:day|tag|mittwoch|morning|january|february|march|april|may|june|july|august|september|october|november|december)\b", text, re.I):
+    if re.search(
+        r"(?:day|tag|mittwoch|morning|january|february|march|april|may|june|july|august|september|october|november|december)\b",
+        text,
+        re.I,
+    ):
         return "number"
     return "words"

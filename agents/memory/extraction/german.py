@@ -95,7 +95,13 @@ _WORDS = (
 def begins_with_verb(clause: str) -> bool:
     """Say whether a clause has left out its subject: "spielt Klavier"."""
     following = clause.split()[1:2]
-    return clause.split()[0].casefold() in _FORMS and (following[0] if following else "") not in ("ich", "wir", "er", "sie", "es")
+    return clause.split()[0].casefold() in _FORMS and (following[0] if following else "") not in (
+        "ich",
+        "wir",
+        "er",
+        "sie",
+        "es",
+    )
 
 
 def predicate(clause: str) -> tuple[str, Verb] | None:
@@ -107,8 +113,10 @@ def predicate(clause: str) -> tuple[str, Verb] | None:
     subject = verb = rest = ""
     inverted = _INVERTED.match(clause)
     straight = _STRAIGHT.match(clause)
-    if inverted and (not straight or not inverted["front"] or len(inverted["front"].split()) <= 4) and not (
-        straight and re.fullmatch(_SUBJECT, straight["subject"])
+    if (
+        inverted
+        and (not straight or not inverted["front"] or len(inverted["front"].split()) <= 4)
+        and not (straight and re.fullmatch(_SUBJECT, straight["subject"]))
     ):
         subject, verb = inverted["subject"], inverted["verb"]
         rest = f"{inverted['front']} {inverted['rest']}".strip()

@@ -81,7 +81,8 @@ _PLAY = re.compile(
     re.IGNORECASE,
 )
 _PRETENCE = re.compile(
-    r"\b(?:pretend|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|stell dir vor,? (?:dass )?(?:du|wir))\b", re.IGNORECASE
+    r"\b(?:pretend|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|stell dir vor,? (?:dass )?(?:du|wir))\b",
+    re.IGNORECASE,
 )
 _PLAY_ENDS = re.compile(
     r"\b(?:out of character|ooc|stop (?:the )?(?:role|game|play|pretending)|end (?:of )?(?:the )?(?:role|game|play)|"
@@ -136,7 +137,11 @@ def own_words(text: str) -> str:
     if _ABOUT_WORDS.search(text):
         return ""
     introduced = _INTRODUCED.search(text)
-    if introduced and not re.search(r"\b(?:funny|long|quick|short|sad|true) $", text[: introduced.start()]) and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE):
+    if (
+        introduced
+        and not re.search(r"\b(?:funny|long|quick|short|sad|true) $", text[: introduced.start()])
+        and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE)
+    ):
         text = text[: introduced.start()]
     quoted = _QUOTED.search(text)
     text = _INLINE_CODE.sub(_blank, _QUOTED.sub(_blank, text))

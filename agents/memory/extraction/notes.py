@@ -22,7 +22,11 @@ _TASK = re.compile(r"^(?:to|how|when|what|why|where|who|zu)\b", re.IGNORECASE)
 def asked_to_remember(text: str) -> str:
     """Return the words that the user asks to remember; empty when a sentence asks for nothing of that kind."""
     match = _ASKED.match(text.strip())
-    if not match or text.rstrip().endswith("?") and not re.match(r"^(?:can|could|would|kannst)", text.strip(), re.I):
+    if (
+        not match
+        or text.rstrip().endswith("?")
+        and not re.match(r"^(?:can|could|would|kannst)", text.strip(), re.I)
+    ):
         return ""
     what = match["what"].strip(" .!?\"'")
     return "" if _TASK.match(what) or len(what.split()) < 2 else what

@@ -34,11 +34,20 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"^names? (?:is|'s) (?=\w)", "my name is "),
     (r"\bnow (?:i am|we are|i'?m|we'?re) in (?=\w)", "now I live in "),
     (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings): ", r"my \1 are "),
-    (r"^(wife|husband|son|daughter|brother|sister|mother|father|dog|cat|girlfriend|boyfriend|partner|boss): ", r"my \1 is "),
-    (r"^(?:just |recently |finally )*(?=(?:moved|bought|sold|started|switched|quit|joined|graduated|adopted|retired (?:in|last|at)|married|live in|work (?:at|for|as)|used to|"
-     r"grew up|drive an? |drive my|can['’]?t stand|don['’]?t (?:eat|drink|like)|do not (?:eat|drink|like)|suffer from|hate |"
-     r"have (?:two|three|four|five|\d) (?:kids|children|sons|daughters|brothers|sisters|siblings|cats|dogs)|speak \w+ and)\b)", "I "),
-    (r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married (?:to|with)|lactose intolerant)\b)", "I am "),
+    (
+        r"^(wife|husband|son|daughter|brother|sister|mother|father|dog|cat|girlfriend|boyfriend|partner|boss): ",
+        r"my \1 is ",
+    ),
+    (
+        r"^(?:just |recently |finally )*(?=(?:moved|bought|sold|started|switched|quit|joined|graduated|adopted|retired (?:in|last|at)|married|live in|work (?:at|for|as)|used to|"
+        r"grew up|drive an? |drive my|can['’]?t stand|don['’]?t (?:eat|drink|like)|do not (?:eat|drink|like)|suffer from|hate |"
+        r"have (?:two|three|four|five|\d) (?:kids|children|sons|daughters|brothers|sisters|siblings|cats|dogs)|speak \w+ and)\b)",
+        "I ",
+    ),
+    (
+        r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married (?:to|with)|lactose intolerant)\b)",
+        "I am ",
+    ),
     (r"\b(we|they|you)['’]re\b", r"\1 are"),
     (r"\btheyre\b", "they are"),
     (r"\b(we|they|you)['’]?ve\b", r"\1 have"),
@@ -48,7 +57,10 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"\bwon['’]t\b", "will not"),
     (r"\b(do|does|did|is|are|was|were|have|has|had|would|could|should)n['’]?t\b", r"\1 not"),
     (r"\b(he|she)s\b", r"\1 is"),
-    (r"\b(he|she|it|that|there|who|here|what|where)['’]s (?=(?:got|been|had|just|lived|worked|moved)\b)", r"\1 has "),
+    (
+        r"\b(he|she|it|that|there|who|here|what|where)['’]s (?=(?:got|been|had|just|lived|worked|moved)\b)",
+        r"\1 has ",
+    ),
     (r"\b(he|she|it|that|there|who|here|what|where)['’]s\b", r"\1 is"),
     (r"\b(name|names)['’]s\b", r"\1 is"),
     (r"(\w+)['’]s (?=(?:got|been)\b)", r"\1 has "),
@@ -90,14 +102,12 @@ _FILLERS = (
     r"definitely|literally|kind of|sort of|obviously|of course|to be honest|tbh|unfortunately|sadly|fyi|as you know|"
     r"originally|generally|typically|though|you know|i admit|i confess|i must say|i have to say|too|as well|haha|lol|"
     r"übrigens|gerade|derzeit|momentan|aktuell|zurzeit|zur zeit|auch|eigentlich|wirklich|immer noch|noch immer|total|leider|ja|halt|eben|"
-    r"inzwischen|mittlerweile|schon|endlich|nämlich|together|zusammen|for a living|beruflich)"
+    r"inzwischen|mittlerweile|jetzt|nun|schon|endlich|nämlich|together|zusammen|for a living|beruflich)"
 )
 _FILLER = re.compile(
     rf"(?<=\w), {_FILLERS},(?= )|(?<=\w),? {_FILLERS}(?=[.!;]|$)|(?<=[\w,]) {_FILLERS}(?=[ ,])", re.IGNORECASE
 )
-_START_WORDS = (
-    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|ich|wir|er|sie|es|mein|meine|meinen|unser|unsere|sein|seine|ihr|ihre|the)"
-)
+_START_WORDS = r"(?:i|we|he|she|they|it|my|our|his|her|their|its|ich|wir|er|sie|es|mein|meine|meinen|unser|unsere|sein|seine|ihr|ihre|the)"
 _FINITE = (
     r"(?:am|is|are|was|live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|like|likes|hate|hates|enjoy|"
     r"enjoys|play|plays|study|studies|speak|speaks|moved|bought|sold|started|got|joined|left|quit|married|adopted|graduated|switched|retired|turned|come|comes|came|am|grew|prefer|prefers|take|takes|teach|teaches|"

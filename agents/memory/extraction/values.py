@@ -47,9 +47,16 @@ def is_vague(text: str) -> bool:
 def place(text: str) -> str:
     """Return the place that a text begins with; empty when it names none."""
     text = cut(text)
-    text = re.sub(r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by)\b.*$", "", text, flags=re.I) if not (
-        re.match(r"^a (?:small |little |tiny )?(?:village|town|suburb|farm)", text)
-    ) else text
+    text = (
+        re.sub(
+            r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by)\b.*$",
+            "",
+            text,
+            flags=re.I,
+        )
+        if not (re.match(r"^a (?:small |little |tiny )?(?:village|town|suburb|farm)", text))
+        else text
+    )
     inside = re.match(
         r"^(?:(?:a|an|the|this|my|our|eine[rm]?|einem) )(?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|condo|cottage|bungalow|place|wg|"
         r"loft|home|room|duplex|wohnung|haus|maisonette|neighbourhood|neighborhood|area|part|district|outskirts|suburbs?|centre|center|city) "
@@ -59,30 +66,62 @@ def place(text: str) -> str:
     )
     if inside:
         text = inside["where"]
-    text = re.sub(r"^(?:downtown|central|beautiful|sunny|rainy|lovely|good old|the city of|the town of|der nähe von) ", "", text, flags=re.I)
+    text = re.sub(
+        r"^(?:downtown|central|beautiful|sunny|rainy|lovely|good old|the city of|the town of|der nähe von) ",
+        "",
+        text,
+        flags=re.I,
+    )
     parts = text.split(", ")
-    if len(parts) > 1 and not (len(parts) == 2 and re.fullmatch(r"[A-ZÄÖÜ][\w. ]+", parts[1]) and len(parts[1].split()) <= 3):
+    if len(parts) > 1 and not (
+        len(parts) == 2 and re.fullmatch(r"[A-ZÄÖÜ][\w. ]+", parts[1]) and len(parts[1].split()) <= 3
+    ):
         text = parts[0]
     count = len(text.split())
-    if not text or count > 7 or is_vague(text) or re.search(r"\d{3,}", text) and not re.search(r"[A-Z]", text):
+    if (
+        not text
+        or count > 7
+        or is_vague(text)
+        or re.search(r"\d{3,}", text)
+        and not re.search(r"[A-Z]", text)
+    ):
         return ""
     if re.search(r"[A-ZÄÖÜ]", text):
         return text if not re.match(r"^(?:I|My|The moment)\b", text) else ""
     if count <= 2 and not any(word in words.COMMON for word in text.split()):
-        return text if not re.match(r"(?:peace|fear|harmony|hope|sin|poverty|luxury|denial|chaos|pain|bed|shape|mind)", text) else ""
+        return (
+            text
+            if not re.match(
+                r"(?:peace|fear|harmony|hope|sin|poverty|luxury|denial|chaos|pain|bed|shape|mind)", text
+            )
+            else ""
+        )
     return ""
 
 
 def organisation(text: str) -> str:
     """Return the employer or school that a text begins with; empty when it names none."""
     text = cut(text)
-    text = re.sub(r",? (?:as|since|until|with|doing|and|where|als|und|full[- ]time|part[- ]time|in (?:the|their) \w+ (?:department|team))\b.*$", "", text, flags=re.I)
-    text = re.sub(r"^(?:a company|a firm|a startup|a start-up|a small company|the company|einer firma) (?:called|named|namens) ", "", text, flags=re.I)
+    text = re.sub(
+        r",? (?:as|since|until|with|doing|and|where|als|und|full[- ]time|part[- ]time|in (?:the|their) \w+ (?:department|team))\b.*$",
+        "",
+        text,
+        flags=re.I,
+    )
+    text = re.sub(
+        r"^(?:a company|a firm|a startup|a start-up|a small company|the company|einer firma) (?:called|named|namens) ",
+        "",
+        text,
+        flags=re.I,
+    )
     text = text.split(", ")[0]
     low = text.casefold()
     if not text or len(text.split()) > 7 or is_vague(text):
         return ""
-    if re.match(r"^(?:home|night|nights|least|most|all|first|once|work|myself|my own|that|this|it|hours?|\d+|me|free|fun)\b", low):
+    if re.match(
+        r"^(?:home|night|nights|least|most|all|first|once|work|myself|my own|that|this|it|hours?|\d+|me|free|fun)\b",
+        low,
+    ):
         return ""
     return bare(text) if re.match(r"^(?:an?|the|eine[rm]?)\s", text, re.I) else text
 
@@ -90,16 +129,38 @@ def organisation(text: str) -> str:
 def thing(text: str) -> str:
     """Return a thing that is owned, without its article."""
     text = cut(text)
-    text = re.sub(r",? (?:from|for|with|at|to|that|and|since|on|last|by|von|für|mit|und|über|to replace)\b.*$", "", text, flags=re.I)
-    text = bare(re.sub(r"^(?:a |an )?(?:brand[- ]new|new|used|second[- ]hand|shiny|nice|beautiful|lovely|neue[nrs]?|gebrauchte[nrs]?) ", "", bare(text), flags=re.I))
+    text = re.sub(
+        r",? (?:from|for|with|at|to|that|and|since|on|last|by|von|für|mit|und|über|to replace)\b.*$",
+        "",
+        text,
+        flags=re.I,
+    )
+    text = bare(
+        re.sub(
+            r"^(?:a |an )?(?:brand[- ]new|new|used|second[- ]hand|shiny|nice|beautiful|lovely|neue[nrs]?|gebrauchte[nrs]?) ",
+            "",
+            bare(text),
+            flags=re.I,
+        )
+    )
     return "" if is_vague(text) or len(text.split()) > 7 else text
 
 
 def topic(text: str) -> str:
     """Return what is liked, studied or done."""
     text = cut(text)
-    text = re.sub(r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$", "", text, flags=re.I)
-    text = re.sub(r"^(?:a bit of|a little|some|all kinds? of|any kind of|any|really|gern|sehr|so|einfach)\s+", "", text.strip(), flags=re.I)
+    text = re.sub(
+        r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$",
+        "",
+        text,
+        flags=re.I,
+    )
+    text = re.sub(
+        r"^(?:a bit of|a little|some|all kinds? of|any kind of|any|really|gern|sehr|so|einfach)\s+",
+        "",
+        text.strip(),
+        flags=re.I,
+    )
     return "" if is_vague(text) or len(text.split()) > 6 else text
 
 
@@ -135,11 +196,23 @@ _JOB_WORDS = re.compile(
 def job(text: str, *, is_certain: bool = False) -> str:
     """Return a profession; ``is_certain`` where the words before it leave no other reading ("works as")."""
     text = cut(text)
-    text = re.sub(r"^(?:by (?:profession|trade|training))[ ,]*|[ ,]+by (?:profession|trade|training)$", "", text, flags=re.I)
-    text = re.sub(r",? (?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|there|now|,).*$", "", text, flags=re.I)
+    text = re.sub(
+        r"^(?:by (?:profession|trade|training))[ ,]*|[ ,]+by (?:profession|trade|training)$",
+        "",
+        text,
+        flags=re.I,
+    )
+    text = re.sub(
+        r",? (?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|there|now|,).*$",
+        "",
+        text,
+        flags=re.I,
+    )
     text = bare(text.split(",")[0]).strip()
     if not text or len(text.split()) > 5 or is_vague(text):
         return ""
-    if re.search(r"\b(?:fan|lover|slow|fast|bad|good|terrible|big|huge|bit|little|lot|better|great)\b", text, re.I):
+    if re.search(
+        r"\b(?:fan|lover|slow|fast|bad|good|terrible|big|huge|bit|little|lot|better|great)\b", text, re.I
+    ):
         return ""
     return text if is_certain or _JOB_WORDS.search(text) else ""

@@ -44,13 +44,19 @@ _PAST_FORMS = frozenset(
 _ENGLISH: dict[str, tuple[str, Tense]] = {}
 for _base in _REGULAR:
     _stem = _base[:-1] if _base.endswith("e") else _base
-    _third = f"{_base[:-1]}ies" if re.search(r"[^aeiou]y$", _base) else _base + (
-        "es" if re.search(r"(?:ss|sh|ch|x|z|o)$", _base) else "s"
+    _third = (
+        f"{_base[:-1]}ies"
+        if re.search(r"[^aeiou]y$", _base)
+        else _base + ("es" if re.search(r"(?:ss|sh|ch|x|z|o)$", _base) else "s")
     )
     _past = f"{_base[:-1]}ied" if re.search(r"[^aeiou]y$", _base) else f"{_stem}ed"
     _double = f"{_base}{_base[-1]}" if re.search(r"[^aeiou][aeiou][bdgklmnprt]$", _base) else _stem
     _ENGLISH |= {_base: (_base, "present"), _third: (_base, "present"), _past: (_base, "past")}
-    _ENGLISH |= {f"{_double}ed": (_base, "past"), f"{_stem}ing": (_base, "present"), f"{_double}ing": (_base, "present")}
+    _ENGLISH |= {
+        f"{_double}ed": (_base, "past"),
+        f"{_stem}ing": (_base, "present"),
+        f"{_double}ing": (_base, "present"),
+    }
 for _base, _forms in _IRREGULAR.items():
     _ENGLISH[_base] = (_base, "present")
     for _form in _forms.split():
@@ -64,7 +70,9 @@ _ADVERB = re.compile(
     re.IGNORECASE,
 )
 _ENDED = re.compile(r",?\s*\b(?:no longer|not any ?more|any ?more|any longer|nicht mehr)\b", re.IGNORECASE)
-_BLOCKING = frozenset("would could should might may must shall want wants wanted need needs needed try tried tries".split())
+_BLOCKING = frozenset(
+    "would could should might may must shall want wants wanted need needs needed try tried tries".split()
+)
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,21 @@ def _read(text: str) -> Verb | None:
     first, _, rest = text.partition(" ")
     low = first.casefold().rstrip(",")
     negated = never
-    if low in ("do", "does", "did", "will", "can", "am", "is", "are", "was", "were", "have", "has", "had") and (
-        rest.startswith("not ") or rest == "not"
-    ):
+    if low in (
+        "do",
+        "does",
+        "did",
+        "will",
+        "can",
+        "am",
+        "is",
+        "are",
+        "was",
+        "were",
+        "have",
+        "has",
+        "had",
+    ) and (rest.startswith("not ") or rest == "not"):
         negated, rest = True, rest[4:]
     rest, never = _without_adverbs(rest)
     negated = negated or never

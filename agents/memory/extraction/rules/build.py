@@ -32,12 +32,12 @@ def fact(
     if many:
         name = f"{name}:{' '.join(value.casefold().split())}"
     effect = effect or ("ends" if clause.ended else "states")
-    return [
-        Candidate(subject, name, value, text, kind, effect, confidence, is_sentence=is_sentence)
-    ]
+    return [Candidate(subject, name, value, text, kind, effect, confidence, is_sentence=is_sentence)]
 
 
-_OF_STRANGERS = frozenset({"place", "work", "study", "health", "relation", "identity", "possession", "date", "project"})
+_OF_STRANGERS = frozenset(
+    {"place", "work", "study", "health", "relation", "identity", "possession", "date", "project"}
+)
 """What may be learned of a name that was never brought into relation with the owner."""
 
 

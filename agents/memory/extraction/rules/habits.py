@@ -21,7 +21,13 @@ def plays(clause: Clause) -> list[Candidate]:
     """Read "play tennis twice a week", "play the drums", "sing in a choir", "collect stamps"."""
     if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
         return []
-    if clause.tense in ("past", "future") and not clause.used_to or clause.progressive and clause.when.since is None and clause.verb != "learn":
+    if (
+        clause.tense in ("past", "future")
+        and not clause.used_to
+        or clause.progressive
+        and clause.when.since is None
+        and clause.verb != "learn"
+    ):
         return []
     what = values.topic(clause.rest)
     if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
@@ -29,7 +35,10 @@ def plays(clause: Clause) -> list[Candidate]:
     value = re.sub(r"^the ", "", what)
     verb = {"play": "plays", "sing": "sings", "collect": "collects", "learn": "learns", "practise": "practises", "practice": "practises",
             "knit": "knits", "volunteer": "volunteers", "support": "supports", "train": "trains", "coach": "coaches"}[clause.verb]  # fmt: skip
-    if clause.verb == "learn" and not re.match(r"^[A-Z]|^(?:to |the )?(?:play|piano|guitar|violin|drums?|spanish|french|italian|japanese|german|english)", what):
+    if clause.verb == "learn" and not re.match(
+        r"^[A-Z]|^(?:to |the )?(?:play|piano|guitar|violin|drums?|spanish|french|italian|japanese|german|english)",
+        what,
+    ):
         return []
     if clause.verb == "support" and not re.search(r"[A-Z]", what):
         return []
@@ -39,7 +48,12 @@ def plays(clause: Clause) -> list[Candidate]:
 
 def goes(clause: Clause) -> list[Candidate]:
     """Read "go swimming every Tuesday", "go to the gym twice a week"."""
-    if clause.subject.kind not in ("owner", "person") or clause.tense in ("past", "future") and not clause.used_to or clause.progressive:
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or clause.tense in ("past", "future")
+        and not clause.used_to
+        or clause.progressive
+    ):
         return []
     if clause.negated and not clause.ended or not (clause.when.recurring or clause.used_to or clause.ended):
         return []
@@ -53,12 +67,21 @@ def goes(clause: Clause) -> list[Candidate]:
 
 def regular(clause: Clause) -> list[Candidate]:
     """Read anything with "every Tuesday" or "on Wednesdays": "have choir practice on Wednesdays", "get up at 5:30"."""
-    if clause.subject.kind not in ("owner", "person", "pet") or clause.negated or clause.tense not in ("present", "perfect"):
+    if (
+        clause.subject.kind not in ("owner", "person", "pet")
+        or clause.negated
+        or clause.tense not in ("present", "perfect")
+    ):
         return []
     if clause.progressive or not clause.when.recurring or not clause.subject.is_known:
         return []
     what = values.bare(values.cut(clause.rest))
-    if len(what.split()) > 7 or clause.verb in ("like", "love", "hate", "be") and not what or clause.verb.startswith("can "):
+    if (
+        len(what.split()) > 7
+        or clause.verb in ("like", "love", "hate", "be")
+        and not what
+        or clause.verb.startswith("can ")
+    ):
         return []
     if re.search(r"\b(?:you|your|this|that|it)\b", what):
         return []
@@ -93,13 +116,25 @@ def wakes(clause: Clause) -> list[Candidate]:
     clock = [p for p in clause.when.phrases if re.search(r"\d", p)]
     if not match or not clock:
         return []
-    return fact(clause, f"habit:{clause.verb} {match[0]}", clock[0], f"{_third(clause.verb)} {match[0]} {clock[0]}", "habit")
+    return fact(
+        clause,
+        f"habit:{clause.verb} {match[0]}",
+        clock[0],
+        f"{_third(clause.verb)} {match[0]} {clock[0]}",
+        "habit",
+    )
 
 
 def things_regular(clause: Clause) -> list[Candidate]:
     """Read "our stand-up is every morning at 9:15", "the bins are collected on Thursdays"."""
     subject = clause.subject
-    if subject.kind != "thing" or not subject.noun or not clause.when.recurring or clause.negated or clause.tense == "past":
+    if (
+        subject.kind != "thing"
+        or not subject.noun
+        or not clause.when.recurring
+        or clause.negated
+        or clause.tense == "past"
+    ):
         return []
     owner = replace(subject, noun="", kind="person" if subject.path or subject.name != "owner" else "owner")
     when = clause.when.phrase
@@ -110,9 +145,18 @@ def things_regular(clause: Clause) -> list[Candidate]:
 
 def smokes(clause: Clause) -> list[Candidate]:
     """Read "quit smoking in June", "no longer smoke", "smoke a pack a day"."""
-    if clause.subject.kind not in ("owner", "person") or clause.verb in ("quit", "stop", "give") and not re.search(r"\bsmoking\b", clause.rest):
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or clause.verb in ("quit", "stop", "give")
+        and not re.search(r"\bsmoking\b", clause.rest)
+    ):
         return []
-    if clause.verb == "smoke" and clause.ended or clause.verb != "smoke" and clause.tense in ("past", "perfect"):
+    if (
+        clause.verb == "smoke"
+        and clause.ended
+        or clause.verb != "smoke"
+        and clause.tense in ("past", "perfect")
+    ):
         return fact(clause, "smokes", "smoking", "smokes", "habit", effect="ends")
     if clause.verb == "smoke" and not clause.negated and not clause.progressive and clause.tense == "present":
         amount = values.cut(clause.rest) or "yes"

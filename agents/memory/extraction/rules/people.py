@@ -22,10 +22,12 @@ NATIONALITIES = frozenset(
     kroatisch serbisch ungarisch tschechisch rumänisch""".split()
 )
 _AGE = re.compile(
-    r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|" + "|".join(
+    r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|"
+    + "|".join(
         "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
         "nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-    ) + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and | und | in | now| today| this| last)",
+    )
+    + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and | und | in | now| today| this| last)",
     re.IGNORECASE,
 )
 _MARITAL = re.compile(
@@ -36,8 +38,27 @@ _MARITAL = re.compile(
 _NUMBER_WORDS = r"(?:\d{1,2}|a|an|one|two|three|four|five|six|seven|eight|nine|ten|ein(?:e[nr]?)?|zwei|drei|vier|fünf|sechs)"
 _HAS_KIN = re.compile(
     rf"^(?P<count>{_NUMBER_WORDS}|my|our|no|any)? ?(?P<adjective>(?:[\w-]+ ){{0,3}}?)(?P<kin>"
-    + "|".join(sorted(map(re.escape, [*words.KIN, *words.PETS_PLURAL, "uncles", "aunts", "cousins", "nephews", "nieces",
-        "grandchildren", "grandkids", "friends"]), key=len, reverse=True))
+    + "|".join(
+        sorted(
+            map(
+                re.escape,
+                [
+                    *words.KIN,
+                    *words.PETS_PLURAL,
+                    "uncles",
+                    "aunts",
+                    "cousins",
+                    "nephews",
+                    "nieces",
+                    "grandchildren",
+                    "grandkids",
+                    "friends",
+                ],
+            ),
+            key=len,
+            reverse=True,
+        )
+    )
     + r")(?:,? (?:called|named|whose names? (?:is|are)|namens|by the name of|,? (?:his|her|their|its) names? (?:is|are)?|who is called|"
     r"who are called))?(?P<names>[ ,:].*)?$",
     re.IGNORECASE,
@@ -75,7 +96,11 @@ def is_called(clause: Clause) -> list[Candidate]:
         name = rest.split(",")[0]
         if clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name) or values.job(name):
             return []
-        if not re.match(r"^(?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau)\b|[A-ZÄÖÜ])", name) or _is_kind_of(name) or not is_name(name):
+        if (
+            not re.match(r"^(?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau)\b|[A-ZÄÖÜ])", name)
+            or _is_kind_of(name)
+            or not is_name(name)
+        ):
             return []
         return name_of(clause.subject, name)
     else:
@@ -83,6 +108,8 @@ def is_called(clause: Clause) -> list[Candidate]:
     name = re.split(r",| (?:and|but|because|from|is|are|like|after|und)\b", name)[0].strip(" \"'")
     if clause.subject.kind == "thing" or not is_name(name, lower=True):
         return []
+    if clause.subject.name != "owner" and not clause.subject.path and clause.verb != "call":
+        return []  # its name is known: a pronoun was taken for the wrong one
     return [*name_of(clause.subject, name), *_age_behind(clause, rest)]
 
 
@@ -91,7 +118,9 @@ def name_of(subject: Subject, name: str) -> list[Candidate]:
     relation = subject.path.rpartition(".")[2]
     many = bool(subject.path) and relation not in words.SINGLE_KIN
     attribute = subject.attribute("name") + (f":{name.casefold()}" if many else "")
-    return [Candidate(subject, attribute, name, f"is called {name}", "relation" if subject.path else "identity")]
+    return [
+        Candidate(subject, attribute, name, f"is called {name}", "relation" if subject.path else "identity")
+    ]
 
 
 def age(clause: Clause) -> list[Candidate]:
@@ -163,20 +192,32 @@ def has_kin(clause: Clause) -> list[Candidate]:
             return []
     low = match["kin"].casefold()
     kin = words.PETS_PLURAL.get(low) or words.KIN.get(low) or _PLURALS.get(low, low)
-    is_plural = low in words.PETS_PLURAL and low not in words.KIN or kin in words.KIN_PLURAL or low in _PLURALS
+    is_plural = (
+        low in words.PETS_PLURAL and low not in words.KIN or kin in words.KIN_PLURAL or low in _PLURALS
+    )
     if re.search(r"\b(?:of|like|that|than|imaginary|toy|stuffed|robot)\b", match["adjective"]):
         return []
     is_pet = kin in words.PETS
     singular = words.KIN_SINGULAR.get(kin, kin)
-    names = _names_behind(match["names"] or "", is_called="called" in match[0] or "named" in match[0] or "name" in match[0])
-    if match["names"] and not names and not re.match(r"^(?:,| (?:who|with|and|in|from|that|which|at|aged|now|of mine)\b)", match["names"]):
+    names = _names_behind(
+        match["names"] or "", is_called="called" in match[0] or "named" in match[0] or "name" in match[0]
+    )
+    if (
+        match["names"]
+        and not names
+        and not re.match(
+            r"^(?:,| (?:who|with|and|in|from|that|which|at|aged|now|again|too|as|of mine)\b)", match["names"]
+        )
+    ):
         return []
     count = (match["count"] or "").casefold()
     if clause.ended:
         return fact(clause, f"pet:{singular}" if is_pet else f"{kin}.count", singular if is_pet else "", f"has a {singular}",
                     "possession" if is_pet else "relation") if is_pet else []  # fmt: skip
     if clause.negated or count == "no":
-        return fact(clause, f"{kin}.count", "none", f"has no {match['kin']}", "relation") if not is_pet else []
+        return (
+            fact(clause, f"{kin}.count", "none", f"has no {match['kin']}", "relation") if not is_pet else []
+        )
     if clause.tense == "past" and clause.verb == "have":
         return []
     found: list[Candidate] = []
@@ -186,13 +227,17 @@ def has_kin(clause: Clause) -> list[Candidate]:
         article = "" if is_plural and count else "a "
         found += [
             replace(candidate, attribute=clause.subject.attribute(f"pet:{singular}"))
-            for candidate in fact(clause, "pet", _shown(what, singular), f"has {article}{what}", "possession", confidence=0.85)
+            for candidate in fact(
+                clause, "pet", _shown(what, singular), f"has {article}{what}", "possession", confidence=0.85
+            )
         ]
     elif is_plural and count and count not in ("my", "our", "any"):
         found += fact(clause, f"{kin}.count", count, f"has {count} {match['kin']}", "relation")
     for name in names:
         path = clause.subject.attribute(singular)
-        found += name_of(replace(clause.subject, path=path, label=f"{clause.subject.possessive} {singular}"), name)
+        found += name_of(
+            replace(clause.subject, path=path, label=f"{clause.subject.possessive} {singular}"), name
+        )
     if not found and count in ("a", "an", "one", "eine", "einen", "ein") and not is_pet:
         what = f"{breed} {singular}".strip()
         found += fact(clause, f"{singular}.count", "one", f"has a {what}", "relation", confidence=0.8)
@@ -207,7 +252,9 @@ def speaks(clause: Clause) -> list[Candidate]:
     for part in values.listed(clause.rest):
         plain = re.sub(r"^(?:fluent(?:ly)?|native|some|basic|a little(?: bit of)?|a bit of|good|broken|only|fließend|etwas|ein bisschen) ", "",
                        part, flags=re.I)  # fmt: skip
-        plain = re.split(r" (?:fluently|natively|at|with|quite|pretty|as|very|to|well|a bit|a little|fließend)\b", plain)[0]
+        plain = re.split(
+            r" (?:fluently|natively|at|with|quite|pretty|as|very|to|well|a bit|a little|fließend)\b", plain
+        )[0]
         if plain.casefold() in NATIONALITIES:
             found += fact(clause, "speaks", plain, f"speaks {plain}", "identity", many=True)
     return found
@@ -226,31 +273,56 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
 
 def measures(clause: Clause) -> list[Candidate]:
     """Read "weigh 83 kilos", "be 1.87 m tall"."""
-    if clause.negated or clause.subject.kind == "thing" or clause.tense == "past" or not clause.subject.is_known:
+    if (
+        clause.negated
+        or clause.subject.kind == "thing"
+        or clause.tense == "past"
+        or not clause.subject.is_known
+    ):
         return []
     if clause.verb == "weigh":
-        match = re.match(r"^(?:about |around )?(?P<v>[\d.,]+ ?(?:kilos?|kg|pounds|lbs|stone|kilograms?))", clause.rest)
+        match = re.match(
+            r"^(?:about |around )?(?P<v>[\d.,]+ ?(?:kilos?|kg|pounds|lbs|stone|kilograms?))", clause.rest
+        )
         return fact(clause, "weight", match["v"], f"weighs {match['v']}", "health") if match else []
-    match = re.match(r"^(?:about |around )?(?P<v>\d[\d.,']* ?(?:m|cm|metres?|meters?|feet|ft|foot|\")?(?: ?\d+)?(?: inches| in)?) (?:tall|groß)\b", clause.rest)
+    match = re.match(
+        r"^(?:about |around )?(?P<v>\d[\d.,']* ?(?:m|cm|metres?|meters?|feet|ft|foot|\")?(?: ?\d+)?(?: inches| in)?) (?:tall|groß)\b",
+        clause.rest,
+    )
     return fact(clause, "height", match["v"], f"is {match['v']} tall", "identity") if match else []
 
 
 def will_be(clause: Clause) -> list[Candidate]:
     """Read "will be nine on February 3rd"; "is turning 40 on Friday"."""
     match = _AGE.match(clause.rest)
-    if not match or not (clause.tense == "future" or clause.progressive) or not clause.when.phrase or not clause.subject.is_known:
+    if (
+        not match
+        or not (clause.tense == "future" or clause.progressive)
+        or not clause.when.phrase
+        or not clause.subject.is_known
+    ):
         return []
     day = re.sub(r"^(?:on|in) ", "", clause.when.phrase)
     return fact(clause, "birthday", day, f"turns {match['age']} on {day}", "plan")
 
 
 def _is_kind_of(name: str) -> bool:
-    return name.split()[0].casefold() in NATIONALITIES | {"catholic", "muslim", "jewish", "christian", "buddhist", "hindu"}
+    return name.split()[0].casefold() in NATIONALITIES | {
+        "catholic",
+        "muslim",
+        "jewish",
+        "christian",
+        "buddhist",
+        "hindu",
+    }
 
 
 def _age_behind(clause: Clause, rest: str) -> list[Candidate]:
     """Read the age in "I am Paul, 34, and …"."""
-    match = re.search(r"(?:,| and| und) (?:I am |ich bin )?(?P<age>\d{1,2})(?: (?:years? old|Jahre alt))?(?=,|$| and| und| from)", rest)
+    match = re.search(
+        r"(?:,| and| und) (?:I am |ich bin )?(?P<age>\d{1,2})(?: (?:years? old|Jahre alt))?(?=,|$| and| und| from)",
+        rest,
+    )
     return fact(clause, "age", match["age"], f"is {match['age']} years old", "identity") if match else []
 
 
@@ -267,7 +339,12 @@ def _listed_kin(clause: Clause, kin: str) -> list[Candidate]:
 
 def _names_behind(text: str, *, is_called: bool) -> list[str]:
     text = re.sub(r"^,? an? [\w -]+? (?=called|named)", "", text)
-    text = re.sub(r"^[ ,:]*(?:called|named|namens|(?:his|her|their|its) names? (?:is|are)?|who is|who are)?[ ,:]*", "", text, flags=re.I)
+    text = re.sub(
+        r"^[ ,:]*(?:called|named|namens|(?:his|her|their|its) names? (?:is|are)?|who is|who are)?[ ,:]*",
+        "",
+        text,
+        flags=re.I,
+    )
     names = []
     for part in values.listed(text):
         name = re.split(r" (?:who|is|are|which|with|from|in|aged|that)\b|\(", part)[0].strip()

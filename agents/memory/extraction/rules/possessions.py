@@ -20,7 +20,9 @@ _LASTING = re.compile(
     r"ferienhaus|schrebergarten|grundstück|garage|wohnmobil|geige|nähmaschine|klavier)\b",
     re.IGNORECASE,
 )
-_MODEL = re.compile(r"\b[A-ZÄÖÜ][\w!-]*(?: [\w!-]+)*?(?: |-)?\b(?:\d[\w-]*|[A-Z]{2,}\d*|Mini|Pro|Air|Max|Plus)\b")
+_MODEL = re.compile(
+    r"\b[A-ZÄÖÜ][\w!-]*(?: [\w!-]+)*?(?: |-)?\b(?:\d[\w-]*|[A-Z]{2,}\d*|Mini|Pro|Air|Max|Plus)\b"
+)
 _BRANDS = re.compile(
     r"\b(?:VW|Volkswagen|BMW|Audi|Mercedes|Opel|Ford|Toyota|Honda|Mazda|Nissan|Hyundai|Kia|Skoda|Škoda|Seat|Fiat|Renault|Peugeot|"
     r"Citro[eë]n|Dacia|Volvo|Tesla|Porsche|Mini|Subaru|Suzuki|Jeep|Lexus|Polestar|Golf|Polo|Passat|Corolla|Yaris|Octavia|Fabia|Focus|Fiesta|"
@@ -49,7 +51,14 @@ def drives(clause: Clause) -> list[Candidate]:
     what = values.thing(match["v"]) if match else ""
     if not what or not (re.search(r"[A-Z\d]", what) or _LASTING.search(what) or _BRANDS.search(what)):
         return []
-    return fact(clause, "owns", what, f"{'drives' if clause.verb == 'drive' else 'rides'} a {what}", "possession", many=True)
+    return fact(
+        clause,
+        "owns",
+        what,
+        f"{'drives' if clause.verb == 'drive' else 'rides'} a {what}",
+        "possession",
+        many=True,
+    )
 
 
 def owns(clause: Clause) -> list[Candidate]:
@@ -65,7 +74,13 @@ def owns(clause: Clause) -> list[Candidate]:
         return _one(clause, f"{values.thing(appositive['what'])}, a {appositive['model']}")
     called = re.sub(r" (?:called|named) .*$", "", text)
     for part in _parts(called):
-        if clause.verb == "own" or clause.verb == "have" and _is_lasting(part) or clause.ended and _LASTING.search(part):
+        if (
+            clause.verb == "own"
+            or clause.verb == "have"
+            and _is_lasting(part)
+            or clause.ended
+            and _LASTING.search(part)
+        ):
             if re.match(r"^(?:business|company|shop)", part):
                 continue
             found += _one(clause, part)
@@ -74,7 +89,11 @@ def owns(clause: Clause) -> list[Candidate]:
 
 def buys(clause: Clause) -> list[Candidate]:
     """Read "bought a Bosch dishwasher", "got a new bike"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense not in ("past", "perfect"):
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or clause.negated
+        or clause.tense not in ("past", "perfect")
+    ):
         return []
     text = re.sub(r"^(?:myself|me|us|ourselves|himself|herself|mir|uns) ", "", clause.rest)
     text = re.sub(r"^rid of .*$", "", text)
@@ -88,7 +107,11 @@ def buys(clause: Clause) -> list[Candidate]:
 
 def sells(clause: Clause) -> list[Candidate]:
     """Read "sold the Golf", "got rid of my old TV", "crashed the car"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense not in ("past", "perfect"):
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or clause.negated
+        or clause.tense not in ("past", "perfect")
+    ):
         return []
     text = clause.rest
     if clause.verb == "get":
@@ -97,7 +120,9 @@ def sells(clause: Clause) -> list[Candidate]:
             return []
         text = match["v"]
     elif clause.verb == "give":
-        match = re.match(r"^(?:away |up )(?P<v>.+)$", text) or re.match(r"^(?P<v>.+?) (?:away|to my \w+)\b", text)
+        match = re.match(r"^(?:away |up )(?P<v>.+)$", text) or re.match(
+            r"^(?P<v>.+?) (?:away|to my \w+)\b", text
+        )
         if not match:
             return []
         text = match["v"]
@@ -111,7 +136,9 @@ def sells(clause: Clause) -> list[Candidate]:
 
 def replaces(clause: Clause) -> list[Candidate]:
     """Read "replaced the Golf with a Skoda", "swapped my iPhone for a Pixel"."""
-    match = re.match(r"^(?:my|our|the) (?:old )?(?P<old>.+?) (?:with|by|for) (?:a |an |the )?(?P<new>.+)$", clause.rest)
+    match = re.match(
+        r"^(?:my|our|the) (?:old )?(?P<old>.+?) (?:with|by|for) (?:a |an |the )?(?P<new>.+)$", clause.rest
+    )
     if not match or clause.negated or clause.tense not in ("past", "perfect"):
         return []
     old, new = values.thing(match["old"]), values.thing(match["new"])
@@ -125,8 +152,15 @@ def replaces(clause: Clause) -> list[Candidate]:
 
 def rents(clause: Clause) -> list[Candidate]:
     """Read "rent a three-room flat in Ehrenfeld"."""
-    match = re.match(r"^(?:an? )(?P<v>.*\b(?:flat|apartment|house|room|studio|garage|office|allotment)\b.*)$", clause.rest)
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+    match = re.match(
+        r"^(?:an? )(?P<v>.*\b(?:flat|apartment|house|room|studio|garage|office|allotment)\b.*)$", clause.rest
+    )
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense == "future"
+    ):
         return []
     what = values.cut(match["v"])
     return fact(clause, "rents", what, f"rents a {what}", "possession", many=True)
@@ -142,11 +176,17 @@ def _one(clause: Clause, text: str) -> list[Candidate]:
 
 
 def _parts(text: str) -> list[str]:
-    return [part for part in re.split(r",? (?:and|und) (?=(?:an?|two|three|eine?n?|my|the) )|, (?=an? )", text) if part]
+    return [
+        part
+        for part in re.split(r",? (?:and|und) (?=(?:an?|two|three|eine?n?|my|the) )|, (?=an? )", text)
+        if part
+    ]
 
 
 def _is_lasting(text: str) -> bool:
-    if not re.match(r"^(?:(?:an?|two|three|four|our|my|the|eine?n?|zwei|drei|some|this|another) )?[\w]", text, re.I):
+    if not re.match(
+        r"^(?:(?:an?|two|three|four|our|my|the|eine?n?|zwei|drei|some|this|another) )?[\w]", text, re.I
+    ):
         return False
     text = values.thing(text) or text
     if _TRIVIAL.search(text) and not _LASTING.search(text):

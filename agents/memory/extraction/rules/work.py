@@ -17,7 +17,12 @@ def works(clause: Clause) -> list[Candidate]:
     """Read "work at Bosch as a driver", "work for air france", "work in a warehouse"."""
     if clause.subject.kind not in ("owner", "person", "pet") or clause.negated and not clause.ended:
         return []
-    rest = re.sub(r"^(?:full[- ]time|part[- ]time|freelance|remotely|hard|shifts?|there|nights)\b,? ?", "", clause.rest, flags=re.I)
+    rest = re.sub(
+        r"^(?:full[- ]time|part[- ]time|freelance|remotely|hard|shifts?|there|nights)\b,? ?",
+        "",
+        clause.rest,
+        flags=re.I,
+    )
     found: list[Candidate] = []
     if match := _AT.search(rest):
         employer = values.organisation(match["v"])
@@ -29,9 +34,17 @@ def works(clause: Clause) -> list[Candidate]:
             found += fact(clause, "job", title, f"works as {_a(title)}", "work")
     if match := re.match(r"^(?:in|on) (?P<v>.+)$", rest, re.IGNORECASE):
         where = values.cut(re.split(r" (?:as|als|at|for|bei) ", match["v"])[0])
-        if where and not values.is_vague(where) and len(where.split()) <= 6 and not re.match(
-            r"^(?:progress|it|a new|my|the (?:garden|kitchen)|\w+ing\b|this|that|an? (?:project|paper|report|presentation|book))", where, re.I
-        ) and rest.lower().startswith("in"):
+        if (
+            where
+            and not values.is_vague(where)
+            and len(where.split()) <= 6
+            and not re.match(
+                r"^(?:progress|it|a new|my|the (?:garden|kitchen)|\w+ing\b|this|that|an? (?:project|paper|report|presentation|book))",
+                where,
+                re.I,
+            )
+            and rest.lower().startswith("in")
+        ):
             found += fact(clause, "field", values.bare(where), f"works in {where}", "work")
     return found
 
@@ -40,14 +53,26 @@ def is_job(clause: Clause) -> list[Candidate]:
     """Read "be a software developer", "be teacher", "be retired", "be self-employed"."""
     if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
         return []
-    if clause.subject.kind == "person" and not clause.subject.is_known and not re.match(r"^(?:a|an) ", clause.rest):
+    if (
+        clause.subject.kind == "person"
+        and not clause.subject.is_known
+        and not re.match(r"^(?:a|an) ", clause.rest)
+    ):
         return []
     rest = clause.rest
-    state = re.match(r"^(?:now |a |an )?(?P<v>retired(?: \w+)?|self-employed|unemployed|freelance\w*(?: \w+)?|on parental leave|on maternity leave|out of work|jobless)\b", rest, re.I)
+    state = re.match(
+        r"^(?:now |a |an )?(?P<v>retired(?: \w+)?|self-employed|unemployed|freelance\w*(?: \w+)?|on parental leave|on maternity leave|out of work|jobless)\b",
+        rest,
+        re.I,
+    )
     title = state["v"] if state else ""
     if title and " " in title and not values.job(title):
         title = title.split()[0] if title.lower().startswith(("retired", "freelance")) else title
-    student = re.match(r"^(?:a |an )?(?P<v>(?:\w+ )?(?:student|pupil|apprentice))(?: of| in)? ?(?P<what>(?!at\b)[\w ]*?)(?: at (?P<where>.+))?$", rest, re.I)
+    student = re.match(
+        r"^(?:a |an )?(?P<v>(?:\w+ )?(?:student|pupil|apprentice))(?: of| in)? ?(?P<what>(?!at\b)[\w ]*?)(?: at (?P<where>.+))?$",
+        rest,
+        re.I,
+    )
     if student and not title:
         found = fact(clause, "job", student["v"].strip(), f"is {_a(student['v'].strip())}", "study")
         where = values.organisation(student["where"]) if student["where"] else ""
@@ -70,7 +95,9 @@ def studies(clause: Clause) -> list[Candidate]:
         return []
     if re.match(r"^(?:for|hard|right|all|today|the|this|my|how|with|late|every)\b", clause.rest, re.I):
         return []
-    match = re.match(r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:^| )?(?:(?:at|in|an der) (?P<where>.+))?$", clause.rest)
+    match = re.match(
+        r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:^| )?(?:(?:at|in|an der) (?P<where>.+))?$", clause.rest
+    )
     if not match:
         return []
     what = values.topic(match["what"])
@@ -83,14 +110,22 @@ def studies(clause: Clause) -> list[Candidate]:
 
 def attends(clause: Clause) -> list[Candidate]:
     """Read "go to Einstein-Gymnasium", "attend the Waldorf school"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense not in ("present", "perfect"):
+    if (
+        clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense not in ("present", "perfect")
+    ):
         return []
     match = re.match(r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|college|academy|gymnasium|uni|"
                      r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)$", clause.rest, re.I)  # fmt: skip
     if not match or clause.verb == "go" and not clause.rest.lower().startswith("to ") or clause.progressive:
         return []
     where = values.bare(values.cut(match["v"]))
-    if len(where.split()) < 1 or len(where.split()) > 6 or where.casefold() in ("school", "schule", "university", "uni", "college"):
+    if (
+        len(where.split()) < 1
+        or len(where.split()) > 6
+        or where.casefold() in ("school", "schule", "university", "uni", "college")
+    ):
         return []
     attribute = "university" if re.search(r"uni|college|MIT", where, re.I) else "school"
     return fact(clause, attribute, where, f"goes to {where}", "study")
@@ -102,7 +137,10 @@ def starts(clause: Clause) -> list[Candidate]:
         return []
     rest = clause.rest
     is_join = clause.verb == "join"
-    if clause.verb == "get" and not re.match(r"^(?:(?:a|my|the|an|hired|einen?) )?(?:(?:new|neuen|first) )?(?:job|position|role|internship|apprenticeship)?\b.*(?:at|with|by|bei) ", rest):
+    if clause.verb == "get" and not re.match(
+        r"^(?:(?:a|my|the|an|hired|einen?) )?(?:(?:new|neuen|first) )?(?:job|position|role|internship|apprenticeship)?\b.*(?:at|with|by|bei) ",
+        rest,
+    ):
         return []
     rest = re.sub(r"^hired (?:by|at)", "at", rest)
     match = re.match(
@@ -131,11 +169,16 @@ def leaves(clause: Clause) -> list[Candidate]:
     """Read "quit my job at Bosch", "left Siemens", "be laid off"."""
     if clause.negated or clause.subject.kind not in ("owner", "person"):
         return []
-    match = re.match(r"^(?:(?:my|the|his|her) (?:job|position) (?:at|with|for|bei) |(?:at|bei|from) )?(?P<v>[A-ZÄÖÜ].*)$", clause.rest)
+    match = re.match(
+        r"^(?:(?:my|the|his|her) (?:job|position) (?:at|with|for|bei) |(?:at|bei|from) )?(?P<v>[A-ZÄÖÜ].*)$",
+        clause.rest,
+    )
     if match and not values.place(match["v"]).startswith(("Home",)):
         where = values.organisation(match["v"])
         return fact(clause, "employer", where, f"works at {where}", "work", effect="ends") if where else []
-    if clause.verb in ("quit", "resign", "lose") and re.match(r"^(?:my|his|her|the|meinen) job\b", clause.rest):
+    if clause.verb in ("quit", "resign", "lose") and re.match(
+        r"^(?:my|his|her|the|meinen) job\b", clause.rest
+    ):
         return fact(clause, "employer", "-", "has that job", "work", effect="ends")
     return []
 
@@ -146,12 +189,20 @@ def graduates(clause: Clause) -> list[Candidate]:
     if clause.negated or not match or not clause.subject.is_known or clause.tense == "future":
         return []
     where = values.organisation(match["v"])
-    return fact(replace(clause, tense="present"), "degree", where, f"graduated from {where}", "study") if where else []
+    return (
+        fact(replace(clause, tense="present"), "degree", where, f"graduated from {where}", "study")
+        if where
+        else []
+    )
 
 
 def degree(clause: Clause) -> list[Candidate]:
     """Read "have a PhD in physics"."""
-    match = re.match(r"^(?:a |an )?(?P<v>(?:\w+'?s? )?(?:degree|phd|ph\.d\.?|master'?s?|bachelor'?s?|msc|bsc|diploma|doctorate)\b.*)$", clause.rest, re.I)
+    match = re.match(
+        r"^(?:a |an )?(?P<v>(?:\w+'?s? )?(?:degree|phd|ph\.d\.?|master'?s?|bachelor'?s?|msc|bsc|diploma|doctorate)\b.*)$",
+        clause.rest,
+        re.I,
+    )
     if not match or clause.negated:
         return []
     value = values.cut(match["v"])
@@ -161,7 +212,12 @@ def degree(clause: Clause) -> list[Candidate]:
 def teaches(clause: Clause) -> list[Candidate]:
     """Read "teach maths at a secondary school"."""
     match = re.match(r"^(?P<what>(?:(?! (?:at|in) ).)+?)(?: (?:at|in) (?P<where>.+))?$", clause.rest)
-    if not match or clause.negated or clause.tense == "past" or re.match(r"^(?:me|him|her|them|you|my)\b", clause.rest):
+    if (
+        not match
+        or clause.negated
+        or clause.tense == "past"
+        or re.match(r"^(?:me|him|her|them|you|my)\b", clause.rest)
+    ):
         return []
     found: list[Candidate] = []
     for part in values.listed(match["what"]):
@@ -181,8 +237,19 @@ def becomes(clause: Clause) -> list[Candidate]:
     """Read "became a head nurse", "got promoted to team lead"."""
     rest = clause.rest
     promoted = re.match(r"^(?:been )?promoted (?:to|as) (?P<v>.+)$", rest)
-    title = values.job(promoted["v"], is_certain=True) if promoted else values.job(rest) if clause.verb == "become" else ""
-    if not title or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+    title = (
+        values.job(promoted["v"], is_certain=True)
+        if promoted
+        else values.job(rest)
+        if clause.verb == "become"
+        else ""
+    )
+    if (
+        not title
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense == "future"
+    ):
         return []
     return fact(replace(clause, tense="present"), "job", title, f"is {_a(title)}", "work")
 
