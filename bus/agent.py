@@ -153,6 +153,8 @@ class Agent:
     """What it subscribes to by itself, beyond ``hears``."""
     streams: ClassVar[tuple[str, ...]] = ()
     """Streams that it reads by consumers of its own, beyond ``follows``."""
+    erases: ClassVar[tuple[str, ...]] = ()
+    """Streams from which it may remove messages for good."""
 
     bus: Bus
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import nkeys
 
 from bus.agent import Agent, Answers, Follows, Hears, Works, declarations
-from bus.streams import READABLE
+from bus.streams import READABLE, erasing_subject
 from bus.subjects import ROOT, ROUTES, Log, Rpc, pattern_of, rpc_subject
 
 OPS = "ops"
@@ -105,6 +105,7 @@ def permissions_of(agent: type[Agent]) -> Permissions:
             f"$JS.API.DIRECT.GET.{stream}",
             f"$JS.API.STREAM.INFO.{stream}",
         }
+    publish |= {erasing_subject(stream) for stream in agent.erases}
     return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)), responses=True)
 
 

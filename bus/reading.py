@@ -164,28 +164,40 @@ class AnswerReader:
             log.warning("could not read the stream of the answer %s: %s", self._answer, error)
 
 
+class Stored(NamedTuple):
+    """A message as a stream holds it."""
+
+    sequence: int
+    subject: str
+    payload: bytes
+
+
 async def stored(bus: Bus, stream: str, subject: str) -> list[bytes]:
     """Return the payloads that a stream holds on one subject, oldest first.
 
     Uses batched direct gets (ADR-31), which need no consumer. Raises TimedOut
     or Unavailable.
     """
-    found: list[bytes] = []
-    start = 1
+    return [entry.payload for entry in await stored_entries(bus, stream, subject)]
+
+
+async def stored_entries(bus: Bus, stream: str, subject: str, start: int = 1) -> list[Stored]:
+    """Return what a stream holds on one subject (wildcards allowed) from a sequence on; see ``stored``."""
+    found: list[Stored] = []
     while True:
-        batch, last, pending = await _direct_batch(bus, stream, subject, start)
+        batch, pending = await _direct_batch(bus, stream, subject, start)
         found += batch
-        if not pending:
+        if not pending or not batch:
             return found
-        start = last + 1
+        start = batch[-1].sequence + 1
 
 
-async def _direct_batch(bus: Bus, stream: str, subject: str, start: int) -> tuple[list[bytes], int, int]:
-    """Return up to BATCH payloads from sequence ``start``, the last sequence, and how many are left."""
+async def _direct_batch(bus: Bus, stream: str, subject: str, start: int) -> tuple[list[Stored], int]:
+    """Return up to BATCH messages from sequence ``start``, and how many are left."""
     request = msgspec.json.encode({"batch": BATCH, "seq": start, "next_by_subj": subject})
     inbox = bus.client.new_inbox()
-    payloads: list[bytes] = []
-    last = pending = 0
+    found: list[Stored] = []
+    pending = 0
     subscription = await bus.client.subscribe(inbox)
     try:
         await bus.client.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
@@ -194,16 +206,15 @@ async def _direct_batch(bus: Bus, stream: str, subject: str, start: int) -> tupl
             headers = message.headers or {}
             status = headers.get("Status", "")
             if status == "404":  # nothing stored on this subject
-                return payloads, last, 0
+                return found, 0
             if status == "204":  # end of the batch
-                return payloads, last, pending
+                return found, pending
             if status == "503":
                 raise Unavailable(f"The stream {stream} cannot be read now.")
             if status:
                 description = headers.get("Description", status)
                 raise KaraisError(f"The stream {stream} refused a read: {description}.")
-            payloads.append(message.data)
-            last = int(headers["Nats-Sequence"])
+            found.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
             pending = int(headers.get("Nats-Num-Pending", "0"))
     except nats.errors.TimeoutError:
         raise TimedOut(f"The stream {stream} did not answer within 2 s.") from None

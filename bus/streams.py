@@ -120,6 +120,16 @@ READABLE = tuple(
 queue would take jobs away."""
 
 
+def erasing_subject(stream: str) -> str:
+    """Return the subject of the request that removes messages from a stream for good.
+
+    On disk one at a time, overwritten where it stood (a purge only cuts off);
+    in memory all of a subject at once.
+    """
+    in_memory = any(c.name == stream and c.storage is StorageType.MEMORY for c in STREAMS)
+    return f"$JS.API.STREAM.{'PURGE' if in_memory else 'MSG.DELETE'}.{stream}"
+
+
 def consumers(agents: Iterable[type[Agent]]) -> list[tuple[str, ConsumerConfig]]:
     """Return the durable consumers (stream, configuration) that the agents' declarations need."""
     found: list[tuple[str, ConsumerConfig]] = []

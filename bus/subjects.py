@@ -95,6 +95,7 @@ ROUTES: dict[type[Message], Route] = {
     documents.Rescan: Rpc("librarian", documents.StorageStatus),
     documents.StorageStatus: Event("evt.librarian.storage.progress"),
     documents.StorageChanged: Event("evt.librarian.storage.changed"),
+    documents.FileAwaits: Event("evt.librarian.file.awaits"),
     documents.IndexFile: Job("librarian", key="file"),
     embeddings.Embed: Rpc("embedder", embeddings.Vectors),
 }

@@ -123,6 +123,7 @@ class StorageStatus(Message, frozen=True, kw_only=True):
     passages: int = 0
     files_per_second: float = 0.0
     """Rate of the present run; 0 when nothing is being indexed."""
+    passages_per_second: float = 0.0
     seconds_left: float | None = None
     """Estimate for the present run; None while it cannot be known."""
     problem: str = ""

@@ -117,6 +117,8 @@ class FactForgotten(Acting, frozen=True, kw_only=True):
     fact: Token
     at: float
     """Seconds since the epoch."""
+    replaced: tuple[Token, ...] = ()
+    """Versions that the user had put right by this one: they stay wrong."""
 
 
 class ListFacts(Acting, frozen=True, kw_only=True):

@@ -5,18 +5,26 @@ again from sequence 0 when its schema is older, when SQLite finds it damaged,
 and when the log was made anew. So it runs with ``synchronous=NORMAL``: a power
 cut may take its last transactions, never its consistency, and as the sequence
 it stands at is written in the same transaction, the log fills in what is lost.
+
+What was forgotten leaves a tombstone without text, so that nothing that comes
+late brings it back, and a line in ``to_erase`` until the log's own messages are
+erased: whoever is killed in between finds there what is left to do.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from schemas.chat import Conversation, Deleted, History, Titled, Turn
 from schemas.forgetting import TurnsForgotten
+from stores.full_text import match_query, spaced
 from stores.projection import Projection
+from stores.rebuildable import transaction
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +37,10 @@ CREATE TABLE conversations (
     project TEXT NOT NULL, conversation TEXT NOT NULL, user TEXT NOT NULL,
     title TEXT NOT NULL, by_user INTEGER NOT NULL DEFAULT 0,
     created REAL NOT NULL, updated REAL NOT NULL,
-    turns INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,
+    turns INTEGER NOT NULL DEFAULT 0,
     UNIQUE (project, conversation)
 );
-CREATE INDEX by_time ON conversations (project, user, deleted, updated);
+CREATE INDEX by_time ON conversations (project, user, updated);
 CREATE TABLE turns (
     sequence INTEGER PRIMARY KEY,
     number INTEGER NOT NULL REFERENCES conversations (number),
@@ -42,6 +50,18 @@ CREATE TABLE turns (
 CREATE INDEX by_conversation ON turns (number, sequence);
 CREATE TABLE open_answers (number INTEGER, answer TEXT, sequence INTEGER, PRIMARY KEY (number, answer));
 CREATE VIRTUAL TABLE texts USING fts5 (text, number UNINDEXED, tokenize = "unicode61 remove_diacritics 2");
+CREATE TABLE recalled (
+    source TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (source, sequence)
+) WITHOUT ROWID;
+CREATE INDEX recalled_by ON recalled (sequence);
+CREATE TABLE forgotten (
+    project TEXT NOT NULL, conversation TEXT NOT NULL, answer TEXT NOT NULL,
+    PRIMARY KEY (project, conversation, answer)
+) WITHOUT ROWID;
+CREATE TABLE forgotten_sources (source TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE to_erase (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, marked INTEGER NOT NULL, entry BLOB NOT NULL
+);
 """
 
 
@@ -49,7 +69,7 @@ class Conversations(Projection):
     """The projection. Its methods block for milliseconds and may be called from any thread."""
 
     schema = _SCHEMA
-    version = 2
+    version = 3
 
     def apply(self, entry: Turn | Titled | Deleted | TurnsForgotten, sequence: int) -> None:
         """Take in the log's entry at ``sequence``; one that was taken in before changes nothing."""
@@ -63,7 +83,103 @@ class Conversations(Projection):
                     case Deleted():
                         self._apply_deletion(entry)
                     case TurnsForgotten():
-                        self._apply_forgetting(entry)
+                        self._forget(entry, marked=True)
+        if is_new and isinstance(entry, Deleted | TurnsForgotten):
+            self.scrub()
+
+    def scrub(self) -> None:
+        """As for every projection; the words of what was deleted leave the full-text index as well."""
+        with self._lock, transaction(self._database):
+            self._database.execute("INSERT INTO texts (texts) VALUES ('optimize')")
+        super().scrub()
+
+    def to_erase(self) -> tuple[tuple[int, bool, TurnsForgotten], ...]:
+        """Return what is forgotten here and not erased from the log yet, each under a number.
+
+        The flag says whether the log has the marker; that of a conversation
+        that was deleted in the old way has to be written first.
+        """
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT number, marked, entry FROM to_erase ORDER BY number"
+            ).fetchall()
+        return tuple(
+            (number, bool(marked), msgspec.json.decode(entry, type=TurnsForgotten))
+            for number, marked, entry in rows
+        )
+
+    def erased(self, numbers: Sequence[int]) -> None:
+        """Take note that nothing of these is left anywhere."""
+        with self._lock, transaction(self._database):
+            self._database.executemany("DELETE FROM to_erase WHERE number = ?", [(n,) for n in numbers])
+
+    def is_forgotten(self, project: str, conversation: str, answer: str) -> bool:
+        """Say whether an exchange was forgotten for good."""
+        with self._lock:
+            return self._is_forgotten(project, conversation, answer)
+
+    def holds(self, project: str, user: str, *, conversation: str = "", answer: str = "") -> tuple[Turn, ...]:
+        """Return the turns of a conversation, or of one exchange, oldest first."""
+        conditions, values = ["c.project = ?", "c.user = ?"], [project, user]
+        if conversation:
+            conditions.append("c.conversation = ?")
+            values.append(conversation)
+        if answer:
+            conditions.append("t.answer = ?")
+            values.append(answer)
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT t.entry FROM turns t JOIN conversations c USING (number)"  # noqa: S608  conditions are constants
+                f" WHERE {' AND '.join(conditions)} ORDER BY t.sequence",
+                values,
+            ).fetchall()
+        return tuple(_turn(entry) for (entry,) in rows)
+
+    def knew(self, project: str, *, conversation: str = "", answer: str = "") -> bool:
+        """Say whether there was a conversation, or an exchange, that is forgotten."""
+        column, value = ("conversation", conversation) if conversation else ("answer", answer)
+        with self._lock:
+            found = self._database.execute(
+                f"SELECT 1 FROM forgotten WHERE project = ? AND {column} = ?",  # noqa: S608  a constant
+                (project, value),
+            ).fetchone()
+        return found is not None
+
+    def recalling(self, source: str) -> tuple[Turn, ...]:
+        """Return the answers, of all projects, to which a passage of a turn or a fact was given."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT t.entry FROM recalled r JOIN turns t USING (sequence) WHERE r.source = ?", (source,)
+            ).fetchall()
+        return tuple(_turn(entry) for (entry,) in rows)
+
+    def recalled_too_late(self) -> tuple[Turn, ...]:
+        """Return the answers that ended with a passage of a turn that was forgotten meanwhile."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT t.entry, f.at FROM forgotten_sources f JOIN recalled r USING (source)"
+                " JOIN turns t USING (sequence)"
+            ).fetchall()
+        return tuple(turn for turn, at in ((_turn(entry), at) for entry, at in rows) if turn.at > at)
+
+    def of_project(self, project: str) -> tuple[Turn, ...]:
+        """Return the turns of a project, of all users, oldest first."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT t.entry FROM turns t JOIN conversations c USING (number) WHERE c.project = ?"
+                " ORDER BY t.sequence",
+                (project,),
+            ).fetchall()
+        return tuple(_turn(entry) for (entry,) in rows)
+
+    def title_by_user(self, project: str, conversation: str) -> str:
+        """Return the title that the user gave a conversation; empty without one."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT title FROM conversations WHERE project = ? AND conversation = ? AND by_user",
+                (project, conversation),
+            ).fetchone()
+        return row[0] if row else ""
 
     def learn_from(self, after: int, limit: int) -> tuple[tuple[int, Turn], ...]:
         """Return the next turns behind a sequence with their sequences, of all projects, oldest first."""
@@ -91,13 +207,13 @@ class Conversations(Projection):
         self, project: str, user: str, *, limit: int = 100, before: float = 0, matching: str = ""
     ) -> tuple[Conversation, ...]:
         """Return a project's conversations, newest first; ``matching`` words may be beginnings."""
-        conditions = ["project = ?", "user = ?", "deleted = 0", "turns > 0"]
+        conditions = ["project = ?", "user = ?", "turns > 0"]
         values: list[str | float | int] = [project, user]
         if before:
             conditions.append("updated < ?")
             values.append(before)
         if matching.strip():
-            query = _match_query(matching)
+            query = match_query(matching)
             if not query:
                 return ()
             conditions.append("number IN (SELECT number FROM texts WHERE texts MATCH ?)")
@@ -128,8 +244,7 @@ class Conversations(Projection):
         """Return a conversation's last turns, oldest first; an unknown one has none."""
         with self._lock:
             found = self._database.execute(
-                "SELECT number, title FROM conversations"
-                " WHERE project = ? AND conversation = ? AND user = ? AND deleted = 0",
+                "SELECT number, title FROM conversations WHERE project = ? AND conversation = ? AND user = ?",
                 (project, conversation, user),
             ).fetchone()
             if found is None:
@@ -160,19 +275,19 @@ class Conversations(Projection):
 
     def _apply_turn(self, turn: Turn, sequence: int) -> None:
         execute = self._database.execute
+        if self._is_forgotten(turn.project, turn.conversation, turn.answer):
+            # Such as the answer that ran while its conversation was forgotten.
+            self._note_to_erase(turn, (turn.answer,), turn.at, marked=True)
+            return
         row = execute(
-            "SELECT number, deleted FROM conversations WHERE project = ? AND conversation = ?",
+            "SELECT number FROM conversations WHERE project = ? AND conversation = ?",
             (turn.project, turn.conversation),
         ).fetchone()
-        if row is not None and row[1] and turn.role == "assistant":
-            # The answer that ran while its conversation was deleted.
-            return
-        if row is None or row[1]:
+        if row is None:
             title = title_of(turn.text) if turn.role == "user" else ""
             execute(
                 "INSERT INTO conversations (project, conversation, user, title, created, updated)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET user = excluded.user, by_user = 0,"
-                " title = excluded.title, created = excluded.created, turns = 0, deleted = 0",
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 (turn.project, turn.conversation, turn.user, title, turn.at, turn.at),
             )
         number: int = execute(
@@ -186,7 +301,9 @@ class Conversations(Projection):
         if not added:
             # A second copy, such as two workers that ended one answer: the first in the log counts.
             return
-        if row is None or row[1]:
+        sources = {(source_of(p.id), sequence) for p in turn.passages if p.kind != "document"}
+        self._database.executemany("INSERT INTO recalled VALUES (?, ?)", sorted(sources))
+        if row is None:
             self._index(-number, number, title_of(turn.text))
         execute(
             "UPDATE conversations SET turns = turns + 1, updated = max(updated, ?) WHERE number = ?",
@@ -204,60 +321,113 @@ class Conversations(Projection):
     def _apply_title(self, titled: Titled) -> None:
         changed = self._database.execute(
             "UPDATE conversations SET title = ?, by_user = ?"
-            " WHERE project = ? AND conversation = ? AND deleted = 0"
+            " WHERE project = ? AND conversation = ?"
             " AND (? OR NOT by_user) RETURNING number",
             (titled.title, titled.by_user, titled.project, titled.conversation, titled.by_user),
         ).fetchone()
         if changed:
             self._index(-changed[0], changed[0], titled.title)
+        elif self._database.execute(
+            "SELECT 1 FROM forgotten WHERE project = ? AND conversation = ?",
+            (titled.project, titled.conversation),
+        ).fetchone():
+            self._note_to_erase(titled, (), titled.at, marked=True)
 
     def _apply_deletion(self, deleted: Deleted) -> None:
-        execute = self._database.execute
-        found = execute(
-            "UPDATE conversations SET deleted = 1, turns = 0, title = ''"
-            " WHERE project = ? AND conversation = ?"
-            " RETURNING number",
+        """Forget the whole conversation."""
+        rows = self._database.execute(
+            "SELECT DISTINCT t.answer FROM turns t JOIN conversations c USING (number)"
+            " WHERE c.project = ? AND c.conversation = ? ORDER BY t.answer",
             (deleted.project, deleted.conversation),
-        ).fetchone()
-        if found:
-            execute("DELETE FROM texts WHERE rowid IN (SELECT sequence FROM turns WHERE number = ?)", found)
-            execute("DELETE FROM texts WHERE rowid = -?", found)
-            execute("DELETE FROM turns WHERE number = ?", found)
-            execute("DELETE FROM open_answers WHERE number = ?", found)
+        ).fetchall()
+        if rows:
+            self._forget(
+                TurnsForgotten(
+                    user=deleted.user,
+                    project=deleted.project,
+                    conversation=deleted.conversation,
+                    answers=tuple(answer for (answer,) in rows),
+                    at=deleted.at,
+                ),
+                marked=False,
+            )
 
-    def _apply_forgetting(self, forgotten: TurnsForgotten) -> None:
+    def _forget(self, forgotten: TurnsForgotten, *, marked: bool) -> None:
         """Remove exchanges; a conversation that has none left is gone."""
         execute = self._database.execute
+        place = (forgotten.project, forgotten.conversation)
+        self._note_to_erase(forgotten, forgotten.answers, forgotten.at, marked=marked)
+        for answer in forgotten.answers:
+            execute("INSERT OR IGNORE INTO forgotten VALUES (?, ?, ?)", (*place, answer))
+            for role in ("user", "assistant"):
+                source = turn_source(*place, answer, role)
+                execute("INSERT OR REPLACE INTO forgotten_sources VALUES (?, ?)", (source, forgotten.at))
         row = execute(
-            "SELECT number FROM conversations WHERE project = ? AND conversation = ?",
-            (forgotten.project, forgotten.conversation),
+            "SELECT number, title, by_user FROM conversations WHERE project = ? AND conversation = ?", place
         ).fetchone()
         if row is None:
             return
+        number, title, by_user = row
         for answer in forgotten.answers:
-            where = "number = ? AND answer = ?"
-            execute(
-                f"DELETE FROM texts WHERE rowid IN (SELECT sequence FROM turns WHERE {where})",  # noqa: S608  a constant
-                (*row, answer),
-            )
-            execute(f"DELETE FROM turns WHERE {where}", (*row, answer))  # noqa: S608  a constant
-            execute(f"DELETE FROM open_answers WHERE {where}", (*row, answer))  # noqa: S608  a constant
-        first = execute("SELECT entry FROM turns WHERE number = ? ORDER BY sequence LIMIT 1", row).fetchone()
+            of_it = "(SELECT sequence FROM turns WHERE number = ? AND answer = ?)"
+            execute(f"DELETE FROM texts WHERE rowid IN {of_it}", (number, answer))  # noqa: S608  a constant
+            execute(f"DELETE FROM recalled WHERE sequence IN {of_it}", (number, answer))  # noqa: S608  a constant
+            execute("DELETE FROM turns WHERE number = ? AND answer = ?", (number, answer))
+            execute("DELETE FROM open_answers WHERE number = ? AND answer = ?", (number, answer))
+        first = execute(
+            "SELECT entry FROM turns WHERE number = ? ORDER BY sequence LIMIT 1", (number,)
+        ).fetchone()
+        if first is None:
+            execute("DELETE FROM texts WHERE rowid = -?", (number,))
+            execute("DELETE FROM conversations WHERE number = ?", (number,))
+            return
         # An automatic title may hold what was forgotten.
-        title = title_of(_turn(first[0]).text) if first else ""
+        title = title if by_user else title_of(_turn(first[0]).text)
         execute(
             "UPDATE conversations SET turns = (SELECT count(*) FROM turns t WHERE t.number = ?1),"
-            " title = CASE WHEN by_user AND ?2 != '' THEN title ELSE ?2 END WHERE number = ?1",
-            (*row, title),
+            " title = ?2 WHERE number = ?1",
+            (number, title),
         )
-        self._index(-row[0], row[0], title)
+        self._index(-number, number, title)
+
+    def _note_to_erase(
+        self, entry: Turn | Titled | TurnsForgotten, answers: tuple[str, ...], at: float, *, marked: bool
+    ) -> None:
+        line = TurnsForgotten(
+            user=entry.user,
+            project=entry.project,
+            conversation=entry.conversation,
+            answers=answers,
+            at=at,
+        )
+        self._database.execute(
+            "INSERT INTO to_erase (marked, entry) VALUES (?, ?)", (marked, msgspec.json.encode(line))
+        )
+
+    def _is_forgotten(self, project: str, conversation: str, answer: str) -> bool:
+        found = self._database.execute(
+            "SELECT 1 FROM forgotten WHERE project = ? AND conversation = ? AND answer = ?",
+            (project, conversation, answer),
+        ).fetchone()
+        return found is not None
 
     def _index(self, rowid: int, number: int, text: str) -> None:
         """Make a text findable; titles have the negative of their conversation's number as rowid."""
         self._database.execute(
             "INSERT OR REPLACE INTO texts (rowid, text, number) VALUES (?, ?, ?)",
-            (rowid, _spaced(text), number),
+            (rowid, spaced(text), number),
         )
+
+
+def turn_source(project: str, conversation: str, answer: str, role: str) -> str:
+    """Return the identity under which a turn's passages are kept: 32 hex digits."""
+    named = "\x1f".join((project, conversation, answer, role))
+    return hashlib.sha256(named.encode()).hexdigest()[:32]
+
+
+def source_of(passage: str) -> str:
+    """Return the identity of the source that a passage, by its identity, is a piece of."""
+    return passage.rpartition("-")[0]
 
 
 def title_of(question: str) -> str:
@@ -271,20 +441,6 @@ def title_of(question: str) -> str:
     cut = sentence[:TITLE_CHARS]
     at_word = cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut[:-1]
     return at_word.rstrip(" ,;:.-") + "\u2026"
-
-
-_WIDE = re.compile(r"([\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff])")
-
-
-def _spaced(text: str) -> str:
-    """Return a text in which each character of a script without spaces is a word."""
-    return text if text.isascii() else _WIDE.sub(r" \1 ", text)
-
-
-def _match_query(matching: str) -> str:
-    """Return the FTS5 query for words that must all occur, the last letters of each left open."""
-    words = [" ".join(re.findall(r"\w+", _spaced(word))) for word in matching.split()]
-    return " AND ".join(f'"{word}"*' for word in words if word)
 
 
 def _turn(entry: bytes) -> Turn:

@@ -8,7 +8,6 @@ facts are few enough to be looked through.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Sequence
 
@@ -17,6 +16,7 @@ import msgspec
 from schemas.base import GLOBAL
 from schemas.memory import Fact, FactEdited, FactForgotten, FactLearned, Facts, FactWithHistory
 from stores.projection import Projection
+from stores.rebuildable import transaction
 from stores.timeline import normalised, slot_of, timeline
 
 _SCHEMA = """
@@ -35,8 +35,10 @@ CREATE TABLE edits (
     PRIMARY KEY (project, user, wrong)
 ) WITHOUT ROWID;
 CREATE TABLE forgotten (
-    project TEXT NOT NULL, user TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (project, user, id)
+    project TEXT NOT NULL, user TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (project, user, id)
 ) WITHOUT ROWID;
+CREATE TABLE to_erase (number INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL);
 """
 _COLUMNS = "number, starts, ends, superseded_by, entry"
 
@@ -45,7 +47,7 @@ class FactBook(Projection):
     """The projection. Its methods block for milliseconds and may be called from any thread."""
 
     schema = _SCHEMA
-    version = 1
+    version = 2
 
     def apply(self, entry: FactLearned | FactEdited | FactForgotten, sequence: int) -> None:
         """Take in the log's entry at ``sequence``; one that was taken in before changes nothing."""
@@ -59,8 +61,45 @@ class FactBook(Projection):
                     case FactForgotten():
                         self._forget(entry)
         if is_new and isinstance(entry, FactForgotten):
-            with self._lock:
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.scrub()
+
+    def to_erase(self) -> tuple[tuple[int, FactForgotten], ...]:
+        """Return what is forgotten here and not erased from the log yet, each under a number."""
+        with self._lock:
+            rows = self._database.execute("SELECT number, entry FROM to_erase ORDER BY number").fetchall()
+        return tuple((number, msgspec.json.decode(entry, type=FactForgotten)) for number, entry in rows)
+
+    def erased(self, numbers: Sequence[int]) -> None:
+        """Take note that nothing of these is left anywhere."""
+        with self._lock, transaction(self._database):
+            self._database.executemany("DELETE FROM to_erase WHERE number = ?", [(n,) for n in numbers])
+
+    def all(self, project: str) -> tuple[tuple[str, Fact], ...]:
+        """Return every version of every fact of a project, each with its user, in the order of learning."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT user, entry FROM facts WHERE project = ? ORDER BY number", (project,)
+            ).fetchall()
+        return tuple((user, msgspec.json.decode(entry, type=Fact)) for user, entry in rows)
+
+    def replaced_by(self, project: str, user: str, fact: str) -> tuple[str, ...]:
+        """Return the versions that the user put right by this one."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT wrong FROM edits WHERE project = ? AND user = ? AND replacement = ?",
+                (project, user, fact),
+            ).fetchall()
+        return tuple(wrong for (wrong,) in rows)
+
+    def is_forgotten(self, project: str, user: str, fact: str) -> bool:
+        """Say whether a fact was forgotten for good."""
+        with self._lock:
+            return self._is_forgotten(project, user, fact)
+
+    def forgotten_at(self) -> dict[str, float]:
+        """Return when each fact was forgotten that was, in seconds since the epoch."""
+        with self._lock:
+            return dict(self._database.execute("SELECT id, at FROM forgotten").fetchall())
 
     def list(
         self,
@@ -164,13 +203,10 @@ class FactBook(Projection):
             ).fetchall()
         return tuple((row[0], _fact(row)) for row in rows)
 
-    def _open(self) -> sqlite3.Connection:
-        database = super()._open()
-        database.execute("PRAGMA secure_delete = ON")
-        return database
-
     def _learn(self, project: str, user: str, fact: Fact) -> None:
         if self._is_forgotten(project, user, fact.id):
+            # Its text is in the log once more.
+            self._note_to_erase(FactForgotten(project=project, user=user, fact=fact.id, at=fact.at))
             return
         fact = msgspec.structs.replace(fact, project=project, superseded_by="")
         slot = slot_of(fact)
@@ -203,10 +239,23 @@ class FactBook(Projection):
     def _forget(self, forgotten: FactForgotten) -> None:
         key = (forgotten.project, forgotten.user, forgotten.fact)
         found = self._row(*key)
-        self._database.execute("INSERT OR IGNORE INTO forgotten VALUES (?, ?, ?)", key)
+        self._note_to_erase(forgotten)
+        self._database.execute("INSERT OR IGNORE INTO forgotten VALUES (?, ?, ?, ?)", (*key, forgotten.at))
+        # What the user had put right by it was wrong all the same.
+        self._database.executemany(
+            "INSERT OR REPLACE INTO edits VALUES (?, ?, ?, ?)",
+            [(*key[:2], wrong, forgotten.fact) for wrong in forgotten.replaced],
+        )
+        for wrong in forgotten.replaced:
+            known = self._row(*key[:2], wrong)
+            if known:
+                self._resolve(*key[:2], known[1])
         self._database.execute("DELETE FROM facts WHERE project = ? AND user = ? AND id = ?", key)
         if found:
             self._resolve(forgotten.project, forgotten.user, found[1])
+
+    def _note_to_erase(self, forgotten: FactForgotten) -> None:
+        self._database.execute("INSERT INTO to_erase (entry) VALUES (?)", (msgspec.json.encode(forgotten),))
 
     def _resolve(self, project: str, user: str, slot: str) -> None:
         """Work out anew when each version of a slot holds."""

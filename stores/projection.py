@@ -74,6 +74,11 @@ class Projection:
         with self._applying(sequence):
             pass
 
+    def scrub(self) -> None:
+        """Empty the write-ahead log, so that what was deleted is in no file."""
+        with self._lock:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

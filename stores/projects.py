@@ -10,10 +10,14 @@ import msgspec
 from schemas.base import GLOBAL, HOME
 from schemas.projects import Project, ProjectChanged, ProjectRemoved
 from stores.projection import Projection
+from stores.rebuildable import transaction
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE projects (project TEXT PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE to_erase (
+    project TEXT PRIMARY KEY, sequence INTEGER NOT NULL, entry BLOB NOT NULL
+) WITHOUT ROWID;
 """
 
 ALWAYS = {
@@ -27,7 +31,7 @@ class ProjectBook(Projection):
     """The projection. Its methods block for milliseconds and may be called from any thread."""
 
     schema = _SCHEMA
-    version = 1
+    version = 2
 
     def apply(self, entry: ProjectChanged | ProjectRemoved, sequence: int) -> None:
         """Take in the log's entry at ``sequence``; one that was taken in before changes nothing."""
@@ -39,8 +43,27 @@ class ProjectBook(Projection):
                     "INSERT OR REPLACE INTO projects VALUES (?, ?)",
                     (entry.project, msgspec.json.encode(entry.now)),
                 )
+                # One of a name is made anew only after the one before is gone entirely.
+                self._database.execute("DELETE FROM to_erase WHERE project = ?", (entry.project,))
             else:
                 self._database.execute("DELETE FROM projects WHERE project = ?", (entry.project,))
+                self._database.execute(
+                    "INSERT OR REPLACE INTO to_erase VALUES (?, ?, ?)",
+                    (entry.project, sequence, msgspec.json.encode(entry)),
+                )
+        if is_new and isinstance(entry, ProjectRemoved):
+            self.scrub()
+
+    def to_erase(self) -> tuple[tuple[int, ProjectRemoved], ...]:
+        """Return the removals whose project is not erased everywhere yet, with their sequences."""
+        with self._lock:
+            rows = self._database.execute("SELECT sequence, entry FROM to_erase ORDER BY sequence").fetchall()
+        return tuple((sequence, msgspec.json.decode(entry, type=ProjectRemoved)) for sequence, entry in rows)
+
+    def erased(self, project: str) -> None:
+        """Take note that nothing of a removed project is left anywhere."""
+        with self._lock, transaction(self._database):
+            self._database.execute("DELETE FROM to_erase WHERE project = ?", (project,))
 
     def all(self) -> tuple[Project, ...]:
         """Return every project: ``home``, then the others by name, ``global`` last."""

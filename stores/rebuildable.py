@@ -62,4 +62,6 @@ def _connect(file: Path) -> sqlite3.Connection:
     # What a power cut takes is built again: the last transactions need no sync of their own.
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute("PRAGMA cache_size = -2000")
+    # What is deleted is overwritten: a forgotten text shall be nowhere in the file.
+    database.execute("PRAGMA secure_delete = ON")
     return database

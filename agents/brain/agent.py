@@ -37,6 +37,7 @@ from schemas.chat import (
 from schemas.documents import Passage, Recall, Recalled
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
+from schemas.forgetting import TurnsForgotten
 from schemas.health import DescribeEngine, EngineDescription
 from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProject
 
@@ -69,7 +70,8 @@ class Brain(Agent):
         self.watch = orphans.Watch(self.bus)
         self.engine: Engine = await resources.enter_async_context(open_engine(self.settings))
         self.condition.queued = lambda: self.engine.waiting
-        self.bus.reconnected += [self._repeat_all, self.projects.forget]
+        # What was changed or forgotten while the bus was away was not heard.
+        self.bus.reconnected += [self._repeat_all, self.projects.forget, self.histories.drop_logged]
 
     async def drain(self) -> None:
         """End what runs with a failure that says why; a new brain cannot continue it."""
@@ -115,6 +117,19 @@ class Brain(Agent):
     async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
         """Keep to a project's new instructions from the next question on."""
         self.projects.take(entry)
+
+    @hears(TurnsForgotten)
+    async def hear_of_forgetting(self, entry: TurnsForgotten) -> None:
+        """Keep nothing of what was forgotten: it shall be in no later prompt."""
+        key = (entry.project, entry.conversation)
+        self.histories.drop(key)
+        for answer in self.running.values():
+            if (answer.ask.project, answer.ask.conversation) == key:
+                answer.outdated = True
+        for name in entry.answers:
+            self.ended.pop(name, None)
+            if name in self.running:
+                self.running[name].stop(cancelled=True)
 
     @every(seconds=1)
     async def check_engine(self) -> None:
@@ -270,7 +285,8 @@ class Brain(Agent):
                 sequence = (await self.bus.record(turn, id=f"{ask.answer}.answer", patience=20)).sequence
             key = (ask.project, ask.conversation)
             turns = [*remembered.turns, question, turn]
-            self.histories.put(key, Remembered(turns, sequence, ask.temporary))
+            if not answer.outdated:
+                self.histories.put(key, Remembered(turns, sequence, ask.temporary))
             if ending["finish_reason"] == "failed":
                 await answer.failed(ending["code"], ending["message"])
             else:

@@ -35,6 +35,8 @@ class RunningAnswer:
         """The asker wants no more of it."""
         self.ending = False
         """Nothing more is generated; what there is is being written to the log."""
+        self.outdated = False
+        """Something of its conversation was forgotten after it began."""
         self.task: asyncio.Task[None] | None = None
         self._bus = bus
 

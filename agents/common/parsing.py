@@ -8,14 +8,14 @@ reason, a whole sentence, that the file is listed with.
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import logging
 import os
-import stat
 from pathlib import Path
+from typing import TypeVar
 
 from agents.common import formats
+from agents.common.beneath import open_beneath, unreadable
 from agents.common.child import Child, serve_parent
 from agents.common.formats import Awaited, Reading, media
 from schemas.base import Message
@@ -23,6 +23,8 @@ from schemas.documents import Awaits
 from schemas.errors import KaraisError, TimedOut, Unavailable
 from schemas.failure import Code
 from stores.chunking import MAX_PASSAGES, Piece
+
+Reply = TypeVar("Reply", bound=Message)
 
 MODULE = "agents.common.parsing"
 MAX_FILE_BYTES = 50 * 10**6
@@ -43,6 +45,29 @@ class ParseFile(Message, frozen=True, kw_only=True):
     """If the content still has this hash, no passages are needed."""
 
 
+class DigestFile(Message, frozen=True, kw_only=True):
+    """Say what a file's content is, without reading it as a document. Replied with FileDigest."""
+
+    folder: str
+    """The storage."""
+    path: str
+    """File, relative to the storage."""
+    max_bytes: int = MAX_FILE_BYTES
+
+
+class FileDigest(Message, frozen=True, kw_only=True):
+    """Reply to DigestFile."""
+
+    size: int
+    """Bytes."""
+    stamp_ns: int
+    """As in ParsedFile."""
+    modified: float
+    """As in ParsedFile."""
+    content_hash: str
+    """SHA-256 of the bytes, hex; empty for what is too large to be read."""
+
+
 class ParsedFile(Message, frozen=True, kw_only=True):
     """Reply to ParseFile."""
 
@@ -50,8 +75,10 @@ class ParsedFile(Message, frozen=True, kw_only=True):
     """Bytes."""
     stamp_ns: int
     """Time of the last change, of content or permissions (``change_stamp``)."""
+    modified: float
+    """When the content was changed, as the file system says: seconds since the epoch."""
     content_hash: str
-    """SHA-256 of the bytes, hex."""
+    """SHA-256 of the bytes, hex; empty for what was not read whole."""
     pieces: tuple[Piece, ...]
     unchanged: bool = False
     """The content is what ``known_hash`` said; there are no pieces."""
@@ -72,10 +99,17 @@ class Parser:
 
     async def parse(self, path: str, known_hash: str = "") -> ParsedFile:
         """Return the passages of a file; raises KaraisError with the reason to skip it."""
+        request = ParseFile(folder=str(self._folder), path=path, known_hash=known_hash)
+        return await self._call(request, ParsedFile)
+
+    async def digest(self, path: str) -> FileDigest:
+        """Return what a file's content is; raises KaraisError when it cannot be read."""
+        return await self._call(DigestFile(folder=str(self._folder), path=path), FileDigest)
+
+    async def _call(self, request: Message, reply: type[Reply]) -> Reply:
         async with self._turn:
             try:
-                request = ParseFile(folder=str(self._folder), path=path, known_hash=known_hash)
-                return await self._child.call(request, ParsedFile, timeout=self._seconds)
+                return await self._child.call(request, reply, timeout=self._seconds)
             except TimedOut:
                 raise KaraisError(
                     f"Reading it took longer than {self._seconds:g} s.", code=Code.TOO_LARGE
@@ -112,7 +146,8 @@ def parse(request: ParseFile) -> ParsedFile:
     return ParsedFile(
         size=status.st_size,
         stamp_ns=change_stamp(status),
-        content_hash=content_hash,
+        modified=status.st_mtime,
+        content_hash=content_hash if len(content) == status.st_size else "",
         pieces=tuple(reading.pieces),
         unchanged=unchanged,
         remark=remark,
@@ -120,13 +155,27 @@ def parse(request: ParseFile) -> ParsedFile:
     )
 
 
-def _read(request: ParseFile) -> tuple[os.stat_result, bytes]:
+def digest(request: DigestFile) -> FileDigest:
+    """Read one file and return what its content is; runs in the child process."""
+    status, content = _read(request)
+    whole = len(content) == status.st_size
+    return FileDigest(
+        size=status.st_size,
+        stamp_ns=change_stamp(status),
+        modified=status.st_mtime,
+        content_hash=hashlib.sha256(content).hexdigest() if whole else "",
+    )
+
+
+def _answer(request: ParseFile | DigestFile) -> ParsedFile | FileDigest:
+    return digest(request) if isinstance(request, DigestFile) else parse(request)
+
+
+def _read(request: ParseFile | DigestFile) -> tuple[os.stat_result, bytes]:
     """Return a file's status and content; of one that is too large only the beginning."""
-    descriptor = open_inside(request.folder, request.path)
+    descriptor = open_beneath(request.folder, request.path)
     try:
         before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise KaraisError("It is no regular file.", code=Code.INVALID)
         most = before.st_size if before.st_size <= request.max_bytes else media.HEAD_BYTES
         with os.fdopen(os.dup(descriptor), "rb") as file:
             content = file.read(most + (most == before.st_size))
@@ -134,7 +183,7 @@ def _read(request: ParseFile) -> tuple[os.stat_result, bytes]:
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns) or len(content) != most:
             raise KaraisError("It was being written while it was read.", code=Code.CONFLICT)
     except OSError as error:
-        raise _unreadable(error) from None
+        raise unreadable(error) from None
     finally:
         os.close(descriptor)
     return before, content
@@ -161,46 +210,11 @@ def change_stamp(status: os.stat_result) -> int:
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def open_inside(folder: str, path: str) -> int:
-    """Open a file below ``folder`` without following any link; returns the descriptor."""
-    parts = path.split("/")
-    if not path or path.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise KaraisError("Its path leads out of the storage.", code=Code.FORBIDDEN)
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        current = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-        for part in parts[:-1]:
-            try:
-                inner = os.open(part, flags | os.O_DIRECTORY, dir_fd=current)
-            finally:
-                os.close(current)
-            current = inner
-        try:
-            # Without O_NONBLOCK, opening a pipe would wait for its other end.
-            return os.open(parts[-1], flags | os.O_NONBLOCK, dir_fd=current)
-        finally:
-            os.close(current)
-    except OSError as error:
-        raise _unreadable(error) from None
-    except ValueError:
-        raise KaraisError("Its name cannot be given to the file system.", code=Code.INVALID) from None
-
-
-def _unreadable(error: OSError) -> KaraisError:
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return KaraisError("There is no permission to read it.", code=Code.FORBIDDEN)
-    if error.errno in (errno.ELOOP, errno.EMLINK):
-        return KaraisError("It is a link, and links are not followed.", code=Code.FORBIDDEN)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return KaraisError("It is not there any more.", code=Code.NOT_FOUND)
-    return KaraisError(f"It cannot be read: {error.strerror}.", code=Code.UNAVAILABLE)
-
-
 def main() -> None:
     """Run the child process."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it finds wrong is not our log's matter
-    serve_parent(ParseFile, parse)
+    serve_parent(ParseFile | DigestFile, _answer)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from agents.common.parsing import ParsedFile, Parser
+from agents.common.parsing import Parser
 from agents.common.table_writer import WriterProcess
 from agents.librarian.catalogue import TABLE, Catalogue
-from agents.librarian.embedding import Room, embed
+from agents.librarian.indexing import Indexer
+from agents.librarian.keeping import Keeper
 from agents.librarian.progress import Progress
 from agents.librarian.shelf import Shelf
-from bus.agent import Agent, answers, works
+from bus.agent import Agent, answers, every, works
 from schemas.documents import (
+    FileAwaits,
     Files,
     GetStorageStatus,
     IndexFile,
@@ -29,14 +31,12 @@ from schemas.embeddings import Embed
 from schemas.errors import KaraisError
 from schemas.failure import Code
 from stores.files import FileBook, file_identity
-from stores.passages import SourcePassages, Written, embedded_text
+from stores.passages import Written
 
 log = logging.getLogger(__name__)
 
 NICE = 10
-LOOK_AGAIN_SECONDS = 60.0
-WALK_SHARE = 0.005
-"""Share of the time that walking an unchanged storage may take."""
+RESCAN_SECONDS = 2.0
 OUTSTANDING = 256
 """Jobs that are in the queue at a time, at most; further files wait in the book."""
 SLOTS = 48
@@ -45,41 +45,49 @@ ATTEMPTS = 5
 
 
 class Librarian(Agent):
-    """Knows the files of the storage: walks it, reads what changed, keeps the passages."""
+    """Knows the files of the storage: watches it, reads what changed, keeps the passages."""
 
     kind = "librarian"
     calls = (Embed,)
-    publishes = (IndexFile, StorageChanged, StorageStatus)
+    publishes = (FileAwaits, IndexFile, StorageChanged, StorageStatus)
 
     async def start(self, resources: AsyncExitStack) -> None:
         """Open the book and begin to walk; the table is opened when there is something to write."""
         _lower_priority(resources)
-        self._folder = self.settings.storage
-        self._book = await asyncio.to_thread(FileBook, self.settings.memory / "files.db")
+        settings = self.settings
+        self._book = await asyncio.to_thread(FileBook, settings.memory / "files.db")
         resources.callback(self._book.close)
-        self._writer = WriterProcess(self.settings.memory / "lance", TABLE, self.settings.embedding_model)
+        self._writer = WriterProcess(settings.memory / "lance", TABLE, settings.embedding_model)
         resources.push_async_callback(self._writer.close)
-        self._catalogue = Catalogue(self._book, self._writer, self.settings)
+        self._catalogue = Catalogue(self._book, self._writer, settings, self._wrote)
         self._progress = Progress(self.bus, self._status)
-        self._shelf = Shelf(self._writer, self._wrote)
-        self._reading = asyncio.Lock()
-        self._room = Room()
         self._outstanding: set[str] = set()
         self._feeding = asyncio.Lock()
-        self._rescan = asyncio.Event()
-        self._walked = asyncio.Event()
-        self._walks_begun = self._walks_ended = 0
-        self._scanning = False
         self._problem = ""
         self._untidy = False
-        self._done_at_last_walk = 0
+        self._done_before = 0
         self.condition.queued = lambda: len(self._outstanding)
         tasks = [asyncio.create_task(self._progress.run())]
-        if self._folder is not None:
-            self._parser = Parser(self._folder)
-            resources.push_async_callback(self._parser.close)
-            tasks.append(asyncio.create_task(self._keep_up()))
+        self._indexer: Indexer | None = None
+        self._keeper: Keeper | None = None
+        if settings.storage is not None:
+            parser = Parser(settings.storage)
+            resources.push_async_callback(parser.close)
+            shelf = Shelf(self._writer, self._wrote)
+            self._indexer = Indexer(self.bus, self._book, self._writer, self._catalogue, shelf, parser)
+            self._keeper = Keeper(settings.storage, settings.home, self._catalogue, parser, self._looked)
+            tasks.append(asyncio.create_task(self._keeper.run()))
         resources.push_async_callback(_end, tasks)
+
+    async def set_folders(self, folders: Mapping[str, str]) -> int:
+        """Give every project its folder of the storage, as {project: folder, relative to the storage}.
+
+        Files change their project with their passages, none is embedded again;
+        returns how many did. The mapping is kept over restarts.
+        """
+        changed = await self._catalogue.set_folders(folders)
+        self._progress.wake()
+        return changed
 
     @works(IndexFile, slots=SLOTS)
     async def index(self, job: IndexFile) -> None:
@@ -88,25 +96,29 @@ class Librarian(Agent):
             raise KaraisError(
                 f"{job.file} is not the identity of {job.path}.", code=Code.INVALID, field="$.file"
             )
-        if self._folder is None:
+        if self._indexer is None:
             return
-        known = await asyncio.to_thread(self._book.known_hash, job.path)
+        known = await asyncio.to_thread(self._book.known, job.path)
+        passages = 0
         if known is not None:
             try:
-                await self._index(job, known)
-            except KaraisError as error:
-                self._problem = str(error)
-                raise
+                passages = await self._indexer.index(job, known)
             except Exception as error:
+                expected = isinstance(error, KaraisError)
+                if expected:
+                    self._problem = "" if error.code is Code.CONFLICT else str(error)
+                    if error.code is not Code.CONFLICT:
+                        raise
                 if await asyncio.to_thread(self._book.failed, job.path) < ATTEMPTS:
                     raise
-                log.exception("%s failed %d times and is skipped", job.path, ATTEMPTS)
-                await self._skip(
-                    job, f"Reading it failed ({type(error).__name__}); the librarian's log says why."
-                )
+                reason = str(error)
+                if not expected:
+                    log.exception("%s failed %d times and is skipped", job.path, ATTEMPTS)
+                    reason = f"Reading it failed ({type(error).__name__}); the librarian's log says why."
+                await self._catalogue.skip(job.path, job.file, reason, stamp_ns=known.stamp_ns)
             self._problem = ""
         self._outstanding.discard(job.file)
-        self._progress.done()
+        self._progress.done(passages)
         if len(self._outstanding) < OUTSTANDING // 2:
             await self._feed()
         await self._tidy_if_quiet()
@@ -120,59 +132,29 @@ class Librarian(Agent):
     async def list_files(self, ask: ListFiles) -> Files:
         """List files of the storage by path."""
         entries = await asyncio.to_thread(
-            self._book.entries, state=ask.state, after=ask.after, limit=ask.limit
+            self._book.entries, state=ask.state, awaits=ask.awaits, after=ask.after, limit=ask.limit
         )
         return Files(files=entries)
 
     @answers(Rescan)
     async def rescan(self, ask: Rescan) -> StorageStatus:
         """Walk the storage again; a walk of more than two seconds goes on behind the reply."""
-        if self._folder is not None:
-            # A walk that is under way may have passed what has changed since.
-            wanted = self._walks_begun + 1
-            self._rescan.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2):
-                    while self._walks_ended < wanted:
-                        self._walked.clear()
-                        await self._walked.wait()
+        if self._keeper is not None:
+            await self._keeper.rescan(RESCAN_SECONDS)
         return await self._status()
 
-    async def _keep_up(self) -> None:
-        """Walk the storage for ever, rarely if that takes long."""
-        while True:
-            self._rescan.clear()
-            self._walks_begun += 1
-            begun = time.monotonic()
-            try:
-                await self._walk()
-            except KaraisError as error:
-                self._problem = str(error)
-                log.warning("%s", error)
-            except Exception:
-                log.exception("walking %s failed", self._folder)
-                self._problem = f"Walking {self._folder} failed unexpectedly; the librarian's log says why."
-            self._scanning = False
-            self._walks_ended += 1
-            self._walked.set()
-            self._progress.wake()
-            pause = max(LOOK_AGAIN_SECONDS, (time.monotonic() - begun) / WALK_SHARE)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._rescan.wait(), pause)
-
-    async def _walk(self) -> None:
-        assert self._folder is not None
-        self._scanning = True
-        await self._catalogue.check()
-        changed = await self._catalogue.walk(self._folder)
-        if self._problem.startswith(("The storage", "Walking")):
-            self._problem = ""
-        if changed is not None:
-            self._wrote(changed)
-        if self._progress.total == self._done_at_last_walk:
-            # Nothing moved since the last walk: jobs may have gone to the dead letters.
+    @every(seconds=60)
+    async def resume(self) -> None:
+        """Hand over again what came to nothing: jobs may have gone to the dead letters."""
+        if self._progress.total == self._done_before and (
+            self._outstanding or (await asyncio.to_thread(self._book.counts)).waiting
+        ):
             self._outstanding.clear()
-        self._done_at_last_walk = self._progress.total
+            await self._feed()
+        self._done_before = self._progress.total
+
+    async def _looked(self) -> None:
+        self._progress.wake()
         await self._feed()
         await self._tidy_if_quiet()
 
@@ -181,66 +163,18 @@ class Librarian(Agent):
         async with self._feeding:
             room = OUTSTANDING - len(self._outstanding)
             files = await asyncio.to_thread(self._book.waiting, room + len(self._outstanding))
-            fresh = [(path, file) for path, file in files if file not in self._outstanding][:room]
+            fresh = [found for found in files if found[1] not in self._outstanding][:room]
             if fresh:
                 self._progress.wake()
-            for path, file in fresh:
+            for path, file, project in fresh:
                 self._outstanding.add(file)
                 try:
-                    await self.bus.submit(IndexFile(file=file, path=path))
+                    await self.bus.submit(IndexFile(file=file, path=path, project=project))
                 except KaraisError as error:
                     self._outstanding.discard(file)
                     self._problem = str(error)
                     log.warning("%s", error)
                     return
-
-    async def _index(self, job: IndexFile, known: str) -> None:
-        try:
-            async with self._reading:
-                await self._room.free()
-                parsed = await self._parser.parse(job.path, known)
-        except KaraisError as error:
-            if error.code is Code.NOT_FOUND:
-                await self._catalogue.remove([(job.path, job.file)])
-            else:
-                await self._skip(job, str(error))
-            return
-        if parsed.unchanged:
-            await asyncio.to_thread(
-                self._book.unchanged, job.path, size=parsed.size, stamp_ns=parsed.stamp_ns
-            )
-            return
-        async with self._room.holding(len(parsed.pieces)):
-            vectors = await embed(self.bus, [embedded_text(piece) for piece in parsed.pieces])
-            await self._shelf.put(
-                SourcePassages(
-                    source=job.file,
-                    path=job.path,
-                    at=parsed.stamp_ns / 1e9,
-                    content_hash=parsed.content_hash,
-                    pieces=parsed.pieces,
-                    vectors=vectors,
-                    project=job.project,
-                )
-            )
-        await self._note(job, parsed)
-
-    async def _note(self, job: IndexFile, parsed: ParsedFile) -> None:
-        await asyncio.to_thread(
-            self._book.indexed,
-            job.path,
-            size=parsed.size,
-            stamp_ns=parsed.stamp_ns,
-            content_hash=parsed.content_hash,
-            passages=len(parsed.pieces),
-            remark=parsed.remark,
-        )
-
-    async def _skip(self, job: IndexFile, reason: str) -> None:
-        """List a file as skipped; passages of what it was before go."""
-        written = await self._catalogue.skip(job.path, job.file, reason)
-        if written is not None:
-            self._wrote(written)
 
     def _wrote(self, written: Written) -> None:
         self._untidy = True
@@ -261,18 +195,22 @@ class Librarian(Agent):
 
     async def _status(self) -> StorageStatus:
         counts = await asyncio.to_thread(self._book.counts)
-        rate = self._progress.rate() if counts.waiting else 0.0
+        files, passages = self._progress.rates() if counts.waiting else (0.0, 0.0)
+        keeper = self._keeper
         return StorageStatus(
-            folder=str(self._folder or ""),
-            scanning=self._scanning,
+            folder=str(self.settings.storage or ""),
+            scanning=keeper is not None and keeper.scanning,
             files=counts.files,
             indexed=counts.indexed,
             skipped=counts.skipped,
             waiting=counts.waiting,
+            awaiting=counts.awaiting,
             passages=counts.passages,
-            files_per_second=round(rate, 2),
-            seconds_left=round(counts.waiting / rate, 1) if rate else None,
-            problem=self._problem,
+            files_per_second=round(files, 2),
+            passages_per_second=round(passages, 1),
+            seconds_left=round(counts.waiting / files, 1) if files else None,
+            problem=(keeper.problem if keeper is not None else "") or self._problem,
+            polling=keeper.polling if keeper is not None else "",
         )
 
 

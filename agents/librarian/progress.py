@@ -14,7 +14,9 @@ from schemas.errors import KaraisError
 
 PERIOD_SECONDS = 0.5
 RATE_SECONDS = 20.0
-"""The rate is that of the last so many seconds."""
+"""The rate is that of the last so many seconds, ..."""
+RATE_JOBS = 8
+"""... and of so many jobs at least: large files take longer than that."""
 
 
 class Progress:
@@ -24,7 +26,7 @@ class Progress:
         self._bus = bus
         self._status = status
         self._awake = asyncio.Event()
-        self._done: deque[float] = deque()
+        self._done: deque[tuple[float, int]] = deque()
         self._version = 0
         self._told_version = 0
         self.total = 0
@@ -34,10 +36,10 @@ class Progress:
         """Something is about to happen."""
         self._awake.set()
 
-    def done(self) -> None:
-        """A job is done."""
+    def done(self, passages: int) -> None:
+        """A job is done that wrote so many passages."""
         self.total += 1
-        self._done.append(time.monotonic())
+        self._done.append((time.monotonic(), passages))
         self._awake.set()
 
     def changed(self, version: int) -> None:
@@ -45,14 +47,17 @@ class Progress:
         self._version = version
         self._awake.set()
 
-    def rate(self) -> float:
-        """Return jobs a second, lately."""
+    def rates(self) -> tuple[float, float]:
+        """Return jobs and passages a second, lately."""
         now = time.monotonic()
-        while self._done and self._done[0] < now - RATE_SECONDS:
+        while len(self._done) > RATE_JOBS and self._done[0][0] < now - RATE_SECONDS:
             self._done.popleft()
-        if len(self._done) < 2:
-            return 0.0
-        return len(self._done) / max(now - self._done[0], 0.1)
+        # What was done before a pause says nothing of now.
+        lately = [done for done in self._done if done[0] > now - 10 * RATE_SECONDS]
+        if len(lately) < 2:
+            return 0.0, 0.0
+        seconds = max(now - lately[0][0], 0.1)
+        return len(lately) / seconds, sum(passages for _, passages in lately) / seconds
 
     async def run(self) -> None:
         """Publish for ever."""

@@ -2,58 +2,112 @@
 
 No link is followed: what it leads to is indexed at its own place if it lies in
 the storage, and is none of ours if it does not; so no loop can hold the walk
-up. Hidden files and folders, and folders that programs fill by themselves, are
-left out without a word.
+up. Folders are opened one below the other from the storage's own descriptor,
+so that a folder that is exchanged for a link meanwhile leads nowhere either.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from agents.common.parsing import MAX_FILE_BYTES, change_stamp
+from agents.common.beneath import walk_beneath
+from agents.common.parsing import change_stamp, too_large
+from agents.librarian.ignoring import Ignoring
+from schemas.errors import KaraisError
 from stores.files import Found
 
-LEFT_OUT = frozenset(
-    {
-        "node_modules",
-        "__pycache__",
-        "site-packages",
-        "lost+found",
-        "$RECYCLE.BIN",
-        "System Volume Information",
-    }
-)
+MAX_DEPTH = 100
+"""Folders within one another."""
+_MEDIA_NAMES = """
+.png .jpg .jpeg .gif .webp .tif .tiff .bmp .heic .heif .avif .jxl .jp2 .wav .mp3 .aac .flac .ogg .oga .opus
+.amr .m4a .m4b .aif .aiff .wma .mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .flv .wmv .ogv .3gp
+"""
+_MEDIA = tuple(_MEDIA_NAMES.split())
+"""Names of files that may be large because no more than their beginning is read here."""
 
 
 class Walk:
-    """One walk; ``unreadable`` and ``entries`` are complete when its iterator has ended."""
+    """One walk through the storage, or through parts of it.
 
-    def __init__(self, root: Path, leave_out: tuple[Path, ...] = ()) -> None:
+    ``unreadable``, ``folders`` and ``entries`` are complete when its iterator has ended.
+    """
+
+    def __init__(self, root: Path, leave_out: Collection[Path] = (), below: Collection[str] = ("",)) -> None:
+        """Walk what lies at and below these relative paths, of which none lies below another."""
         self._root = os.fspath(root)
         self._leave_out = {_identity(os.stat(path)) for path in leave_out if path.exists()}
+        self._below = below
         self.unreadable: list[str] = []
         """Folders, relative, whose content is not known now."""
+        self.folders: list[str] = []
+        """Folders, relative, that were looked into."""
         self.entries = 0
         """Entries in the storage's own folder, hidden ones included."""
 
     def __iter__(self) -> Iterator[Found]:
         """Yield every file; blocking."""
-        folders = [""]
-        while folders:
-            folder = folders.pop()
+        for scope in self._below:
+            if scope:
+                yield from self._from_above(scope)
+            else:
+                yield from self._folders([("", Ignoring().inside(self._root, ""))])
+
+    def _from_above(self, path: str) -> Iterator[Found]:
+        """Yield what is at and below a path, unless a folder above it is left out or is no folder."""
+        parts = path.split("/")
+        ignoring = Ignoring().inside(self._root, "")
+        for count in range(1, len(parts)):
+            folder = "/".join(parts[:count])
+            if ignoring.leaves_out(folder, folder=True):
+                return
+            ignoring = ignoring.inside(self._root, folder)
+        above, _, name = path.rpartition("/")
+        try:
+            descriptor = walk_beneath(self._root, above, folder=True)
+        except (OSError, KaraisError):
+            return  # what is there no more, or is a link
+        waiting: list[tuple[str, Ignoring]] = []
+        try:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            found = self._look(status, path, ignoring, waiting)
+        except OSError as error:
+            found = None
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                found = Found(printable(path), 0, 0, f"It cannot be looked at: {_reason(error)}.")
+        finally:
+            os.close(descriptor)
+        if found is not None:
+            yield found
+        yield from self._folders(waiting)
+
+    def _folders(self, waiting: list[tuple[str, Ignoring]]) -> Iterator[Found]:
+        while waiting:
+            folder, ignoring = waiting.pop()
             try:
-                with os.scandir(os.path.join(self._root, folder)) as listing:
-                    for entry in listing:
-                        self.entries += not folder
-                        relative = f"{folder}/{entry.name}" if folder else entry.name
-                        if entry.name.startswith(".") or entry.name in LEFT_OUT:
-                            continue
-                        found = self._look(entry, relative, folders)
-                        if found is not None:
-                            yield found
+                descriptor = walk_beneath(self._root, folder, folder=True)
+                try:
+                    with os.scandir(descriptor) as listing:
+                        self.folders.append(folder)
+                        for entry in listing:
+                            self.entries += not folder
+                            relative = f"{folder}/{entry.name}" if folder else entry.name
+                            try:
+                                status = entry.stat(follow_symlinks=False)
+                            except FileNotFoundError:
+                                continue
+                            except OSError as error:
+                                yield Found(
+                                    printable(relative), 0, 0, f"It cannot be looked at: {_reason(error)}."
+                                )
+                                continue
+                            found = self._look(status, relative, ignoring, waiting)
+                            if found is not None:
+                                yield found
+                finally:
+                    os.close(descriptor)
             except OSError as error:
                 if not folder:
                     raise
@@ -61,26 +115,33 @@ class Walk:
                 self.unreadable.append(path)
                 yield Found(path, 0, 0, f"This folder cannot be read: {_reason(error)}.")
 
-    def _look(self, entry: os.DirEntry[str], relative: str, folders: list[str]) -> Found | None:
+    def _look(
+        self,
+        status: os.stat_result,
+        relative: str,
+        ignoring: Ignoring,
+        waiting: list[tuple[str, Ignoring]],
+    ) -> Found | None:
         path = printable(relative)
-        try:
-            if entry.is_symlink():
-                return Found(path, 0, 0, self._about_link(entry.path))
-            status = entry.stat(follow_symlinks=False)
-        except OSError as error:
-            return Found(path, 0, 0, f"It cannot be looked at: {_reason(error)}.")
-        if stat.S_ISDIR(status.st_mode):
-            if _identity(status) not in self._leave_out:
-                folders.append(relative)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if ignoring.leaves_out(relative, folder=is_folder):
             return None
+        if is_folder:
+            if _identity(status) in self._leave_out:
+                return None
+            if relative.count("/") >= MAX_DEPTH:
+                return Found(path, 0, 0, f"It lies more than {MAX_DEPTH} folders deep.")
+            waiting.append((relative, ignoring.inside(self._root, relative)))
+            return None
+        if stat.S_ISLNK(status.st_mode):
+            return Found(path, 0, 0, self._about_link(os.path.join(self._root, relative)))
         reason = ""
         if not stat.S_ISREG(status.st_mode):
             reason = "It is no regular file."
         elif path != relative:
             reason = "Its name is not valid UTF-8."
-        elif status.st_size > MAX_FILE_BYTES:
-            size, most = status.st_size / 1e6, MAX_FILE_BYTES / 1e6
-            reason = f"It has {size:,.0f} MB; files of more than {most:,.0f} MB are not read."
+        elif not path.lower().endswith(_MEDIA):
+            reason = too_large(status.st_size)
         return Found(path, status.st_size, change_stamp(status), reason)
 
     def _about_link(self, link: str) -> str:

@@ -11,27 +11,26 @@ from contextlib import AsyncExitStack
 import nats.errors
 import nats.js.errors
 
-from agents.memory.conversations import ConversationKeeper
 from agents.memory.conversations import Entry as ChatEntry
+from agents.memory.forgetting import Forgetter
 from agents.memory.knowledge import Entry as KnowledgeEntry
 from agents.memory.learning import Learner
-from agents.memory.projects import ProjectKeeper
-from agents.memory.searching import Searcher
 from schemas.chat import Turn
 from schemas.embeddings import Embed
-from schemas.memory import FactEdited, FactLearned
-from schemas.projects import ProjectChanged
+from schemas.forgetting import TurnsForgotten
+from schemas.memory import FactEdited, FactForgotten, FactLearned
+from schemas.projects import ProjectChanged, ProjectRemoved
 from stores.projection import Projection
 
 log = logging.getLogger(__name__)
 
 
-class Memory(ConversationKeeper, ProjectKeeper, Searcher):
+class Memory(Forgetter):
     """Remembers conversations, facts and projects, and finds what helps to answer."""
 
     kind = "memory"
     calls = (Embed,)
-    publishes = (ProjectChanged, FactLearned, FactEdited)
+    publishes = (ProjectChanged, ProjectRemoved, FactLearned, FactEdited, FactForgotten, TurnsForgotten)
     streams = ("CHAT", "MEMORY")
 
     async def start(self, resources: AsyncExitStack) -> None:
@@ -41,9 +40,10 @@ class Memory(ConversationKeeper, ProjectKeeper, Searcher):
         await self._check_logs()
         self.bus.reconnected.append(self._reconnected)
         await self.open_tables(resources)
-        self._learner = Learner(self.bus, self.settings, self.conversations, self.facts)
-        self._learner.indexed = self._look_at
-        await resources.enter_async_context(self._learner)
+        self.learner = Learner(self.bus, self.settings, self.conversations, self.facts)
+        self.learner.indexed = self._look_at
+        await resources.enter_async_context(self.learner)
+        await self.open_forgetting(resources)
 
     def followed_until(self, stream: str) -> int:
         """Return where the projections of a log stand."""
@@ -53,13 +53,14 @@ class Memory(ConversationKeeper, ProjectKeeper, Searcher):
 
     def conversation_changed(self, entry: ChatEntry) -> None:
         """Have what was said learned, once it is quiet."""
+        super().conversation_changed(entry)
         if isinstance(entry, Turn):
-            self._learner.heard()
+            self.learner.heard()
 
     def knowledge_changed(self, entry: KnowledgeEntry) -> None:
         """Have what was learned made findable."""
         if isinstance(entry, FactLearned | FactEdited):
-            self._learner.heard()
+            self.learner.heard()
 
     async def _look_at(self, version: int) -> None:
         await asyncio.shield(self.loading)

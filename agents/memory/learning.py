@@ -23,7 +23,7 @@ from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError
 from schemas.memory import Fact, FactLearned
 from stores.chunking import chunk_text
-from stores.conversations import Conversations
+from stores.conversations import Conversations, turn_source
 from stores.facts import FactBook
 from stores.passages import SourcePassages, embedded_text
 
@@ -39,6 +39,7 @@ BATCH = 64
 CONTEXT = 12
 """Earlier turns of a conversation by which a new one is understood."""
 EMBED_SECONDS = 120.0
+FORGOTTEN_AT_A_TIME = 500
 
 
 class Learner:
@@ -53,6 +54,8 @@ class Learner:
         self._heard = asyncio.Event()
         self._heard.set()  # what an earlier process left undone
         self._heard_at = 0.0
+        self.writing = asyncio.Lock()
+        """Held while something that was learned is written: whoever forgets holds it meanwhile."""
         self.indexed: Callable[[int], Awaitable[None]] | None = None
         """Called with the table's version after passages were written."""
 
@@ -71,10 +74,17 @@ class Learner:
         self._heard.set()
 
     async def forget(self, sources: Sequence[str]) -> int:
-        """Remove sources from the table and from every file of it; returns the rows removed."""
-        written = await self._writer.forget(sources)
+        """Remove sources from the table and from every file of it; returns the rows removed.
+
+        Called by whoever holds ``writing``.
+        """
+        removed = 0
+        for start in range(0, len(sources), FORGOTTEN_AT_A_TIME):
+            group = sources[start : start + FORGOTTEN_AT_A_TIME]
+            removed += (await self._writer.remove(group)).touched
+        written = await self._writer.forget(())
         await self._announce(written.version)
-        return written.touched
+        return removed
 
     async def _run(self) -> None:
         while True:
@@ -112,13 +122,16 @@ class Learner:
             return False
         for _, turn in turns:
             if turn.role == "user":
-                await self._extract(turn)
+                async with self.writing:
+                    await self._extract(turn)
         await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if turn.text.strip()])
         await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
         return True
 
     async def _extract(self, turn: Turn) -> None:
         """Put the facts of a turn into the log; one that is known or was forgotten changes nothing."""
+        if await asyncio.to_thread(self._is_forgotten, turn):
+            return
         history = await asyncio.to_thread(
             self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
         )
@@ -156,25 +169,33 @@ class Learner:
             Embed(texts=tuple(texts), purpose="passage"), timeout=EMBED_SECONDS, patience=EMBED_SECONDS
         )
         width = 4 * reply.dimensions
-        rows: list[SourcePassages] = []
+        rows: list[tuple[Turn | Fact, SourcePassages]] = []
         start = 0
         for source, kind, entry, pieces in prepared:
             end = start + width * len(pieces)
-            rows.append(
-                SourcePassages(
-                    source=source,
-                    kind=kind,  # type: ignore[arg-type]  # one of Kind
-                    path=entry.conversation,
-                    at=entry.at,
-                    content_hash=hashlib.sha256(entry.text.encode()).hexdigest(),
-                    pieces=tuple(pieces),
-                    vectors=bytes(reply.data[start:end]),
-                    project=entry.project,
-                )
+            passages = SourcePassages(
+                source=source,
+                kind=kind,  # type: ignore[arg-type]  # one of Kind
+                path=entry.conversation,
+                at=entry.at,
+                content_hash=hashlib.sha256(entry.text.encode()).hexdigest(),
+                pieces=tuple(pieces),
+                vectors=bytes(reply.data[start:end]),
+                project=entry.project,
             )
+            rows.append((entry, passages))
             start = end
-        written = await self._writer.replace(rows)
-        await self._announce(written.version)
+        async with self.writing:
+            left = [p for entry, p in rows if not await asyncio.to_thread(self._is_forgotten, entry)]
+            if left:
+                written = await self._writer.replace(left)
+                await self._announce(written.version)
+
+    def _is_forgotten(self, entry: Turn | Fact) -> bool:
+        """Say whether something was forgotten since it was read."""
+        if isinstance(entry, Turn):
+            return self._conversations.is_forgotten(entry.project, entry.conversation, entry.answer)
+        return entry.id in self._facts.forgotten_at()
 
     async def _announce(self, version: int) -> None:
         if self.indexed is not None:
@@ -183,9 +204,3 @@ class Learner:
 
 def _turn_source(turn: Turn) -> str:
     return turn_source(turn.project, turn.conversation, turn.answer, turn.role)
-
-
-def turn_source(project: str, conversation: str, answer: str, role: str) -> str:
-    """Return the identity under which a turn's passages are kept: 32 hex digits."""
-    named = "\x1f".join((project, conversation, answer, role))
-    return hashlib.sha256(named.encode()).hexdigest()[:32]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from stores import lance_files
 from stores.passages.book import Book, TableName
-from stores.passages.rows import READ, listed
-from stores.scope import Scope, plain
+from stores.passages.rows import NAMED, READ, unpacked
+from stores.scope import Scope, among, plain
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -68,7 +68,7 @@ class PassagesReader:
     async def nearest(self, vector: bytes, scope: Scope, limit: int) -> list[dict[str, Any]]:
         """Return the rows whose vectors are nearest, nearest first.
 
-        Each row has the columns ``rows.READ``, its ``vector`` (numpy float32)
+        Each row has what ``rows.unpacked`` says, its ``vector`` (numpy float32)
         and ``_distance`` (1 - cosine). The query's vector is float32 of length 1.
         """
         import numpy as np
@@ -85,7 +85,7 @@ class PassagesReader:
         )
         if not self._exact:
             query = query.ef(4 * limit).refine_factor(2)
-        return listed(await query.to_arrow())
+        return unpacked(await query.to_arrow())
 
     async def matching(self, words: str, scope: Scope, limit: int) -> list[dict[str, Any]]:
         """Return the rows with the highest BM25 ``_score`` for these words, each with its ``vector``."""
@@ -93,7 +93,15 @@ class PassagesReader:
             return []
         query = await self._table.search(words, query_type="fts", fts_columns="words")
         found = query.where(scope.where()).select([*READ, "vector", "_score"]).limit(limit)
-        return listed(await found.to_arrow())
+        return unpacked(await found.to_arrow())
+
+    async def count(self, sources: Sequence[str]) -> int:
+        """Return how many passages these sources have, of whatever project."""
+        found = 0
+        for start in range(0, len(sources) if self._table is not None else 0, NAMED):
+            assert self._table is not None
+            found += await self._table.count_rows(among("source", tuple(sources[start : start + NAMED])))
+        return found
 
     async def numbered(self, source: str, numbers: Sequence[int], scope: Scope) -> list[dict[str, Any]]:
         """Return the rows of one source with these numbers, in order."""
@@ -102,7 +110,7 @@ class PassagesReader:
         among = ", ".join(str(int(number)) for number in numbers)
         where = f"{scope.where()} AND source = '{plain(source)}' AND number IN ({among})"
         found = await self._table.query().where(where).select([*READ, "vector"]).to_arrow()
-        return sorted(listed(found), key=lambda row: row["number"])
+        return sorted(unpacked(found), key=lambda row: row["number"])
 
     async def _look(self) -> None:
         if self._table is not None:

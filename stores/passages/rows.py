@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import msgspec
 from msgspec import Struct
 
 from schemas.base import HOME
@@ -20,9 +21,30 @@ FORMAT = "2"
 
 Kind = Literal["document", "turn", "fact"]
 
-READ = ["id", "project", "kind", "source", "path", "number", "text", "heading", "first_line", "last_line"]
-READ += ["page", "at", "content_hash"]
-"""Columns of which a reader's rows consist, beside the vector and what the search adds."""
+READ = ("words", "record")
+"""Columns from which a reader's row is made; each further one costs a search about half a millisecond."""
+
+
+class _Record(Struct, frozen=True, array_like=True):
+    """What a row says that no filter asks for, and what a search would else read from a column each."""
+
+    project: str
+    kind: Kind
+    source: str
+    path: str
+    number: int
+    heading: str
+    first_line: int
+    last_line: int
+    page: int
+    at: float
+    content_hash: str
+    text_at: int
+    """Where in ``words`` the text begins."""
+
+
+NAMED = 500
+"""Values in one filter."""
 
 
 class SourcePassages(Struct, frozen=True, kw_only=True):
@@ -84,19 +106,15 @@ def schema(dimensions: int, model: str) -> pa.Schema:
     """Return the table's schema; it says by which model the vectors were made."""
     import pyarrow as pa
 
-    texts = ["id", "project", "kind", "source", "path"]
-    numbers = ["first_line", "last_line", "page"]
     return pa.schema(
         [
-            *(pa.field(name, pa.string(), nullable=False) for name in texts),
+            *(pa.field(name, pa.string(), nullable=False) for name in ("id", "project", "kind", "source")),
             pa.field("number", pa.int32(), nullable=False),
-            pa.field("text", pa.string(), nullable=False),
-            pa.field("heading", pa.string(), nullable=False),
-            *(pa.field(name, pa.int32(), nullable=False) for name in numbers),
             pa.field("at", pa.float64(), nullable=False),
             pa.field("content_hash", pa.string(), nullable=False),
             pa.field("text_hash", pa.string(), nullable=False),
             pa.field("words", pa.string(), nullable=False),
+            pa.field("record", pa.binary(), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
         ],
         metadata={"karais.model": model, "karais.format": FORMAT},
@@ -123,25 +141,11 @@ def rows(sources: Sequence[SourcePassages], model: str) -> pa.Table:
     if not vectors.size or vectors.size % count:
         raise ValueError(f"{vectors.size} numbers are no vectors for {count} passages.")
     found = [
-        {
-            "id": f"{source.source}-{number}",
-            "project": source.project,
-            "kind": source.kind,
-            "source": source.source,
-            "path": source.path,
-            "number": number,
-            "text": piece.text,
-            "heading": piece.heading,
-            "first_line": piece.first_line,
-            "last_line": piece.last_line,
-            "page": piece.page,
-            "at": source.at,
-            "content_hash": source.content_hash,
-            "text_hash": text_hash(embedded_text(piece)),
-            "words": searched_words(source.kind, source.path, piece),
-        }
+        _row(
+            source.source, source.path, source.project, source.at, source.kind, source.content_hash, at, piece
+        )
         for source in sources
-        for number, piece in enumerate(source.pieces)
+        for at, piece in enumerate(source.pieces)
     ]
     return _with_vectors(found, vectors, schema(vectors.size // count, model))
 
@@ -149,17 +153,38 @@ def rows(sources: Sequence[SourcePassages], model: str) -> pa.Table:
 def renamed(before: pa.Table, moves: Sequence[Moved]) -> pa.Table:
     """Return rows of moved sources under their new names, with the vectors that they had."""
     by_source = {move.source: move for move in moves}
-    vectors = before.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    found = before.drop_columns(["vector"]).to_pylist()
-    for row in found:
+    found = []
+    for row in unpacked(before):
         move = by_source[row["source"]]
-        row["id"] = f"{move.to}-{row['number']}"
-        row["source"], row["path"], row["project"] = move.to, move.path, move.project
-        if move.at is not None:
-            row["at"] = move.at
-        piece = Piece(text=row["text"], heading=row["heading"])
-        row["words"] = searched_words(row["kind"], move.path, piece)
+        at = row["at"] if move.at is None else move.at
+        piece = Piece(**{name: row[name] for name in Piece.__struct_fields__})
+        found.append(
+            _row(move.to, move.path, move.project, at, row["kind"], row["content_hash"], row["number"], piece)
+        )
+    vectors = before.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return _with_vectors(found, vectors, before.schema)
+
+
+def unpacked(found: pa.Table) -> list[dict[str, Any]]:
+    """Return rows of which ``READ`` was selected as dictionaries, with whatever else was selected.
+
+    Each has id, project, kind, source, path, number, text, heading,
+    first_line, last_line, page, at and content_hash.
+    """
+    rest = [name for name in found.column_names if name not in READ]
+    unpacked = []
+    for words, packed, row in zip(
+        found.column("words").to_pylist(),
+        found.column("record").to_pylist(),
+        listed(found.select(rest)) if rest else [{} for _ in range(found.num_rows)],
+        strict=True,
+    ):
+        record = _decoder.decode(packed)
+        row |= msgspec.structs.asdict(record)
+        row["id"] = f"{record.source}-{record.number}"
+        row["text"] = words[row.pop("text_at") :]
+        unpacked.append(row)
+    return unpacked
 
 
 def listed(found: pa.Table) -> list[dict[str, Any]]:
@@ -182,3 +207,45 @@ def _with_vectors(found: list[dict[str, Any]], vectors: Any, columns: pa.Schema)
     table = pa.Table.from_pylist(found, schema=columns.remove(at))
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors, pa.float32()), field.type.list_size)
     return table.append_column(field, column).replace_schema_metadata(columns.metadata)
+
+
+def _row(
+    source: str,
+    path: str,
+    project: str,
+    at: float,
+    kind: Kind,
+    content_hash: str,
+    number: int,
+    piece: Piece,
+) -> dict[str, Any]:
+    words = searched_words(kind, path, piece)
+    record = _Record(
+        project=project,
+        kind=kind,
+        source=source,
+        path=path,
+        number=number,
+        heading=piece.heading,
+        first_line=piece.first_line,
+        last_line=piece.last_line,
+        page=piece.page,
+        at=at,
+        content_hash=content_hash,
+        text_at=len(words) - len(piece.text),
+    )
+    return {
+        "id": f"{source}-{number}",
+        "project": project,
+        "kind": kind,
+        "source": source,
+        "number": number,
+        "at": at,
+        "content_hash": content_hash,
+        "text_hash": text_hash(embedded_text(piece)),
+        "words": words,
+        "record": msgspec.msgpack.encode(record),
+    }
+
+
+_decoder = msgspec.msgpack.Decoder(_Record)

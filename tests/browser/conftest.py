@@ -36,6 +36,7 @@ class Household:
         self.brain = brain
         self.url = url
         self.browser = browser
+        self.memory: PlayedMemory
         self.complaints: list[str] = []
         """Errors of the pages, and requests that they sent to other hosts."""
 
@@ -80,9 +81,10 @@ async def household(
 ) -> AsyncIterator[Household]:
     bus = start_bus(Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)
     await bus.provision()
-    gateway, brain = Gateway(settings), PlayedBrain(settings)
-    async with bus.running(brain, PlayedMemory(settings), PlayedLibrarian(settings), gateway):
+    gateway, brain, memory = Gateway(settings), PlayedBrain(settings), PlayedMemory(settings)
+    async with bus.running(brain, memory, PlayedLibrarian(settings), gateway):
         household = Household(bus, settings, brain, gateway.address.url, browser)
+        household.memory = memory
         household.gateway = gateway  # type: ignore[attr-defined]
         yield household
         assert household.complaints == []

@@ -17,7 +17,7 @@ TURN = chat.Turn(
 )  # fmt: skip
 STATUS = documents.StorageStatus(
     folder="/storage", scanning=True, files=4, indexed=2, skipped=1, waiting=1, passages=9,
-    files_per_second=2.5, seconds_left=0.4, problem="",
+    files_per_second=2.5, passages_per_second=9.5, seconds_left=0.4, problem="",
 )  # fmt: skip
 ENTRY = documents.FileEntry(path="a.pdf", state="skipped", bytes=10, passages=0, reason="It is encrypted.")
 PROJECT = projects.Project(

@@ -20,6 +20,7 @@ from stores import lance_files
 from stores.chunking import Piece
 from stores.files import file_identity
 from stores.passages import Book, Moved, PassagesReader, PassagesWriter, SourcePassages, state, text_hash
+from stores.passages.rows import READ, unpacked
 from stores.recall import recall
 from stores.scope import Scope
 
@@ -73,7 +74,7 @@ async def contents(folder: Path) -> list[tuple[str, int, str]]:
     import lancedb
 
     table = await (await lancedb.connect_async(folder)).open_table(files(folder).stem)
-    rows = (await table.query().select(["path", "number", "text"]).to_arrow()).to_pylist()
+    rows = unpacked(await table.query().select(list(READ)).to_arrow())
     return sorted((row["path"], row["number"], row["text"]) for row in rows)
 
 

@@ -105,15 +105,15 @@ async def test_files_are_indexed_found_cited_changed_and_forgotten(start_bus, se
         (settings.storage / "boats" / "knots.txt").unlink()
         (settings.storage / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(500))
         status = await settled(bus, files=4)
-        assert (status.indexed, status.skipped) == (3, 1)
+        assert (status.indexed, status.skipped, status.awaiting) == (3, 0, 1)
         assert (await paths(bus, "Where do ants live?"))[0] == "bees.md"
         assert "boats/knots.txt" not in await paths(bus, "which knot makes a loop?")
         with pytest.raises(Refused) as raised:
             await bus.call(OpenPassage(id=f"{file_identity('boats/knots.txt')}-0"))
         assert raised.value.code is Code.NOT_FOUND
-        skipped = (await bus.call(ListFiles(state="skipped"))).files
-        assert [(f.path, f.reason) for f in skipped] == [
-            ("photo.jpg", "It is no text (it looks like a JPEG image).")
+        waiting = (await bus.call(ListFiles(state="waiting", awaits="image"))).files
+        assert [(f.path, f.reason) for f in waiting] == [
+            ("photo.jpg", "It is an image (JPEG): it waits for the vision agent.")
         ]
 
 
@@ -174,7 +174,7 @@ async def test_a_second_start_reads_nothing_again(start_bus, settings):
         async with running.running(librarian):
             after = await settled(bus)
             assert librarian._writer._child.pid is None
-        assert msgspec.structs.replace(after, files_per_second=0.0) == before
+        assert msgspec.structs.replace(after, files_per_second=0.0, passages_per_second=0.0) == before
         assert state(settings.memory / "lance", "documents", settings.embedding_model) == table
 
 

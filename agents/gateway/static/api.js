@@ -32,12 +32,33 @@ async function call(method, path, body) {
 
 const seg = encodeURIComponent;
 
-export const listConversations = (matching = "", before = 0) =>
-  call("GET", `/api/v1/conversations?limit=100&before=${before}&matching=${seg(matching)}`).then((r) => r.conversations);
-export const readConversation = (id) => call("GET", `/api/v1/conversations/${seg(id)}`);
-export const renameConversation = (id, title) => call("PATCH", `/api/v1/conversations/${seg(id)}`, { title });
-export const deleteConversation = (id) => call("DELETE", `/api/v1/conversations/${seg(id)}`);
-export const openPassage = (id) => call("GET", `/api/v1/passages/${seg(id)}`);
+/** Make a query of what is given; what is null, false or empty is left out. */
+function query(values) {
+  const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+export const listConversations = (project, matching = "") =>
+  call("GET", `/api/v1/conversations${query({ project, matching, limit: 100 })}`).then((r) => r.conversations);
+export const readConversation = (project, id) => call("GET", `/api/v1/conversations/${seg(id)}${query({ project })}`);
+export const renameConversation = (project, id, title) =>
+  call("PATCH", `/api/v1/conversations/${seg(id)}${query({ project })}`, { title });
+export const forgetConversation = (project, id, dry_run = false) =>
+  call("DELETE", `/api/v1/conversations/${seg(id)}${query({ project, dry_run })}`);
+export const openPassage = (project, id) => call("GET", `/api/v1/passages/${seg(id)}${query({ project })}`);
+
+export const listProjects = () => call("GET", "/api/v1/projects").then((r) => r.projects);
+export const makeProject = (project) => call("POST", "/api/v1/projects", project);
+export const changeProject = (id, change) => call("PATCH", `/api/v1/projects/${seg(id)}`, change);
+export const removeProject = (id) => call("DELETE", `/api/v1/projects/${seg(id)}`);
+
+/** `filter`: matching, history, as_of, with_global, after. */
+export const listFacts = (project, filter) => call("GET", `/api/v1/facts${query({ project, limit: 50, ...filter })}`);
+export const showFact = (project, id) => call("GET", `/api/v1/facts/${seg(id)}${query({ project })}`);
+export const addFact = (project, fact) => call("POST", "/api/v1/facts", { project, ...fact });
+export const editFact = (project, id, change) => call("PATCH", `/api/v1/facts/${seg(id)}${query({ project })}`, change);
+export const forgetFact = (project, id, dry_run = false) => call("DELETE", `/api/v1/facts/${seg(id)}${query({ project, dry_run })}`);
+
 export const storageStatus = () => call("GET", "/api/v1/storage");
 export const storageFiles = (state, after = "") =>
   call("GET", `/api/v1/storage/files?state=${seg(state)}&after=${seg(after)}&limit=200`).then((r) => r.files);

@@ -1,48 +1,63 @@
-// The page: what belongs together, and which conversation the address names.
+// The page: what belongs together, and what the address names.
 
-import { signIn, signedIn } from "./api.js";
+import { HOME, conversationIn, memoryOf, parse, startOf, temporaryIn } from "./address.js";
+import { signedIn } from "./api.js";
+import { offerThemes } from "./appearance.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
-import { byId, fillIcons, h, icon } from "./dom.js";
+import { confirmAction } from "./dialogs.js";
+import { byId, fillIcons } from "./dom.js";
+import { forget } from "./fact.js";
+import { MemoryView } from "./memory.js";
 import { Panel } from "./panel.js";
+import { Projects } from "./projects.js";
 import { Sidebar } from "./sidebar.js";
+import { askForKey } from "./signin.js";
 import { Connection } from "./socket.js";
 import { Storage } from "./storage.js";
+import { toast } from "./toasts.js";
+import { drawWelcome } from "./welcome.js";
 
 const LOST_AFTER_MS = 700;
 const CHECK_AFTER = 2;
 
 fillIcons();
 const panel = new Panel();
-const storage = new Storage(panel, () => drawWelcome());
+const storage = new Storage(panel, () => draw());
+const projects = new Projects({ goTo, trouble: say, changed: () => draw() });
+const memory = new MemoryView({ trouble: say, project: () => projects.now });
 const sidebar = new Sidebar({
-  removed: (conversation) => conversation === chat.conversation && goTo("#/"),
+  removed: (conversation) => conversation === chat.conversation && goTo(startOf(chat.project)),
   renamed: (conversation, title) => {
     if (conversation === chat.conversation) chat.title = title;
-    drawTitle();
+    draw();
   },
   trouble: say,
 });
 const chat = new Chat({
   changed: (what) => {
     composer.running = chat.running !== null;
-    drawTitle();
-    drawWelcome();
-    if (what === "accepted" && location.hash !== `#/c/${chat.conversation}`) {
-      history.replaceState(null, "", `#/c/${chat.conversation}`);
+    draw();
+    if (what === "accepted" && !chat.temporary) {
+      const address = conversationIn(chat.project, chat.conversation);
+      if (!memory.open && location.hash !== address) history.replaceState(null, "", address);
       sidebar.select(chat.conversation);
     }
     if (what) sidebar.refresh(250);
   },
   missing: () => {
     say("There is no such conversation any more.");
-    goTo("#/");
+    goTo(startOf(chat.project));
   },
   trouble: say,
   retrieve: () => composer.retrieve,
   openSource: (exchange, number) => panel.openSource(exchange, number),
 });
-const composer = new Composer({ ask: (text, retrieve) => chat.ask(text, retrieve), stop: () => chat.stop() });
+const composer = new Composer({
+  ask: (text, retrieve) => chat.ask(text, retrieve),
+  stop: () => chat.stop(),
+  temporary: (on) => goTo(on ? temporaryIn(chat.project) : startOf(chat.project)),
+});
 
 let lostTimer = 0;
 let failures = 0;
@@ -50,17 +65,7 @@ let signing = false;
 const connection = new Connection({
   event: (event) => chat.event(event),
   problem: (problem) => chat.problem(problem) || say(problem.message),
-  notice: (frame) => {
-    if (frame.type === "started") chat.started(frame);
-    else if (frame.type === "storage_status") storage.take(frame);
-    else if (frame.type === "watching") chat.reload();
-    else if (frame.type === "conversation_changed") {
-      sidebar.changed(frame);
-      if (frame.conversation !== chat.conversation) return;
-      if (frame.change === "titled") chat.title = frame.title;
-      drawTitle();
-    }
-  },
+  notice: (frame) => NOTICES[frame.type]?.(frame),
   state: async (open) => {
     clearTimeout(lostTimer);
     if (open) {
@@ -68,13 +73,38 @@ const connection = new Connection({
       byId("connection").hidden = true;
       sidebar.refresh(0);
       storage.read();
+      projects.read();
+      memory.refresh(0);
       return;
     }
     lostTimer = setTimeout(() => say("The connection is lost. Trying to reach KARAIS again…", true), LOST_AFTER_MS);
-    if (++failures === CHECK_AFTER && !signing && !(await signedIn())) askForKey();
+    if (++failures === CHECK_AFTER && !signing && !(await signedIn())) {
+      signing = true;
+      askForKey();
+    }
   },
 });
 chat.use(connection);
+
+const NOTICES = {
+  started: (frame) => chat.started(frame),
+  storage_status: (frame) => storage.take(frame),
+  watching: () => chat.reload(),
+  projects_changed: () => projects.read(),
+  conversation_changed: (frame) => {
+    sidebar.changed(frame);
+    if (frame.conversation !== chat.conversation) return;
+    if (frame.change === "titled") chat.title = frame.title;
+    if (frame.change === "forgotten") setTimeout(() => chat.reload(true), 300); // memory follows the log a moment behind
+    draw();
+  },
+  fact_changed: ({ fact: id, change, text, conversation }) => {
+    memory.refresh();
+    if (change !== "learned" || !conversation || conversation !== chat.conversation || memory.open) return;
+    const { project } = chat;
+    toast("memory", `Remembered: ${text}`, { label: "Forget…", run: () => forget({ project, id, text }, say) });
+  },
+};
 
 /** Show a sentence above the conversation; it goes by itself unless it holds. */
 function say(sentence, holds = false) {
@@ -91,96 +121,53 @@ function goTo(hash) {
 }
 
 function route() {
-  const match = /^#\/c\/([A-Za-z0-9_-]{1,64})$/.exec(location.hash);
+  const { project, view, conversation, fact } = parse(location.hash);
   panel.close();
-  if (match) chat.open(match[1]);
-  else if (!chat.fresh || !chat.conversation) chat.begin();
-  sidebar.select(match ? match[1] : "");
-  composer.focus();
+  projects.select(project);
+  sidebar.enter(project);
+  byId("new").href = startOf(project);
+  byId("memory-link").href = memoryOf(project);
+  if (view === "memory") memory.show(project, fact);
+  else memory.close();
+  const temporary = view === "temporary";
+  if (view === "memory") {
+    if (chat.project !== project || !chat.conversation) chat.begin(project);
+  } else if (conversation) chat.open(project, conversation);
+  else if (!chat.fresh || !chat.conversation || chat.project !== project || chat.temporary !== temporary) chat.begin(project, temporary);
+  sidebar.select(conversation);
+  draw();
+  if (view !== "memory") composer.focus();
 }
 
-function drawTitle() {
-  const title = chat.title || sidebar.titleOf(chat.conversation) || chat.beginning;
+function draw() {
+  const inMemory = memory.open;
+  document.body.classList.toggle("at-memory", inMemory);
+  document.body.classList.toggle("temporary", chat.temporary);
+  byId("temporary-note").hidden = !chat.temporary || inMemory;
+  byId("scroller").hidden = inMemory;
+  byId("composer").hidden = inMemory;
+  if (inMemory) byId("memory-link").setAttribute("aria-current", "page");
+  else byId("memory-link").removeAttribute("aria-current");
+  composer.show({ temporary: chat.temporary, open: chat.fresh && chat.empty });
+  const title = inMemory ? "Memory" : chat.title || sidebar.titleOf(chat.conversation) || chat.beginning;
   byId("title").textContent = title;
   document.title = title ? `${title} · KARAIS` : "KARAIS";
+  drawWelcome({ show: chat.empty && chat.fresh, status: storage.status, project: projects.now, choose: (idea) => composer.write(idea) });
 }
 
-function drawWelcome() {
-  const welcome = byId("welcome");
-  const show = chat.empty && chat.fresh;
-  document.body.classList.toggle("at-start", show);
-  welcome.hidden = !show;
-  if (!show) return;
-  const { status } = storage;
-  const name = status?.folder.split("/").filter(Boolean).at(-1);
-  const files = status?.indexed
-    ? [h("b", {}, `${status.indexed.toLocaleString()} ${status.indexed === 1 ? "file" : "files"}`), " of ", h("b", {}, name), " can help with the answer."]
-    : ["Choose a folder with ", h("code", {}, "karais up --storage PATH"), " and it will be read, here on this machine."];
-  const ideas = status?.indexed
-    ? ["What are my files about?", "Explain the most important idea in my files in simple words.", "What do my files say about failures, and what should one do?", "Write a short summary for somebody who is new to this."]
-    : ["Explain how a heat pump works in simple words.", "Write a kind note that moves a dinner to next week.", "Give me five names for a small boat.", "What should I think of before a long train journey?"];
-  const buttons = ideas.map((idea) => h("button.idea", { type: "button", onclick: () => composer.write(idea) }, idea));
-  if (welcome.dataset.for === `${status?.indexed}`) return;
-  welcome.dataset.for = `${status?.indexed}`;
-  welcome.replaceChildren(
-    h("h2", {}, greeting()),
-    h("p", {}, "Ask anything. The model, your files and every word stay on this machine. ", files),
-    h("div.ideas", {}, buttons),
-  );
+/** A temporary conversation is nowhere but on this page: nobody shall lose it unawares. */
+function losing() {
+  return chat.temporary && !chat.empty;
 }
 
-function greeting() {
-  const hour = new Date().getHours();
-  if (hour < 5) return "Good night";
-  if (hour < 12) return "Good morning";
-  return hour < 18 ? "Good afternoon" : "Good evening";
-}
-
-/** For a browser that the gateway does not know: on another machine or of another user. */
-function askForKey() {
-  signing = true;
-  const key = h("input", { type: "password", name: "key", autocomplete: "current-password", required: true, "aria-label": "Key" });
-  const wrong = h("p.wrong", { role: "alert" });
-  const form = h("form", {}, h("h2", {}, "Sign in"),
-    h("p", {}, "This browser is new here. Paste the key that stands in ", h("code", {}, "keys/api.key"), " of the data folder (", h("code", {}, "~/.karais"), ")."),
-    key, wrong, h("div.dialog-row", {}, h("button.primary", {}, "Sign in")));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    try {
-      await signIn(key.value.trim());
-      location.reload();
-    } catch (error) {
-      wrong.textContent = error.message;
-    }
-  });
-  const dialog = byId("dialog");
-  dialog.replaceChildren(form);
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
-  dialog.showModal();
-}
-
-function drawTheme() {
-  const dark = document.documentElement.dataset.theme
-    ? document.documentElement.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  byId("theme").replaceChildren(icon(dark ? "sun" : "moon"));
-  byId("theme").title = dark ? "Light" : "Dark";
-  return dark;
-}
-
-byId("theme").addEventListener("click", () => {
-  const theme = drawTheme() ? "light" : "dark";
-  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  if (theme === system) {
-    delete document.documentElement.dataset.theme;
-    localStorage.removeItem("karais.theme");
-  } else {
-    document.documentElement.dataset.theme = theme;
-    localStorage.setItem("karais.theme", theme);
-  }
-  drawTheme();
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTheme);
+addEventListener("beforeunload", (event) => losing() && event.preventDefault());
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[href^='#/']");
+  if (!link || !losing() || link.getAttribute("href") === location.hash) return;
+  event.preventDefault();
+  const sure = await confirmAction("Leave the temporary chat?", "It was not kept anywhere, so you cannot come back to it.", "Leave");
+  if (sure) goTo(link.getAttribute("href"));
+}, true);
 addEventListener("hashchange", route);
 document.addEventListener("visibilitychange", () => {
   if (document.hidden || !connection.open) return;
@@ -188,7 +175,8 @@ document.addEventListener("visibilitychange", () => {
   chat.reload();
 });
 
-drawTheme();
+offerThemes();
 composer.running = false;
 connection.start();
+if (!location.hash && Projects.last !== HOME) history.replaceState(null, "", startOf(Projects.last));
 route();

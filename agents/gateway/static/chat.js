@@ -1,11 +1,13 @@
 // The open conversation: its exchanges, and what happens to them.
 
+import { HOME } from "./address.js";
 import { ApiError, readConversation } from "./api.js";
 import { byId, identity } from "./dom.js";
 import { Exchange } from "./exchange.js";
 
 const LOST = "The answer was interrupted before it was complete.";
 const QUIET_MS = 2500;
+const GIVEN_UP_MS = 130_000; // a little longer than the gateway waits for an answer that it attached to
 const NEAR_END = 120;
 
 export class Chat {
@@ -20,9 +22,11 @@ export class Chat {
   /** `hooks`: changed() when something about the conversation changed, openSource(exchange, number). */
   constructor(hooks) {
     this.#hooks = hooks;
+    this.project = HOME;
     this.conversation = "";
     this.title = "";
     this.fresh = true;
+    this.temporary = false;
     const toEnd = byId("to-end");
     this.#scroller.addEventListener("scroll", () => {
       this.#follow = this.#fromEnd() < NEAR_END;
@@ -51,41 +55,40 @@ export class Chat {
     return first ? first.question.slice(0, 80) : "";
   }
 
-  /** Show an empty conversation that begins with the next question. */
-  begin() {
-    this.#clear();
-    this.conversation = identity();
-    this.title = "";
-    this.fresh = true;
-    this.#connection.watch("");
+  /** Show an empty conversation that begins with the next question; a temporary one is kept nowhere. */
+  begin(project, temporary = false) {
+    this.#show(project, identity(), { fresh: true, temporary });
+    this.#connection.watch(project, "");
     this.#hooks.changed();
   }
 
   /** Show a conversation that there is. */
-  async open(conversation) {
-    if (conversation === this.conversation) return;
-    this.#clear();
-    this.conversation = conversation;
-    this.title = "";
-    this.fresh = false;
-    this.#connection.watch(conversation);
+  async open(project, conversation) {
+    if (conversation === this.conversation && project === this.project) return;
+    this.#show(project, conversation, { fresh: false, temporary: false });
+    this.#connection.watch(project, conversation);
     this.#hooks.changed();
     // Once the gateway says that it watches, nothing that follows can be missed: then we read.
     if (!this.#connection.open) await this.reload();
   }
 
-  /** Bring what is shown up to what the log holds. */
-  async reload() {
+  #show(project, conversation, { fresh, temporary }) {
+    this.#clear();
+    Object.assign(this, { project, conversation, fresh, temporary, title: "" });
+  }
+
+  /** Bring what is shown up to what the log holds; with `forgotten`, remove what it holds no more. */
+  async reload(forgotten = false) {
     const { conversation } = this;
-    if (this.fresh) return;
+    if (this.fresh || this.temporary) return;
     const loading = ++this.#loading;
     let history;
     try {
-      history = await readConversation(conversation);
+      history = await readConversation(this.project, conversation);
     } catch (error) {
       if (conversation !== this.conversation || loading !== this.#loading) return;
       if (error instanceof ApiError && error.status === 404) {
-        if (this.empty) this.#hooks.missing();
+        if (this.empty || forgotten) this.#hooks.missing();
         return;
       }
       this.#hooks.trouble(error.message);
@@ -93,6 +96,7 @@ export class Chat {
     }
     if (conversation !== this.conversation || loading !== this.#loading) return;
     this.title = history.title;
+    if (forgotten) this.#drop(new Set(history.turns.map((turn) => turn.answer)));
     for (const turn of history.turns) {
       if (turn.role === "user") this.#ensure({ answer: turn.answer, question: turn.text, at: turn.at });
     }
@@ -113,14 +117,23 @@ export class Chat {
     this.#hooks.changed();
   }
 
+  #drop(known) {
+    for (const [answer, exchange] of this.#exchanges) {
+      if (known.has(answer) || exchange.running) continue;
+      this.#exchanges.delete(answer);
+      exchange.element.remove();
+    }
+  }
+
   ask(text, retrieve) {
     const answer = identity();
     const exchange = this.#ensure({ answer, question: text });
     exchange.retrieve = retrieve;
-    this.#connection.ask({ type: "ask", answer, conversation: this.conversation, text, retrieve });
+    const { project, conversation, temporary } = this;
+    this.#connection.ask({ type: "ask", answer, conversation, project, text, retrieve, temporary });
     if (this.fresh) {
       this.fresh = false;
-      this.#connection.watch(this.conversation);
+      this.#connection.watch(project, temporary ? "" : conversation);
     }
     this.#watchFor(exchange);
     this.#toEnd();
@@ -167,8 +180,17 @@ export class Chat {
     exchange.heard = performance.now();
     const timer = setInterval(() => {
       if (!exchange.running || !this.#exchanges.has(exchange.answer)) clearInterval(timer);
+      else if (this.temporary) this.#giveUp(exchange);
       else if (!this.#live(exchange) && !document.hidden) this.reload();
     }, QUIET_MS);
+  }
+
+  /** Of a temporary answer no log knows how it ended. */
+  #giveUp(exchange) {
+    if (performance.now() - exchange.heard < GIVEN_UP_MS) return;
+    this.#connection.forget(exchange.answer);
+    exchange.fail(LOST);
+    this.#hooks.changed("failed");
   }
 
   #live(exchange) {
@@ -178,7 +200,7 @@ export class Chat {
   #ensure(what) {
     let exchange = this.#exchanges.get(what.answer);
     if (!exchange) {
-      exchange = new Exchange(what, {
+      exchange = new Exchange({ ...what, project: this.project }, {
         openSource: this.#hooks.openSource,
         retry: (failed) => this.ask(failed.question, failed.retrieve ?? this.#hooks.retrieve()),
       });

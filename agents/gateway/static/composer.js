@@ -9,14 +9,16 @@ export class Composer {
   #send = byId("send");
   #count = byId("count");
   #files = byId("use-files");
+  #temporary = byId("temporary");
   #running = false;
   #hooks;
 
-  /** `hooks`: ask(text, retrieve), stop(). */
+  /** `hooks`: ask(text, retrieve), stop(), temporary(on). */
   constructor(hooks) {
     this.#hooks = hooks;
     this.#files.checked = localStorage.getItem("karais.files") !== "off";
     this.#files.addEventListener("change", () => localStorage.setItem("karais.files", this.#files.checked ? "on" : "off"));
+    this.#temporary.addEventListener("change", () => this.#hooks.temporary(this.#temporary.checked));
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.#running) this.#hooks.stop();
@@ -44,6 +46,12 @@ export class Composer {
     this.#send.title = running ? "Stop the answer" : "Send";
     this.#send.classList.toggle("stop", running);
     this.#fit();
+  }
+
+  /** Whether the conversation is temporary, and whether that can still be chosen. */
+  show({ temporary, open }) {
+    this.#temporary.checked = temporary;
+    byId("temporary-switch").hidden = !open;
   }
 
   write(text) {

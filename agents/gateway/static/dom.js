@@ -21,6 +21,11 @@ const ICONS = {
   moon: ["M20 14.5A8 8 0 0 1 9.5 4 8 8 0 1 0 20 14.5z"],
   left: ["M15 6l-6 6 6 6"],
   right: ["M9 6l6 6-6 6"],
+  updown: ["M8 9l4-4 4 4M8 15l4 4 4-4"],
+  memory: ["M12 5a4 4 0 0 0-7 2.5A3.5 3.5 0 0 0 4.5 14 3.5 3.5 0 0 0 8 19a3 3 0 0 0 4-1z", "M12 5a4 4 0 0 1 7 2.5 3.5 3.5 0 0 1 .5 6.5 3.5 3.5 0 0 1-3.5 5 3 3 0 0 1-4-1z"],
+  speech: ["M4 5h16v11H10l-4 4v-4H4z"],
+  veiled: ["M4 4l16 16", "M10 6.3A8.5 8.5 0 0 1 12 6c4.5 0 7.5 3 9 6a13 13 0 0 1-2.6 3.5M6.5 7.8A12.5 12.5 0 0 0 3 12c1.5 3 4.5 6 9 6a8.7 8.7 0 0 0 4-1"],
+  clock: ["M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16z", "M12 8v4.5l3 2"],
 };
 
 /** Make an element: h("a.chip", {href, onclick, class, dataset}, child, ...). Children are nodes or text. */
@@ -93,20 +98,4 @@ export function copyButton(text, label) {
     }, 1500);
   });
   return button;
-}
-
-/** A modal question; resolves to true when the action was chosen. */
-export function confirmAction(question, detail, action) {
-  const dialog = byId("dialog");
-  return new Promise((resolve) => {
-    const yes = h("button.danger", { value: "yes" }, action);
-    dialog.replaceChildren(
-      h("form", { method: "dialog" }, h("h2", {}, question), h("p", {}, detail),
-        h("div.dialog-row", {}, h("button.plain", { value: "no" }, "Cancel"), yes)),
-    );
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-    dialog.returnValue = "no";
-    dialog.showModal();
-    yes.focus();
-  });
 }

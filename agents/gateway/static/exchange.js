@@ -2,6 +2,7 @@
 
 import { copyButton, h, icon } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
+import { sourceName } from "./sources.js";
 
 const ENDINGS = {
   length: "The answer reached its greatest length.",
@@ -10,8 +11,9 @@ const ENDINGS = {
 
 export class Exchange {
   /** `actions` holds openSource(exchange, number) and retry(exchange). */
-  constructor({ answer, question, at = Date.now() / 1000 }, actions) {
+  constructor({ answer, question, project, at = Date.now() / 1000 }, actions) {
     this.answer = answer;
+    this.project = project;
     this.question = question;
     this.at = at;
     this.text = "";
@@ -98,9 +100,10 @@ export class Exchange {
   #citation(number) {
     const passage = this.passages[number - 1];
     if (!passage) return null;
+    const { kind, full } = sourceName(passage);
     return h(
       "button.cite",
-      { type: "button", title: passage.path, "aria-label": `Source ${number}: ${passage.path}`, onclick: () => this.actions.openSource(this, number) },
+      { type: "button", title: full, "aria-label": `Source ${number}: ${full}`, dataset: { kind }, onclick: () => this.actions.openSource(this, number) },
       String(number),
     );
   }
@@ -111,14 +114,15 @@ export class Exchange {
     const cited = all.filter((number) => this.cited.includes(number));
     const others = all.filter((number) => !this.cited.includes(number));
     const chip = (number) => {
-      const { path, heading } = this.passages[number - 1];
-      const name = path.split("/").at(-1);
-      const label = `Open source ${number}: ${path}`;
+      const { heading } = this.passages[number - 1];
+      const { kind, glyph, short, full } = sourceName(this.passages[number - 1]);
+      const label = `Open source ${number}: ${full}`;
       return h(
         "button.chip",
-        { type: "button", title: heading ? `${path}\n${heading}` : path, "aria-label": label, onclick: () => this.actions.openSource(this, number) },
+        { type: "button", title: heading ? `${full}\n${heading}` : full, "aria-label": label, dataset: { kind }, onclick: () => this.actions.openSource(this, number) },
         h("b", {}, String(number)),
-        h("span", {}, name),
+        kind === "document" ? null : icon(glyph),
+        h("span", {}, short),
       );
     };
     const row = h("div.chips", {}, cited.map(chip));

@@ -2,6 +2,18 @@
 
 import { openPassage, rescan, storageFiles } from "./api.js";
 import { byId, h, icon } from "./dom.js";
+import { sourceLink, sourceName } from "./sources.js";
+
+const CHANGED = {
+  document: "The file has changed since the answer was written.",
+  turn: "The conversation has changed since the answer was written.",
+  fact: "The memory has changed since the answer was written.",
+};
+const GONE = {
+  document: "The file has changed or is gone; this is the passage as it was read.",
+  turn: "This was forgotten since the answer was written.",
+  fact: "This was forgotten or replaced since the answer was written.",
+};
 
 export class Panel {
   #element = byId("panel");
@@ -28,26 +40,28 @@ export class Panel {
   async openSource(exchange, number) {
     const { passages } = exchange;
     const passage = passages[number - 1];
-    const opened = this.#show(`Source ${number}`, "file", (tools) => {
+    const { kind, glyph, full } = sourceName(passage);
+    const opened = this.#show(`Source ${number}`, glyph, (tools) => {
       if (passages.length < 2) return;
       const go = (to, name, glyph) =>
         h("button.icon-button", { type: "button", "aria-label": name, disabled: to < 1 || to > passages.length, onclick: () => this.openSource(exchange, to) }, icon(glyph));
       tools.append(go(number - 1, "Previous source", "left"), h("span.of", {}, `${number} of ${passages.length}`), go(number + 1, "Next source", "right"));
     });
     const body = this.#element.querySelector(".panel-body");
-    const facts = h("div.facts", {}, h("p.path", {}, passage.path), place(passage), crumbs(passage.heading));
+    const facts = h("div.facts", {}, h("p.path", {}, full), place(passage), kind === "document" ? crumbs(passage.heading) : null, sourceLink(passage));
+    body.dataset.kind = kind;
     const text = h("div.passage", {}, h("mark", { tabIndex: -1 }, passage.text));
     body.replaceChildren(facts, text);
     try {
-      const found = await openPassage(passage.id);
+      const found = await openPassage(exchange.project, passage.id);
       if (opened !== this.#opened) return;
       const mark = h("mark", { tabIndex: -1 }, found.passage.text);
       text.replaceChildren(h("span.around", {}, found.before && `${found.before}\n\n`), mark, h("span.around", {}, found.after && `\n\n${found.after}`));
-      if (found.passage.text !== passage.text) facts.append(h("p.quiet", {}, "The file has changed since the answer was written."));
+      if (found.passage.text !== passage.text) facts.append(h("p.quiet", {}, CHANGED[kind]));
       mark.scrollIntoView({ block: "center" });
     } catch (error) {
       if (opened !== this.#opened) return;
-      const reason = error.status === 404 ? "The file has changed or is gone; this is the passage as it was read." : error.message;
+      const reason = error.status === 404 ? GONE[kind] : error.message;
       facts.append(h("p.quiet", {}, reason));
     }
   }

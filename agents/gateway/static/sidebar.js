@@ -1,7 +1,9 @@
 // The list of conversations: grouped by day, searched, renamed, removed.
 
-import { deleteConversation, listConversations, renameConversation } from "./api.js";
-import { byId, confirmAction, h, icon } from "./dom.js";
+import { HOME, conversationIn } from "./address.js";
+import { forgetConversation, listConversations, renameConversation } from "./api.js";
+import { confirmForgetting } from "./dialogs.js";
+import { byId, h, icon } from "./dom.js";
 
 const DAY = 86_400_000;
 
@@ -17,6 +19,7 @@ export class Sidebar {
   /** `hooks`: removed(conversation), trouble(message). */
   constructor(hooks) {
     this.#hooks = hooks;
+    this.project = HOME;
     this.#search.addEventListener("input", () => this.refresh(150));
     this.#list.addEventListener("keydown", (event) => this.#move(event));
     setInterval(() => document.hidden || this.#draw(), 60_000);
@@ -33,6 +36,17 @@ export class Sidebar {
     byId("veil").addEventListener("click", () => show(false));
     byId("sidebar").addEventListener("click", (event) => event.target.closest("a") && show(false));
     addEventListener("keydown", (event) => event.key === "Escape" && show(false));
+  }
+
+  /** List another project's conversations. */
+  enter(project) {
+    if (project === this.project) return;
+    this.project = project;
+    this.#items = [];
+    this.#search.value = "";
+    this.#asked++; // what is under way is another project's
+    this.#draw();
+    this.refresh(0);
   }
 
   /** Show which conversation is open. */
@@ -57,8 +71,8 @@ export class Sidebar {
   /** Take a change that the gateway told of. */
   changed({ conversation, change, title, at }) {
     const item = this.#items.find((one) => one.conversation === conversation);
-    if (change === "deleted") this.#items = this.#items.filter((one) => one !== item);
-    else if (!item || this.#search.value) return this.refresh(250); // memory follows the log a moment behind
+    if (change === "forgotten" && !item) return;
+    if (change === "forgotten" || !item || this.#search.value) return this.refresh(250); // memory follows the log a moment behind
     else if (change === "titled") item.title = title;
     else {
       item.answering = change === "asked" ? "yes" : "";
@@ -70,7 +84,7 @@ export class Sidebar {
   async #read() {
     const asked = ++this.#asked;
     try {
-      const items = await listConversations(this.#search.value.trim());
+      const items = await listConversations(this.project, this.#search.value.trim());
       if (asked !== this.#asked) return;
       this.#items = items;
       this.#draw();
@@ -105,7 +119,7 @@ export class Sidebar {
   #line(item) {
     const link = h(
       "a",
-      { href: `#/c/${item.conversation}`, dataset: { id: item.conversation }, title: item.title },
+      { href: conversationIn(item.project, item.conversation), dataset: { id: item.conversation }, title: item.title },
       item.answering ? h("i.pulse", { "aria-label": "Answering" }) : null,
       h("span.name", {}, item.title || "New conversation"),
       h("time", { datetime: new Date(item.updated * 1000).toISOString() }, ago(item.updated * 1000)),
@@ -114,7 +128,7 @@ export class Sidebar {
     line.append(
       h("span.line-tools", {},
         h("button", { type: "button", "aria-label": `Rename ${item.title}`, title: "Rename", onclick: () => this.#rename(item, line) }, icon("pen")),
-        h("button", { type: "button", "aria-label": `Delete ${item.title}`, title: "Delete", onclick: () => this.#remove(item) }, icon("bin"))),
+        h("button", { type: "button", "aria-label": `Forget ${item.title}`, title: "Forget", onclick: () => this.#remove(item) }, icon("bin"))),
     );
     return line;
   }
@@ -133,7 +147,7 @@ export class Sidebar {
       this.#draw();
       this.#list.querySelector(`a[data-id="${item.conversation}"]`)?.focus();
       if (!changed) return;
-      await renameConversation(item.conversation, title).catch((error) => this.#hooks.trouble(error.message));
+      await renameConversation(item.project, item.conversation, title).catch((error) => this.#hooks.trouble(error.message));
       this.#hooks.renamed(item.conversation, title);
     };
     input.addEventListener("keydown", (event) => {
@@ -148,12 +162,14 @@ export class Sidebar {
   }
 
   async #remove(item) {
-    const sure = await confirmAction("Delete this conversation?", `“${item.title}” will be gone from the list.`, "Delete");
-    if (!sure) return;
+    const { project, conversation } = item;
     try {
-      await deleteConversation(item.conversation);
-      this.changed({ conversation: item.conversation, change: "deleted" });
-      this.#hooks.removed(item.conversation);
+      const would = await forgetConversation(project, conversation, true);
+      if (!(await confirmForgetting("Forget this conversation?", `“${item.title}”`, would))) return;
+      await forgetConversation(project, conversation);
+      this.#items = this.#items.filter((one) => one.conversation !== conversation);
+      this.#draw();
+      this.#hooks.removed(conversation);
     } catch (error) {
       this.#hooks.trouble(error.message);
     }

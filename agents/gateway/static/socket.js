@@ -59,8 +59,8 @@ export class Connection {
     this.#send({ type: "cancel", answer });
   }
 
-  watch(conversation) {
-    this.#watch = { type: "watch", conversation };
+  watch(project, conversation) {
+    this.#watch = { type: "watch", project, conversation };
     this.#send(this.#watch);
   }
 

@@ -5,44 +5,58 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, tzinfo
 
+import msgspec
+
+from agents.memory.extraction import changes, guard, lexicon, parsing, render, rules
+from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
+from agents.memory.extraction.notes import asked_to_remember
+from agents.memory.extraction.rules.people import name_of
+from agents.memory.extraction.sentences import Sentence, language_of, sentences
+from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from schemas.chat import Turn
 from schemas.memory import Fact
 
-_REMEMBER = re.compile(r"^\s*(?:please\s+)?remember(?:\s+that|:)\s+(?P<what>.+)$", re.IGNORECASE)
+_KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
+_MENTION = re.compile(
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) {lexicon.KIN_ADJECTIVES}(?:{_KIN_WORDS}),? [A-ZÄÖÜ][\w-]+"
+    r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
+)
+_AGED = re.compile(rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{_KIN_WORDS})\b(?P<name>,? [A-Z]\w+)?")
+_ANSWERS = re.compile(
+    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
+    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|duze?|be|format|include|add|avoid|start|end)\b.*)$"
+    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|antworte\w*|give|keep)\b.*)$"
+    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
+    r"in zukunft|künftig|every time|immer)[ .!]*$"
+    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)\b.*)$",
+    re.IGNORECASE,
+)
 
 
-def extract(turns: Sequence[Turn], *, recalled: Sequence[str] = ()) -> list[Fact]:
+def extract(
+    turns: Sequence[Turn], *, recalled: Sequence[str] = (), known: Sequence[Fact] = (), zone: tzinfo = UTC
+) -> list[Fact]:
     """Return the facts that the user stated in these turns of one conversation, oldest first.
 
     ``turns`` in their order, answers included: they are the context, facts
-    come from the user's turns only, their times are relative to the turn's.
-    ``recalled`` are texts that were given to the model or shown in this
-    conversation besides those in ``Turn.passages``: what repeats them is no
-    fact. The same turns give the same facts with the same identities, so a
-    caller may pass earlier turns again and take those whose ``answer`` is new.
+    come from the user's turns only, their times are relative to the turn's, in
+    ``zone``. ``recalled`` are texts that were given to the model or shown in
+    this conversation besides those in ``Turn.passages``: what repeats them is
+    no fact. ``known`` are facts that hold already: whom a name means, and what
+    "I sold the Golf" ends. The same turns give the same facts with the same
+    identities, so a caller may pass earlier turns again and take those whose
+    ``answer`` is new.
     """
-    found = []
+    reader = _Reader(known, recalled, zone)
+    found: list[Fact] = []
     for turn in turns:
-        match = _REMEMBER.match(turn.text) if turn.role == "user" else None
-        if match:
-            what = match["what"].strip()
-            found.append(
-                Fact(
-                    id=identity(turn, "owner", "note", what),
-                    text=what,
-                    subject="owner",
-                    attribute=f"note:{what.casefold()}",
-                    value=what,
-                    kind="note",
-                    valid_from=turn.at,
-                    at=turn.at,
-                    conversation=turn.conversation,
-                    answer=turn.answer,
-                    quote=what,
-                    project=turn.project,
-                )
-            )
+        if turn.role == "user":
+            found += reader.read(turn)
+        else:
+            reader.hear(turn)
     return found
 
 
@@ -51,3 +65,196 @@ def identity(turn: Turn, subject: str, attribute: str, value: str) -> str:
     parts = (turn.project, turn.conversation, turn.answer, subject, attribute, value)
     text = "\x1f".join(" ".join(part.casefold().split()) for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class _Reader:
+    """Goes through one conversation."""
+
+    def __init__(self, known: Sequence[Fact], recalled: Sequence[str], zone: tzinfo) -> None:
+        self._zone = zone
+        self._recalled = guard.Recalled(recalled)
+        self._people = People()
+        self._known = list(known)
+        self._said: list[Fact] = []
+        self._playing = 0
+        for fact in known:
+            parts = fact.attribute.partition(":")[0].rpartition(".")
+            if parts[2] == "name" and parts[0] and fact.subject == OWNER and fact.effect != "ends":
+                self._people.introduce(parts[0], fact.value)
+
+    def hear(self, turn: Turn) -> None:
+        """Note an answer: what it says, and what was given to the model for it, is recalled text."""
+        self._recalled.add(turn.text)
+        for passage in turn.passages:
+            self._recalled.add(passage.text)
+
+    def read(self, turn: Turn) -> list[Fact]:
+        """Return the facts of a user's turn."""
+        own = guard.own_words(turn.text)
+        self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
+        found: list[Fact] = []
+        if not (self._playing or guard.is_fiction(own) or guard.is_joke(own)):
+            language = language_of(turn.text)
+            self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
+            for sentence in sentences(own):
+                if not self._recalled.repeats(sentence.text):
+                    found += self._sentence(turn, sentence, language, found)
+        self._said += found
+        return found
+
+    def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
+        note = asked_to_remember(sentence.text)
+        if note:
+            return self._facts(turn, sentence, [_noted(note)], None)
+        if lexicon.SECRET.search(sentence.text) or guard.is_reported(sentence.text):
+            return []
+        if match := _ANSWERS.match(sentence.text.rstrip(".!")):
+            wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
+            return self._facts(turn, sentence, [_answering(wanted)], None)
+        found: list[Fact] = []
+        if not (guard.is_conditional(sentence.text) if sentence.is_question else guard.is_unsure(sentence.text)):
+            is_correction = changes.is_correction(sentence.text)
+            clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
+            for clause in clauses:
+                found += self._clause(turn, sentence, clause, [*before, *found], is_correction=is_correction)
+            if is_correction and not found and not sentence.is_question:
+                found += self._corrected(turn, sentence, [*self._said, *before])
+        mentioned = self._mentioned(sentence.text)
+        return found + self._fresh(self._facts(turn, sentence, mentioned, None), [*before, *found])
+
+    def _clause(
+        self, turn: Turn, sentence: Sentence, clause: Clause, before: list[Fact], *, is_correction: bool
+    ) -> list[Fact]:
+        stated: list[Candidate] = []
+        for path, name in clause.subject.names:
+            stated += name_of(Subject(path=path, label=f"The owner's {path.replace('.', chr(39) + 's ')}"), name)
+        candidates = rules.read(clause)
+        active = [*self._known, *self._said, *before]
+        for candidate in candidates:
+            stated += changes.resolved(candidate, active) if candidate.effect == "ends" else [candidate]
+            self._notice(candidate)
+        facts = self._facts(turn, sentence, stated, clause)
+        if is_correction:
+            facts = [self._as_correction(fact, active) for fact in facts]
+        return self._fresh(facts, before)
+
+    def _notice(self, candidate: Candidate) -> None:
+        """Learn whom a name means, and what "it" is, from what was just stated."""
+        base, _, _ = candidate.attribute.partition(":")
+        path, _, last = base.rpartition(".")
+        if last == "name" and path and candidate.subject.name == OWNER:
+            self._people.mention(self._people.introduce(path, candidate.value))
+        elif candidate.kind == "possession" and base == "owns":
+            noun = next((word for word in lexicon.THINGS if word in candidate.value.casefold().split()), "")
+            car = candidate.text.startswith("drives") or not noun
+            thing = replace(THE_OWNER, kind="thing", noun=noun or ("car" if car else ""))
+            self._people.mention(thing)
+        elif base.startswith("pet") and candidate.effect != "ends":
+            self._people.mention(replace(THE_OWNER, path=candidate.attribute.partition(":")[2], kind="pet",
+                                         label=f"The owner's {candidate.attribute.partition(':')[2]}"))  # fmt: skip
+        elif base.endswith(".count") and candidate.value == "one":
+            for subject in parse(f"my {base.removesuffix('.count')}", self._people):
+                self._people.mention(subject)
+
+    def _mentioned(self, sentence: str) -> list[Candidate]:
+        """Return relations that a sentence takes for granted, be it a question: "for my wife Carla"."""
+        found: list[Candidate] = []
+        for match in _MENTION.finditer(sentence):
+            for subject in parse(match["who"].replace("'s", ""), self._people):
+                self._people.mention(subject)
+                for path, name in subject.names:
+                    found += name_of(Subject(path=path, label=f"The owner's {path}"), name)
+        for match in _AGED.finditer(sentence):
+            for subject in parse(f"{match['who']}{match['kin']}{match['name'] or ''}", self._people):
+                found.append(
+                    Candidate(subject, subject.attribute("age"), match["age"], f"is {match['age']} years old", "identity")
+                )
+        return found
+
+    def _corrected(self, turn: Turn, sentence: Sentence, before: list[Fact]) -> list[Fact]:
+        corrected = changes.bare_correction(sentence.text, before)
+        if corrected is None:
+            return []
+        wrong, value, _ = corrected
+        base, _, _ = wrong.attribute.partition(":")
+        attribute = wrong.attribute  # the slot of the wrong value, so that it is that one which is corrected
+        text = wrong.text.replace(wrong.value, value) if wrong.value in wrong.text else f"{wrong.text} Rather: {value}."
+        right = msgspec.structs.replace(
+            wrong,
+            id=identity(turn, wrong.subject, attribute, value),
+            text=text,
+            attribute=attribute,
+            value=value,
+            effect="corrects",
+            at=turn.at,
+            conversation=turn.conversation,
+            answer=turn.answer,
+            quote=sentence.text,
+            project=turn.project,
+        )
+        path, _, last = base.rpartition(".")
+        if last == "name" and path and wrong.subject == OWNER:
+            self._people.introduce(path, value)
+        return [right]
+
+    def _as_correction(self, fact: Fact, before: list[Fact]) -> Fact:
+        """Let a fact correct what the same slot said in this conversation."""
+        same = [
+            other for other in before
+            if other.attribute == fact.attribute and other.subject == fact.subject and other.value != fact.value
+        ]  # fmt: skip
+        return msgspec.structs.replace(fact, effect="corrects") if same and fact.effect == "states" else fact
+
+    def _fresh(self, facts: list[Fact], before: list[Fact]) -> list[Fact]:
+        """Leave out what was said in this conversation already and still holds."""
+        latest = {(fact.subject, fact.attribute): fact for fact in [*self._said, *before]}
+        result: list[Fact] = []
+        for fact in facts:
+            last = latest.get((fact.subject, fact.attribute))
+            if last and last.value.casefold() == fact.value.casefold() and last.effect == fact.effect:
+                continue
+            latest[(fact.subject, fact.attribute)] = fact
+            result.append(fact)
+        return result
+
+    def _facts(
+        self, turn: Turn, sentence: Sentence, candidates: Sequence[Candidate], clause: Clause | None
+    ) -> list[Fact]:
+        found = []
+        for candidate in candidates:
+            times = render.times_of(candidate, clause, turn.at)
+            if times is None:
+                continue
+            valid_from, valid_to = times
+            found.append(
+                Fact(
+                    id=identity(turn, candidate.subject.name, candidate.attribute, f"{candidate.effect}{candidate.value}"),
+                    text=render.sentence_of(candidate, valid_from, valid_to, turn.at, self._zone),
+                    subject=candidate.subject.name,
+                    attribute=candidate.attribute,
+                    value="" if candidate.value == "-" else candidate.value,
+                    kind=candidate.kind,
+                    effect=candidate.effect,
+                    confidence=candidate.confidence,
+                    valid_from=valid_from,
+                    valid_to=valid_to,
+                    at=turn.at,
+                    conversation=turn.conversation,
+                    answer=turn.answer,
+                    quote=sentence.text,
+                    project=turn.project,
+                )
+            )
+        return found
+
+
+def _noted(what: str) -> Candidate:
+    key = hashlib.sha256(what.casefold().encode()).hexdigest()[:12]
+    return Candidate(THE_OWNER, f"note:{key}", what, what[:1].upper() + what[1:] + ".", "note", confidence=1.0, is_sentence=True)
+
+
+def _answering(wanted: str) -> Candidate:
+    match = re.search(r"\b(?:in|auf) (?P<v>[A-Z][a-z]+)\b", wanted)
+    topic = "language" if match else re.sub(r"\W+", " ", wanted.casefold()).strip()[:60]
+    text = f"The owner wants this of every answer: {wanted}."
+    return Candidate(THE_OWNER, f"answers:{topic}", match["v"] if match else wanted, text, "preference", is_sentence=True)

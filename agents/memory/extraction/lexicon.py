@@ -1,0 +1,347 @@
+"""Words that the rules know, English and German, with the English word under which facts are kept."""
+
+from __future__ import annotations
+
+import re
+
+
+def _table(lines: str) -> dict[str, str]:
+    """Read lines of ``canonical: other, words`` into a table from every word to the canonical one."""
+    table = {}
+    for line in lines.strip().splitlines():
+        canonical, _, others = line.strip().partition(":")
+        for word in (canonical, *others.split(",")):
+            if word.strip():
+                table[word.strip()] = canonical
+    return table
+
+
+KIN = _table(
+    """
+    wife: ehefrau, frau, missus
+    husband: hubby, ehemann, mann, gatte
+    partner: other half, significant other, spouse, lebensgefährte, lebensgefährtin, partnerin
+    girlfriend: freundin, gf
+    boyfriend: freund, bf
+    fiancé: fiance, verlobter
+    fiancée: fiancee, verlobte
+    ex-wife: ex wife, exwife, ex-frau, exfrau
+    ex-husband: ex husband, ex-mann, exmann
+    mother: mom, mum, mama, mam, mommy, mutter, mutti, ma
+    father: dad, papa, daddy, vater, vati, pa
+    stepmother: stepmom, stepmum, stiefmutter
+    stepfather: stepdad, stiefvater
+    mother-in-law: mother in law, schwiegermutter
+    father-in-law: father in law, schwiegervater
+    brother-in-law: brother in law, schwager
+    sister-in-law: sister in law, schwägerin
+    parents: folks, eltern
+    grandparents: großeltern
+    sister: sis, schwester
+    brother: bro, bruder
+    twin: zwilling
+    siblings: geschwister
+    son: sohn, boy
+    daughter: tochter, girl
+    stepson: stiefsohn
+    stepdaughter: stieftochter
+    child: kid, kind, toddler, teenager
+    children: kids, kinder
+    baby: newborn
+    sons: söhne
+    daughters: töchter
+    sisters: schwestern
+    brothers: brüder
+    grandmother: grandma, granny, nana, nan, gran, oma, großmutter
+    grandfather: grandpa, granddad, grandad, gramps, opa, großvater
+    grandson: enkel, enkelsohn
+    granddaughter: enkelin, enkeltochter
+    parents-in-law: in-laws, schwiegereltern
+    stepbrother: stiefbruder
+    stepsister: stiefschwester
+    half-sister: half sister, halbschwester
+    half-brother: half brother, halbbruder
+    great-grandmother: uroma
+    great-grandfather: uropa
+    aunt: auntie, tante
+    uncle: onkel
+    cousin: cousine, kusine
+    nephew: neffe
+    niece: nichte
+    godfather: patenonkel
+    godmother: patentante
+    godson: patensohn
+    goddaughter: patentochter
+    friend: buddy, pal, mate, kumpel, bekannter, bekannte
+    best friend: bestie, bester freund, beste freundin, bff
+    roommate: flatmate, housemate, mitbewohner, mitbewohnerin
+    neighbour: neighbor, nachbar, nachbarin
+    neighbours: neighbors, nachbarn
+    classmate: schoolmate, mitschüler
+    midwife: hebamme
+    gardener: gärtner
+    colleague: coworker, co-worker, workmate, teammate, kollege, kollegin
+    boss: manager, supervisor, line manager, team lead, team leader, chef, chefin, vorgesetzter, vorgesetzte
+    assistant: assistentin, assistent
+    doctor: gp, physician, family doctor, hausarzt, hausärztin, arzt, ärztin
+    dentist: zahnarzt, zahnärztin
+    paediatrician: pediatrician, kinderarzt, kinderärztin
+    therapist: therapeut, therapeutin, physio, physiotherapist
+    vet: tierarzt, tierärztin
+    landlord: landlady, vermieter, vermieterin
+    tenant: mieter, mieterin
+    teacher: lehrer, lehrerin
+    professor: prof
+    coach: trainer, trainerin
+    lawyer: solicitor, attorney, anwalt, anwältin
+    accountant: tax advisor, tax adviser, steuerberater, steuerberaterin
+    hairdresser: barber, friseur, friseurin
+    plumber: klempner
+    electrician: elektriker
+    babysitter: nanny, au pair, tagesmutter
+    cleaner: cleaning lady, putzfrau, reinigungskraft
+    dog: puppy, doggo, hund, hündin, labrador, golden retriever, dachshund, dackel
+    cat: kitten, kitty, katze, kater, tomcat
+    horse: pony, pferd
+    rabbit: bunny, kaninchen, hase
+    hamster:
+    guinea pig: meerschweinchen
+    parrot: papagei
+    budgie: parakeet, wellensittich
+    tortoise: turtle, schildkröte
+    goldfish: fish, fisch
+    chickens: hens, hühner
+    pet: haustier
+    """
+)
+PETS = frozenset(
+    "dog cat horse rabbit hamster parrot budgie tortoise goldfish chickens pet".split() + ["guinea pig"]
+)
+PETS_PLURAL = {
+    "dogs": "dog", "cats": "cat", "horses": "horse", "rabbits": "rabbit", "hamsters": "hamster", "kittens": "cat",
+    "guinea pigs": "guinea pig", "parrots": "parrot", "budgies": "budgie", "hunde": "dog", "katzen": "cat",
+    "meerschweinchen": "guinea pig", "hühner": "chickens", "pferde": "horse", "kaninchen": "rabbit",
+    "chickens": "chickens", "hens": "chickens", "puppies": "dog", "fish": "goldfish", "tortoises": "tortoise",
+}  # fmt: skip
+SINGLE_KIN = frozenset(
+    "wife husband partner girlfriend boyfriend fiancé fiancée mother father stepmother stepfather boss landlord "
+    "mother-in-law father-in-law doctor dentist vet".split()
+    + ["best friend", "parents"]
+)
+"""Those of whom one has one at a time: a new name replaces the old one."""
+FEMALE = frozenset(
+    "wife girlfriend fiancée mother stepmother mother-in-law sister-in-law sister daughter stepdaughter "
+    "grandmother granddaughter aunt niece godmother goddaughter ex-wife".split()
+)
+MALE = frozenset(
+    "husband boyfriend fiancé father stepfather father-in-law brother-in-law brother son stepson grandfather "
+    "grandson uncle nephew godfather godson ex-husband".split()
+)
+KIN_PLURAL = {
+    "parents", "parents-in-law", "children", "siblings", "sons", "daughters", "sisters", "brothers", "grandparents", "neighbours",
+}  # fmt: skip
+KIN_SINGULAR = {
+    "children": "child", "sons": "son", "daughters": "daughter", "sisters": "sister", "brothers": "brother",
+    "neighbours": "neighbour", "kids": "child",
+}  # fmt: skip
+KIN_ADJECTIVES = (
+    r"(?:(?:older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|close|best|new|"
+    r"lovely|beloved|first|second|current|former|future|other|one|two|three|four|identical|half|adopted|"
+    r"\d{1,2}[- ]year[- ]old|next-door|direct|ältere[rn]?|jüngere[rn]?|kleine[rn]?|große[rn]?|beste[rn]?|"
+    r"alte[rn]?|neue[rn]?|liebe[rn]?)\s+)*"
+)
+
+SLOT_NOUNS = _table(
+    """
+    name: full name, vorname
+    surname: last name, family name, nachname, familienname
+    first name:
+    nickname: spitzname
+    age: alter
+    birthday: date of birth, bday, birth date, geburtstag, geburtsdatum
+    birthplace: place of birth, geburtsort
+    name day: namenstag
+    anniversary: wedding anniversary, hochzeitstag
+    wedding: hochzeit
+    address: home address, postal address, adresse, anschrift
+    postcode: zip code, zip, postal code, postleitzahl, plz
+    email: email address, e-mail, e-mail address, mail address, e-mail-adresse, mailadresse
+    phone: phone number, telephone number, mobile number, cell number, cell phone number, mobile, number, telefonnummer, handynummer, nummer
+    job: profession, occupation, day job, beruf
+    employer: company, firm, arbeitgeber, firma
+    hometown: home town, heimatstadt
+    native_language: native language, mother tongue, first language, muttersprache
+    nationality: nationalität, citizenship, staatsangehörigkeit
+    blood_type: blood type, blood group, blutgruppe
+    shoe_size: shoe size, schuhgröße
+    size: clothing size, shirt size, t-shirt size, dress size, kleidergröße
+    height: größe
+    weight: gewicht
+    star_sign: star sign, zodiac sign, sternzeichen
+    plate: licence plate, license plate, number plate, registration number, plate number, registration, kennzeichen, nummernschild
+    tax_number: tax number, tax id, steuernummer, steuer-id
+    insurance_number: insurance number, policy number, versicherungsnummer
+    customer_number: customer number, kundennummer
+    membership_number: membership number, member number, mitgliedsnummer
+    health_insurance: health insurance, krankenkasse
+    insurance: versicherung
+    bank: hausbank
+    rent: miete
+    salary: gehalt
+    deadline: due date, abgabetermin, frist
+    budget:
+    start date: kick-off, kickoff
+    release date: launch date, launch, release, go-live
+    version:
+    repository: repo
+    status:
+    client: customer, kunde
+    project manager: project lead, product owner, projektleiter
+    internet_provider: internet provider, isp, provider, internetanbieter
+    electricity_provider: electricity provider, power supplier, energy supplier, stromanbieter
+    ip: ip address, ip-adresse, static ip
+    hostname: host name
+    domain: domain name
+    ssid: wifi name, wi-fi name, wifi network, wlan-name, network name
+    mac: mac address
+    os: operating system, betriebssystem
+    school: high school, primary school, elementary school, schule, gymnasium
+    university: uni, college, alma mater, universität, hochschule
+    major: hauptfach
+    studies: field of study, degree programme, studiengang
+    thesis: thesis topic, topic of my thesis
+    allergy: allergies
+    diet:
+    medication: medikament
+    hobby: hobbies, main hobby, hobbys
+    team: club, verein
+    gym: fitnessstudio
+    church: gemeinde
+    dream: traum
+    goal: ziel
+    stand-up: standup, stand up, daily
+    checkup: check-up
+    appointment: termin
+    flight: flug
+    train:
+    interview: job interview, vorstellungsgespräch
+    exam: final exam, prüfung, klausur
+    driving test: fahrprüfung
+    surgery: operation, op
+    vacation: holiday, holidays, urlaub
+    party: birthday party, feier
+    meeting: team meeting, besprechung
+    lesson: class
+    mortgage:
+    lease: contract, vertrag
+    warranty: garantie
+    pronouns:
+    locker: locker number
+    room: room number, office number, office, zimmernummer
+    flat: apartment, wohnung
+    house: haus
+    garden: garten
+    thesis supervisor:
+    middle name:
+    maiden name: geburtsname
+    timezone: time zone
+    graduation: abschlussfeier
+    retirement:
+    reservation: booking, reservierung
+    registration number:
+    """
+)
+DATED_NOUNS = frozenset(
+    "appointment flight train interview exam surgery vacation party meeting lesson wedding checkup graduation "
+    "reservation deadline stand-up".split()
+) | {"driving test", "start date", "release date"}
+"""Slots whose value is a time."""
+
+THINGS = _table(
+    """
+    car: auto, wagen, vehicle, suv, van, camper, campervan, truck, pickup, lorry, jeep
+    bike: bicycle, fahrrad, rad, e-bike, ebike, mountain bike, road bike, rennrad
+    motorbike: motorcycle, motorrad, scooter, moped, roller
+    boat: sailing boat, boot
+    phone: smartphone, mobile phone, cell phone, handy
+    laptop: notebook
+    computer: pc, desktop, gaming pc, workstation, rechner
+    tablet: ipad
+    monitor: screen, bildschirm
+    camera: kamera
+    tv: television, fernseher
+    printer: drucker, 3d printer
+    router: modem, wlan-router
+    nas:
+    server: home server, homeserver
+    watch: smartwatch, uhr
+    headphones: earbuds, kopfhörer
+    washing machine: washer, waschmaschine
+    dishwasher: spülmaschine, geschirrspüler
+    fridge: refrigerator, kühlschrank
+    freezer: gefrierschrank
+    dryer: trockner
+    oven: stove, cooker, herd, ofen, backofen
+    coffee machine: espresso machine, coffee maker, kaffeemaschine
+    vacuum: vacuum cleaner, robot vacuum, vacuum robot, staubsauger, saugroboter
+    heating: boiler, heat pump, heizung, wärmepumpe
+    guitar: gitarre
+    piano: klavier
+    console: game console, konsole
+    drone: drohne
+    keyboard: tastatur
+    mouse: maus
+    sofa: couch
+    bed: bett
+    mattress: matratze
+    lawnmower: lawn mower, rasenmäher
+    solar panels: solar system, pv system, solaranlage
+    wallbox: charger
+    house: haus
+    flat: apartment, wohnung
+    garden: garten, allotment
+    tent: zelt
+    caravan: wohnwagen
+    switch:
+    firewall:
+    access point:
+    gpu: graphics card, grafikkarte
+    raspberry pi: raspi, pi
+    backup: backups
+    database:
+    """
+)
+
+SECRET = re.compile(
+    r"\b(?:pass ?words?|passwort|kennwort|passcodes?|pass ?phrases?|pin(?: (?:code|number))?|puk|tan|cvv|cvc|credit card|"
+    r"debit card|card number|kreditkarte(?:nnummer)?|iban|kontonummer|account number|api[- ]?keys?|private key|secret(?: key)?|"
+    r"access token|ssh key|security (?:code|question)|door code|alarm code|social security number|ssn|login)\b|"
+    r"(?:\d[ -]?){13,19}",
+    re.IGNORECASE,
+)
+
+COMMON = frozenset(
+    """
+    a about above actually after again all also always am an and any anyway are as ask at back bad be because been before
+    being best better big but by can cannot cool could did do does doing done down each either else even ever every
+    everyone everything exactly few fine first for from fun get go going gone good got great had happy hard has have he
+    hello help her here hers hi him his hmm home hope how however i if in into is it its just keep last later least less
+    let like little long look lot lots love made make many may maybe me mean mine more most much must my near need never
+    new next nice no none nope nor not nothing now of off ok okay old on once one only or other our ours out over own
+    perfect please pretty probably quite rather really right same see seen she should since so some someone something
+    soon sorry still such sure take than thank thanks that the their them then there these they thing things think this
+    those though three tired to today tomorrow too try two under until up us use used very wait want was way we well were
+    what when where which while who whose why will with within without wonderful would wow yeah yes yesterday yet you
+    your yours sad sick ill busy hungry thirsty bored ready late early free open closed available interested afraid
+    scared worried excited glad confused lost stuck alone lucky angry annoyed able unable serious kidding joking looking
+    trying working going thinking wondering asking calling coming leaving getting having feeling planning hoping
+    called named name monday tuesday wednesday thursday friday saturday sunday january february march april june july
+    august september october november december great awesome amazing good morning evening night afternoon english german
+    french today tonight dear hello hallo danke bitte ja nein und oder aber nicht kein keine ein eine der die das ich du
+    er sie es wir ihr mein meine dein sein ist sind war hat haben bin müde gut schlecht hier da dort heute morgen
+    gestern jetzt schon noch auch nur sehr so wie was wer wo wann warum krank hungrig froh traurig sicher bereit
+    someone somebody anybody anyone nobody everybody people guys folks man woman person guy retired married single
+    divorced engaged vegetarian vegan allergic pregnant unemployed self-employed
+    """.split()
+)
+"""Words that are no names."""

@@ -1,0 +1,131 @@
+"""From a sentence to clauses with subject and verb."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import tzinfo
+
+from agents.memory.extraction import german, guard, lexicon, values, verbs
+from agents.memory.extraction.model import Clause, Subject
+from agents.memory.extraction.sentences import Language, Sentence, clauses, plain
+from agents.memory.extraction.subjects import People, parse
+from agents.memory.extraction.times import When, take_times
+
+_MAX_SUBJECT_WORDS = 10
+_SLOTS = "|".join(sorted(map(re.escape, lexicon.SLOT_NOUNS), key=len, reverse=True))
+_RELATIVE = re.compile(
+    r"^(?P<before>.*?)(?P<who>\b(?:[Mm]y|[Oo]ur|[Mm]eine?|[Uu]nsere?) (?:[\w-]+ ){0,3}?[\w-]+(?: [A-ZÄÖÜ][\w-]+)?|\b[A-ZÄÖÜ][\w-]+), "
+    r"(?:who|which|that) (?P<said>[^,]+)(?:, ?(?P<after>.*))?$"
+)
+_AS = re.compile(r"^(?:as|being) (?P<what>an? (?!result|matter|rule|child|kid|teenager|bonus|joke|first|general|side)[\w -]+?),? (?P<rest>(?:i|we)\b.*)$", re.I)
+_TURNED = re.compile(
+    rf"^(?P<v>[^,]{{1,40}}?) (?:is|are|ist|sind) (?P<s>(?:my|our|mein\w*|unser\w*|the) (?:(?:least )?favou?rite [\w ]+|lieblings\w+|(?:{_SLOTS})(?: of [\w ]+)?))$",
+    re.IGNORECASE,
+)
+_HERE = re.compile(r"^(?:this is )?(?P<v>[A-ZÄÖÜ]\w+) (?:here|speaking)$")
+_NO_VERB = re.compile(r"^(?P<who>(?:his|her|their|its|my|our \w+'s) names?) (?P<name>[A-ZÄÖÜ]\w+(?: and [A-Z]\w+)?)$", re.IGNORECASE)
+
+
+def read(sentence: Sentence, language: Language, people: People, at: float, zone: tzinfo) -> Iterator[Clause]:
+    """Yield the clauses of a sentence that state something, with what ``people`` says about names and pronouns."""
+    text = plain(sentence.text, language)
+    if not sentence.is_question and len(text.split()) <= 8 and (match := re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text)):
+        # "Retired firefighter from Tulsa."
+        if values.job(match["job"]) and not re.match(r"^(?:i|he|she|my|the|we|you|what|which|who)\b", text, re.IGNORECASE):
+            text = f"I am {text[:1].lower()}{text[1:]}"
+    carried: list[Subject] = []
+    for part in _parts(text, is_question=sentence.is_question):
+        if match := _HERE.match(part):
+            part = f"I am {match['v']}"
+        if (match := _TURNED.match(part)) and not re.match(r"^(?:it|this|that|what|which|he|she|they|i)\b", match["v"], re.IGNORECASE):
+            part = f"{match['s']} is {match['v']}"
+        if guard.is_unsure(part):
+            continue
+        missing = _NO_VERB.match(part)
+        if missing:
+            part = f"{missing['who']} is {missing['name']}"
+        found = _clause(part, language, people, at, zone, carried)
+        if not found:
+            for subject in parse(part, people):
+                if subject.kind != "thing":
+                    people.mention(subject)
+            continue
+        carried = [clause.subject for clause in found]
+        for clause in found:
+            people.mention(clause.subject)
+        yield from found
+
+
+def _parts(text: str, *, is_question: bool) -> list[str]:
+    result: list[str] = []
+    if match := _AS.match(text):
+        result.append(f"{match['rest'].split()[0]} am {match['what']}")
+        text = match["rest"]
+    if match := _RELATIVE.match(text):
+        who = match["who"]
+        result += [f"{who} {match['said']}"]
+        rest = f"{match['before']}{who} {match['after'] or ''}".strip()
+        return result + clauses(rest, is_question=is_question)
+    return result + clauses(text, is_question=is_question)
+
+
+def _clause(
+    text: str, language: Language, people: People, at: float, zone: tzinfo, carried: list[Subject]
+) -> list[Clause]:
+    stripped, when = take_times(text, at, zone)
+    if language == "de":
+        read_german = german.predicate(f"ich {stripped}" if carried and german.begins_with_verb(stripped) else stripped)
+        if read_german and carried and german.begins_with_verb(stripped):
+            return [_made(one, read_german[1], when, read_german[1].rest, language) for one in carried]
+        if read_german:
+            subject_text, verb = read_german
+            subjects = parse(subject_text, people)
+            full = german.predicate(text)
+            rest = full[1].rest if full else verb.rest
+            return [_made(one, verb, when, rest, language) for one in subjects]
+        return []
+    found = _english(stripped, people, carried)
+    if not found:
+        return []
+    subjects, verb = found
+    whole = _english(text, people, carried)
+    full_rest = whole[1].rest if whole and whole[1].base == verb.base else verb.rest
+    return [_made(one, verb, when, full_rest, language) for one in subjects]
+
+
+def _english(text: str, people: People, carried: list[Subject]) -> tuple[list[Subject], verbs.Verb] | None:
+    words = text.split()
+    for count in range(1, min(_MAX_SUBJECT_WORDS, len(words))):
+        verb = verbs.english(" ".join(words[count:]))
+        if verb is None or verb.base not in ("be", "have") and re.match(r"^(?:is|are|was|were|has|have)\b", verb.rest):
+            continue  # "my mother's name is": a noun that is a verb elsewhere
+        before = re.sub(r",? (?:he|she|they|it|now|then|also|all|both|have|has|never|no longer|always)$", "", " ".join(words[:count]), flags=re.I)
+        subjects = parse(before.strip(" ,"), people)
+        if subjects:
+            if words[count - 1].casefold() == "never":
+                continue
+            return subjects, verb
+        if count == 1 and re.fullmatch(r"(?:would|could|might|to|if|let|please|do|can)", words[0], re.I):
+            return None
+    if carried:
+        verb = verbs.english(text)
+        if verb:
+            return carried, verb
+    return None
+
+
+def _made(subject: Subject, verb: verbs.Verb, when: When, full_rest: str, language: Language) -> Clause:
+    return Clause(
+        subject=subject,
+        verb=verb.base,
+        rest=verb.rest,
+        tense=verb.tense,
+        negated=verb.negated,
+        ended=verb.ended,
+        used_to=verb.used_to,
+        progressive=verb.progressive,
+        when=when,
+        full_rest=full_rest,
+        language=language,
+    )

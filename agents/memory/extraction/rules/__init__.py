@@ -1,0 +1,46 @@
+"""The rules, by domain; each reads one clause and returns what it states."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from agents.memory.extraction.model import Candidate, Clause, Rule
+from agents.memory.extraction.rules import (
+    habits,
+    health,
+    people,
+    places,
+    plans,
+    possessions,
+    preferences,
+    slots,
+    technical,
+    work,
+)
+
+_MODULES = (slots, people, health, work, places, preferences, possessions, technical, plans, habits)
+_BY_VERB: dict[str, list[Rule]] = {}
+for _module in _MODULES:
+    for _verb, _rules in _module.RULES.items():
+        _BY_VERB.setdefault(_verb, []).extend(_rules)
+
+
+def read(clause: Clause) -> list[Candidate]:
+    """Return what a clause states; the first rule that finds something has it."""
+    found = _first(clause)
+    if clause.verb == "be" and found and clause.subject.kind != "thing":
+        # "I am 67 and retired"
+        for part in re.split(r" (?:and|und) ", clause.rest)[1:]:
+            has = {candidate.attribute.partition(":")[0] for candidate in found}
+            more = _first(replace(clause, rest=part, full_rest=part))
+            found = [*found, *(one for one in more if one.attribute.partition(":")[0] not in has)]
+    return found
+
+
+def _first(clause: Clause) -> list[Candidate]:
+    for rule in _BY_VERB.get(clause.verb, ()):
+        found = rule(clause)
+        if found:
+            return found
+    return []

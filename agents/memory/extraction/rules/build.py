@@ -1,0 +1,46 @@
+"""How rules make candidates: one place for tenses, ends and values side by side."""
+
+from __future__ import annotations
+
+from agents.memory.extraction.model import Candidate, Clause
+from schemas.memory import FactEffect, FactKind
+
+
+def fact(
+    clause: Clause,
+    attribute: str,
+    value: str,
+    text: str,
+    kind: FactKind,
+    *,
+    many: bool = False,
+    confidence: float = 0.9,
+    is_sentence: bool = False,
+    effect: FactEffect | None = None,
+) -> list[Candidate]:
+    """Return the candidate for a clause; ``many`` values of the attribute stand side by side.
+
+    ``text`` is the predicate in the third person and the present tense.
+    """
+    value = value.strip(" ,.;:!?\"'")
+    if not value:
+        return []
+    subject = clause.subject
+    if not subject.is_known and (clause.tense == "past" or kind not in _OF_STRANGERS):
+        return []
+    name = subject.attribute(attribute)
+    if many:
+        name = f"{name}:{' '.join(value.casefold().split())}"
+    effect = effect or ("ends" if clause.ended else "states")
+    return [
+        Candidate(subject, name, value, text, kind, effect, confidence, is_sentence=is_sentence)
+    ]
+
+
+_OF_STRANGERS = frozenset({"place", "work", "study", "health", "relation", "identity", "possession", "date", "project"})
+"""What may be learned of a name that was never brought into relation with the owner."""
+
+
+def is_stated(clause: Clause) -> bool:
+    """Say whether a clause states that something is so, now or before; a plain "not" states nothing to keep."""
+    return not clause.negated

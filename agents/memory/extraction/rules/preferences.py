@@ -1,0 +1,105 @@
+"""Likes, dislikes, favourites, and how answers should be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from agents.memory.extraction import values
+from agents.memory.extraction.model import Candidate, Clause
+from agents.memory.extraction.rules.build import fact
+
+_LIKING = {"like": "likes", "love": "loves", "enjoy": "enjoys", "adore": "adores", "fancy": "fancies"}
+_NOT_LASTING = re.compile(
+    r"^(?:your|this|that|the (?:idea|way|answer|look|sound|second|first|third|last|new|one|design|suggestion|recipe|result|plan|part|"
+    r"other)\b|it\b|you\b|to (?:know|see|hear|have|be|get|ask|learn|understand|buy|book|make)\b|how\b|when\b|what\b|my\b|our\b|"
+    r"him\b|her\b|them\b|me\b|option\b|someone|something|a (?:quick|short|list|summary|table|recipe|suggestion))",
+    re.IGNORECASE,
+)
+
+
+def likes(clause: Clause) -> list[Candidate]:
+    """Read "love hiking", "do not like olives", "like neither"."""
+    if clause.subject.kind not in ("owner", "person", "pet") or clause.progressive or clause.tense in ("future",):
+        return []
+    if clause.tense in ("past", "perfect") and not (clause.used_to or clause.ended) and clause.when.since is None:
+        return []
+    rest = re.sub(r"^(?:to|the taste of|eating|all things) ", "", clause.rest) if not re.match(
+        _NOT_LASTING, clause.rest
+    ) else ""
+    if not rest:
+        return []
+    found: list[Candidate] = []
+    for part in values.listed(values.cut(rest)):
+        what = values.bare(values.topic(part))
+        if not what or _NOT_LASTING.match(what) or re.match(r"^(?:I|and)\b", what):
+            continue
+        if clause.negated:
+            found += fact(clause, "dislikes", what, f"does not like {what}", "preference", many=True)
+        else:
+            found += fact(clause, "likes", what, f"{_LIKING.get(clause.verb, 'likes')} {what}", "preference", many=True)
+    return found
+
+
+def dislikes(clause: Clause) -> list[Candidate]:
+    """Read "hate crowded beaches", "can not stand cilantro"."""
+    if clause.verb.startswith("can ") and not clause.negated:
+        return []
+    positive = replace(clause, negated=not clause.negated) if not clause.verb.startswith("can ") else clause
+    if not positive.negated:
+        return []
+    return [
+        replace(one, text=one.text.replace("does not like", "dislikes")) for one in likes(replace(positive, verb="like"))
+    ]
+
+
+def is_fan(clause: Clause) -> list[Candidate]:
+    """Read "be a big fan of Radiohead", "be into climbing", "be not fond of cats"."""
+    match = re.match(
+        r"^(?:(?:a|an) )?(?:(?:big|huge|great|massive|real|die-hard|lifelong|keen|passionate|avid|total|pretty|very|really|quite|so|großer|riesiger) )*"
+        r"(?:fan of|fan von|lover of|fond of|into|crazy about|keen on|passionate about|obsessed with|interested in|mad about|partial to|enthusiastic about|"
+        r"not a fan of|not into|not fond of|not keen on) (?P<v>.+)$",
+        clause.rest,
+        re.IGNORECASE,
+    )
+    if not match:
+        fan = re.match(r"^(?:a|an) (?:(?:big|huge|passionate|real|avid|keen|great|massive|die-hard|lifelong|hobby) )*(?P<v>[\w-]+(?: [\w-]+)?) (?:fan|lover|enthusiast|addict|nerd|buff|person)$", clause.rest, re.I)
+        match = fan
+    if not match:
+        fan = re.match(r"^(?:a|an) (?:hobby|amateur|avid|keen|passionate|enthusiastic) (?P<v>[\w-]+)$", clause.rest, re.I)
+        if fan and not clause.negated and clause.subject.kind in ("owner", "person"):
+            return fact(clause, "hobby", fan["v"], f"is a keen {fan['v']}", "habit", many=True)
+    if not match or clause.tense in ("past", "future"):
+        return []
+    return likes(replace(clause, verb="like", rest=match["v"], negated=clause.negated or "not " in clause.rest[:8]))
+
+
+def prefers(clause: Clause) -> list[Candidate]:
+    """Read "prefer trains over planes", "prefer tea to coffee"."""
+    if clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense != "present":
+        return []
+    match = re.match(r"^(?P<v>.+?)(?: (?P<than>over|to|rather than|instead of|vor|statt) (?P<w>.+))?$", clause.rest)
+    if not match or _NOT_LASTING.match(clause.rest) or re.match(r"^the\b", clause.rest, re.I):
+        return []
+    what = values.topic(match["v"])
+    other = values.topic(match["w"]) if match["w"] else ""
+    if not what or len(what.split()) > 5:
+        return []
+    text = f"prefers {what} over {other}" if other else f"prefers {what}"
+    return fact(clause, "prefers", what, text, "preference", many=True)
+
+
+RULES = {
+    "like": [likes],
+    "love": [likes],
+    "enjoy": [likes],
+    "adore": [likes],
+    "hate": [dislikes],
+    "dislike": [dislikes],
+    "detest": [dislikes],
+    "despise": [dislikes],
+    "can stand": [dislikes],
+    "can bear": [dislikes],
+    "be": [is_fan],
+    "prefer": [prefers],
+}

@@ -1,0 +1,214 @@
+"""How well memory learns from conversations: scripted dialogues with known facts, and changes asked as of a day.
+
+A file of dialogues is JSON lines, one turn each: ``dialogue``, ``at`` (ISO
+8601, UTC), ``role`` (``user``, ``assistant``, or ``passage`` for a text that
+was recalled for the answer before), ``text``, and for a user's turn ``facts``:
+what should be learned from it, each with ``attributes`` (acceptable ones;
+``Tom:city`` names the subject too), ``values`` (acceptable ones), and where it
+applies ``effect`` (``ends``), ``from`` (day, month or year since which it
+holds) and ``optional`` (fair to learn, fair to leave). ``of`` marks a turn that
+is a ``quote`` or made of ``recalled`` text.
+
+A learned fact is right when its value is an acceptable one (letter case,
+articles and prepositions before it aside) and its attribute or its subject is
+the expected one. A file whose name begins with ``changes`` has ``says`` (turns
+with ``at`` and ``text``) and ``asks`` (``as_of``, ``attribute``, ``value``; a
+null value: nothing held) instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agents.memory.extraction import extract
+from ops.bench.figures import Report
+from schemas.chat import Turn
+from schemas.documents import Passage
+from schemas.memory import Fact, FactLearned
+from stores.facts import FactBook
+
+IN_CHECKOUT = Path(__file__).resolve().parents[2] / "tests" / "memory"
+
+
+@dataclass
+class Score:
+    """What was learned from a set of dialogues, against what should have been."""
+
+    turns: int = 0
+    right: int = 0
+    wrong: list[tuple[str, Fact]] = field(default_factory=list)
+    """Facts that nobody stated, each with its turn's text."""
+    missed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    from_quotes: int = 0
+    """Wrong facts from turns that quote or repeat what was recalled."""
+    dated: int = 0
+    dated_right: int = 0
+
+    @property
+    def precision(self) -> float:
+        """Right facts among those learned."""
+        learned = self.right + len(self.wrong)
+        return self.right / learned if learned else float("nan")
+
+    @property
+    def recall(self) -> float:
+        """Learned facts among those that were stated."""
+        stated = self.right + len(self.missed)
+        return self.right / stated if stated else float("nan")
+
+
+async def measure(report: Report, options: argparse.Namespace) -> None:
+    """Add precision, recall, facts from quotes and the share of right answers as of a day."""
+    folder = Path(getattr(options, "dialogues", None) or IN_CHECKOUT)
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else [folder]
+    scripts = [file for file in files if not file.name.startswith("changes")]
+    if not scripts:
+        report.missing.append(f"memory: there are no dialogues (*.jsonl) in {folder}; name them by --dialogues")
+    else:
+        score = Score()
+        for file in scripts:
+            await asyncio.to_thread(score_dialogues, file, score)
+        note = f"{score.turns} turns of {', '.join(file.name for file in scripts)}"
+        report.add("memory precision", score.precision, "", at_least=0.95, note=note)
+        report.add("memory recall", score.recall, "", at_least=0.70)
+        report.add("facts from quotes or recalled text", score.from_quotes, "", at_most=0)
+    changes = [file for file in files if file.name.startswith("changes")]
+    if changes:
+        results = [await asyncio.to_thread(score_changes, file) for file in changes]
+        asked = [right for result in results for right in result]
+        share = sum(asked) / len(asked) if asked else float("nan")
+        report.add("right as of a day", share, "", at_least=1.0, note=f"{len(asked)} questions")
+
+
+def score_dialogues(file: Path, score: Score) -> Score:
+    """Extract from every dialogue of a file, turn by turn as it would be lived; adds to ``score``."""
+    dialogues: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in file.read_text("utf-8").splitlines():
+        if line.strip():
+            entry = json.loads(line)
+            dialogues[entry["dialogue"]].append(entry)
+    for entries in dialogues.values():
+        turns = list(_turns(entries))
+        learned: dict[str, list[Fact]] = defaultdict(list)
+        for fact in extract([turn for turn, _ in turns]):
+            learned[fact.answer].append(fact)
+        for turn, entry in turns:
+            if turn.role == "user":
+                _count(score, entry, learned[turn.answer])
+    return score
+
+
+def score_changes(file: Path) -> list[bool]:
+    """Learn every story of a file and ask what held; returns whether each answer was right."""
+    results = []
+    for number, line in enumerate(file.read_text("utf-8").splitlines()):
+        if not line.strip():
+            continue
+        story = json.loads(line)
+        with tempfile.TemporaryDirectory() as folder:
+            book = FactBook(Path(folder) / "facts.db")
+            known: tuple[Fact, ...] = ()
+            sequence = 0
+            for place, said in enumerate(story["says"]):
+                turn = _turn(said, f"story{number}", f"s{number}-{place}")
+                for fact in extract([turn], known=known):
+                    sequence += 1
+                    book.apply(FactLearned(project="home", learned=fact), sequence)
+                known = book.list("home", "owner", as_of=turn.at, limit=1000).facts
+            for ask in story["asks"]:
+                moment = datetime.fromisoformat(ask["as_of"]).replace(tzinfo=UTC).timestamp()
+                held = book.list("home", "owner", as_of=moment, limit=1000).facts
+                values = [_plain(f.value) for f in held if _fits(ask["attribute"], f)]
+                expected = ask["value"]
+                right = not values if expected is None else values == [_plain(expected)]
+                results.append(right)
+            book.close()
+    return results
+
+
+def _count(score: Score, entry: dict[str, Any], facts: Sequence[Fact]) -> None:
+    score.turns += 1
+    expected = list(entry["facts"])
+    for fact in facts:
+        fitting = [e for e in expected if matches(e, fact)]
+        if not fitting:
+            score.wrong.append((entry["text"], fact))
+            score.from_quotes += bool(entry.get("of"))
+            continue
+        # What has to be learned comes first; what is optional counts for nothing.
+        found = min(fitting, key=lambda e: bool(e.get("optional")))
+        expected.remove(found)
+        if found.get("optional"):
+            continue
+        score.right += 1
+        if "from" in found:
+            score.dated += 1
+            day = datetime.fromtimestamp(fact.valid_from, UTC).date().isoformat()
+            score.dated_right += day.startswith(found["from"])
+    score.missed += [(entry["text"], e) for e in expected if not e.get("optional")]
+
+
+def matches(expected: dict[str, Any], fact: Fact) -> bool:
+    """Say whether a learned fact is an expected one."""
+    if (expected.get("effect", "states") == "ends") != (fact.effect == "ends"):
+        return False
+    values = [_plain(value) for value in expected["values"]]
+    if values and _plain(fact.value) not in values:
+        return False
+    return any(_fits(attribute, fact) for attribute in expected["attributes"])
+
+
+def _fits(attribute: str, fact: Fact) -> bool:
+    """Say whether a fact is about the expected attribute, or at least about the expected subject."""
+    wanted = attribute.casefold().replace("_", " ")
+    has = fact.attribute.casefold().replace("_", " ")
+    base = has.partition(":")[0]
+    subject = fact.subject.casefold()
+    if wanted in (has, base, base.rpartition(".")[2], f"{subject}:{base}", f"{subject}:{has}"):
+        return True
+    path, dot, last = wanted.rpartition(".")
+    if dot and last == base.rpartition(".")[2] and f"{path.rpartition('.')[2]} {subject}" in fact.text.casefold():
+        return True  # "the owner's daughter Mia", kept under her name
+    named, colon, _ = wanted.partition(":")
+    is_slot = named in ("favourite", "note", "pet", "plan", "trip", "habit")
+    return subject == (named if colon and not is_slot else "owner") and bool(fact.value) and not colon
+
+
+def _plain(value: str) -> str:
+    text = " ".join(re.sub(r"[^\w\s@.:/+-]", " ", value.casefold()).split()).strip(" .")
+    return re.sub(r"^(?:the|an?|on|at|in|am|um|der|die|das|eine?n?|my|our) (?=\S)", "", text)
+
+
+def _turns(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[Turn, dict[str, Any]]]:
+    passages: list[Passage] = []
+    for number, entry in enumerate(entries):
+        if entry["role"] == "passage":
+            passages.append(Passage(id=f"p-{number}", path="page.md", text=entry["text"]))
+            continue
+        turn = _turn(entry, entry["dialogue"], f"{entry['dialogue']}-{number}", number)
+        if turn.role == "user" and passages:
+            # They were given to the model for an answer that the script does not spell out.
+            yield Turn(conversation=turn.conversation, answer=f"{turn.answer}-a", role="assistant", text="", at=turn.at,
+                       passages=tuple(passages)), {}  # fmt: skip
+            passages = []
+        elif turn.role == "assistant":
+            turn = Turn(conversation=turn.conversation, answer=turn.answer, role="assistant", text=turn.text, at=turn.at,
+                        passages=tuple(passages))  # fmt: skip
+            passages = []
+        yield turn, entry
+
+
+def _turn(entry: dict[str, Any], conversation: str, answer: str, minutes: int = 0) -> Turn:
+    at = datetime.fromisoformat(entry["at"]).replace(tzinfo=UTC) + timedelta(minutes=minutes)
+    role = entry.get("role", "user")
+    return Turn(conversation=conversation, answer=answer, role=role, text=entry["text"], at=at.timestamp())
