@@ -31,7 +31,6 @@ from typing import Any
 import aiohttp
 
 from bus import settings as settings_module
-from ops.bench import ingest_quality
 from ops.bench.chat import Karais, _questions
 from ops.bench.figures import Report, median, percentile
 from ops.bench.household import Household, household, memory_mb
@@ -259,10 +258,6 @@ async def _run(options: argparse.Namespace) -> Report:
     best = max((value for name, value in middle.items() if name != "karais"), default=None)
     if best is not None:
         report.add("  to the best of them", middle["karais"] / best, "×", at_least=1.05)
-    if options.quality:
-        await asyncio.to_thread(ingest_quality.measure, report, options.quality, weights)
-    else:
-        report.missing.append("nDCG@10 of the 8-bit passages: give a folder by --quality")
     return report
 
 
@@ -295,9 +290,6 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--firsts", type=int, default=60, help="questions for the time to first token; 0: none"
-    )
-    parser.add_argument(
-        "--quality", type=Path, help="folder with corpus.jsonl and queries*.jsonl (Cranfield)"
     )
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, help="comparators")
     parser.add_argument(

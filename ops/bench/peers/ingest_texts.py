@@ -85,7 +85,7 @@ def llama_index(weights: str, folder: Path) -> Embed:
 
 
 def txtai(weights: str, folder: Path) -> Embed:
-    """txtai's Embeddings, with the texts kept."""
+    """Txtai's Embeddings, with the texts kept."""
     from txtai import Embeddings
 
     def embed(texts: list[str]) -> object:
