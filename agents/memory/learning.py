@@ -123,10 +123,11 @@ class Learner:
         turns = await asyncio.to_thread(self._conversations.learn_from, after, BATCH)
         if not turns:
             return False
+        fresh: list[tuple[str, Fact]] = []
         for _, turn in turns:
             if turn.role == "user":
                 async with self.writing:
-                    await self._extract(turn)
+                    fresh += await self._extract(turn, fresh)
         await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if turn.text.strip()])
         await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
         return True
