@@ -127,7 +127,8 @@ class PlayedBrain(Agent):
                 index=index + 1,
                 finish_reason=reason,  # type: ignore[arg-type]
                 cited=cited,
-                citations=tuple(Citation(start=0, end=len(said), passage=number) for number in cited),
+                citations=tuple(Citation(start=0, end=said.find(".") + 1, passage=n) for n in cited),
+                grounding=("supported" if cited else "unsupported") if ask.retrieve else "",
                 usage=usage,
             )
         turn = Turn(
@@ -138,6 +139,7 @@ class PlayedBrain(Agent):
             passages=passages,
             cited=getattr(end, "cited", ()),
             citations=getattr(end, "citations", ()),
+            grounding=getattr(end, "grounding", ""),
             finish_reason=reason,  # type: ignore[arg-type]
             code=getattr(end, "code", None),
             message=getattr(end, "message", ""),

@@ -23,6 +23,7 @@ from schemas.chat import (
     Accepted,
     Ask,
     Cancel,
+    Citation,
     Delta,
     Done,
     Failed,
@@ -34,6 +35,7 @@ from schemas.chat import (
     Usage,
 )
 from schemas.documents import Passage, Recall, Recalled
+from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
 from schemas.forgetting import TurnsForgotten
@@ -43,6 +45,8 @@ from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProjec
 log = logging.getLogger(__name__)
 
 RECALL_SECONDS = 2.0
+CITING_SECONDS = 0.5
+"""How long the end of an answer may wait for vectors; without them it is cited by its words alone."""
 PASSAGES = 4
 CONTEXT = 3
 """Earlier questions of the conversation that a search may need to understand the next one."""
@@ -54,7 +58,7 @@ class Brain(Agent):
     """Answers questions with the language model, from the conversation and the owner's files."""
 
     kind = "brain"
-    calls = (Recall, ReadConversation, OpenAnswers, ReadProject)
+    calls = (Recall, ReadConversation, OpenAnswers, ReadProject, Embed)
     publishes = (Sources, Delta, Done, Failed, Turn)
     streams = ("ANSWER",)
 
@@ -268,9 +272,7 @@ class Brain(Agent):
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
         text = "".join(answer.text)
-        found = await asyncio.to_thread(
-            citations.find, ask.text, text, answer.passages, _asked_before(remembered)
-        )
+        found = await self._cite(ask.text, text, answer.passages, _asked_before(remembered))
         turn = msgspec.structs.replace(
             question,
             role="assistant",
@@ -330,6 +332,22 @@ class Brain(Agent):
             log.warning("answering without the storage: %s", error)
             return None
         return list(recalled.passages)
+
+    async def _cite(
+        self, question: str, text: str, passages: tuple[Passage, ...], before: str
+    ) -> tuple[Citation, ...]:
+        """Return which sentences of an answer rest on which passages."""
+        found = await asyncio.to_thread(citations.find, question, text, passages, before)
+        if not found.candidates:
+            return ()
+        try:
+            vectors: Vectors = await self.bus.call(
+                Embed(texts=found.texts, purpose="query"), timeout=CITING_SECONDS
+            )
+        except KaraisError as error:
+            log.info("citing by the words alone: %s", error)
+            return citations.choose(found, None)
+        return citations.choose(found, vectors.data)
 
     def _budget(self, ask: Ask) -> int:
         """Return how many tokens a prompt may have beside the answer."""

@@ -40,6 +40,9 @@ _FACETS = tuple(
 )
 
 
+_SIGN = re.compile(r"(?<!\S)[`'\"]?([^\w\s.,;:!?'\"()`&\u2013\u2014-]{1,3})[`'\"]?(?!\S)")
+
+
 class Asked:
     """A question, taken apart; ``before`` is the one before it, which a short one leans on."""
 
@@ -51,11 +54,15 @@ class Asked:
             about = re.sub(asked.pattern, " ", about, flags=re.IGNORECASE)
         self.words = words.told(about)
         """What it is about; without the words that name a kind of answer."""
-        if len(self.words) < 2 and before:
+        self.leans = len(self.words) < 2 and bool(before)
+        """It says too little by itself."""
+        if self.leans:
             self.words |= words.told(before)
         self.repeated = set(self.words) | set(words.told(text))
         """What an answer may repeat without saying anything."""
         self.names = words.names(text.strip().partition(" ")[2])
+        self.signs = set(_SIGN.findall(text))
+        """Signs that stand alone, such as ``>``: they are what it is about."""
         self.numbers = words.numbers(text)
         self.counted = _COUNTED.search(lower) is not None
         self.timed = _TIMED.search(lower) is not None

@@ -27,7 +27,7 @@ COPIED = 0.4
 """What of the support depends on words that stand in the passage side by side as they do in the sentence."""
 
 _ORDER = re.compile(
-    r"^.*(?:\b(?:ignore|disregard|forget|override) (?:(?:all|any|of|your|my|the|these|previous|prior|earlier) )*"
+    r"^.*(?:\b(?:ignore|disregard|forget|override) (?:(?:all|any|of|your|my|the|these|previous|prior) )*"
     r"(?:instructions?|rules|prompts?|guidelines)\b|\bsystem prompt\b|\bIMPORTANT:|\byou are now\b"
     r"|\b(?:say|answer|reply|respond|output|repeat) (?:exactly|only|with)\b|<\|).*$",
     re.IGNORECASE | re.MULTILINE,
@@ -81,7 +81,12 @@ class Source:
     def support(self, asked: Asked, said: Said) -> float:
         """Return how well it supports the sentence as an answer to the question, from 0, not at all, to 1."""
         new = {word: weight for word, weight in said.words.items() if word not in asked.repeated}
-        if not said.words or not (new or asked.closed) or not asked.fits(said.text, said.names):
+        if (
+            not asked.words
+            or not said.words
+            or not (new or asked.closed)
+            or not asked.fits(said.text, said.names)
+        ):
             return 0.0
         if _share(said.words, self.held) < SAID or _share(asked.words, self.held) < ASKED:
             return 0.0
@@ -102,6 +107,8 @@ class Source:
         if not said.numbers <= {number for unit in evidence for number in unit.numbers}:
             return 0.0
         if said.denies != any(unit.denies for unit in evidence):
+            return 0.0
+        if not all(any(sign in unit.text for unit in evidence) for sign in asked.signs):
             return 0.0
         if not asked.touched(
             words.plain(f"{self._passage.heading} " + " ".join(unit.text for unit in evidence))

@@ -94,7 +94,7 @@ async def _ask(client: Client, asked: Question, options: argparse.Namespace) -> 
         conversation=secrets.token_hex(16),
         text=asked.question,
         temporary=True,
-        sampling=Sampling(max_tokens=options.max_tokens, temperature=0, seed=1),
+        sampling=Sampling(max_tokens=options.max_tokens, seed=options.seed),
     )
     async for event in client.ask(ask):
         match event:
@@ -186,6 +186,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``measure`` needs beside the storage and the questions."""
     parser.add_argument("--home", type=Path, default=None, help="data folder whose models are used")
     parser.add_argument("--max-tokens", type=int, default=96, help="of an answer")
+    parser.add_argument("--seed", type=int, default=1, help="of the sampling, which is the model's own")
     parser.add_argument("--at-a-time", type=int, default=4, help="answers at a time")
     parser.add_argument(
         "--record", type=Path, default=None, help="write answers and passages there, as JSONL"

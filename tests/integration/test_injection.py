@@ -85,9 +85,7 @@ async def answered(bus, text: str, **fields) -> tuple[tuple, str, Done]:
 
 async def counts(bus) -> dict[str, int]:
     """Return how many messages each log holds."""
-    return {
-        name: (await bus.jetstream.stream_info(name)).state.messages for name in ("MEMORY", "JOBS", "SCHED")
-    }
+    return {name: (await bus.jetstream.stream_info(name)).state.messages for name in ("MEMORY", "JOBS")}
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from agents.brain import citations, prompt
 from agents.brain.sentences import sentences
+from schemas.chat import Citation
 from schemas.documents import Passage
 
 BOILER = Passage(
@@ -27,8 +30,15 @@ GARDEN = Passage(
 BOTH = (GARDEN, BOILER)
 
 
-def cited(question: str, text: str, passages: tuple[Passage, ...] = BOTH) -> tuple[int, ...]:
-    return citations.cited(citations.find(question, text, passages))
+def found(question: str, text: str, before: str = "") -> tuple[Citation, ...]:
+    """Cite by the words alone, at whatever support: the meaning only takes away."""
+    candidates = citations.find(question, text, BOTH, before)
+    same = struct.pack("<f", 1.0) * len(candidates.texts)
+    return citations.choose(candidates, same)
+
+
+def cited(question: str, text: str) -> tuple[int, ...]:
+    return citations.cited(found(question, text))
 
 
 @pytest.mark.parametrize(
@@ -105,19 +115,19 @@ def test_what_says_nothing_new_is_no_evidence(answer: str) -> None:
 def test_a_mark_of_the_model_counts_for_nothing() -> None:
     """A mark for the wrong passage is passed over; the sentence gets the passage that supports it."""
     text = "The boiler was serviced on 12 May 2024 [1]. It is blue [2]."
-    found = citations.find("When was the boiler serviced?", text, BOTH)
-    assert [citation.passage for citation in found] == [2]
-    assert text[found[0].start : found[0].end] == "The boiler was serviced on 12 May 2024 [1]."
+    (citation,) = found("When was the boiler serviced?", text)
+    assert citation.passage == 2
+    assert text[citation.start : citation.end] == "The boiler was serviced on 12 May 2024 [1]."
 
 
 def test_places_count_code_points_and_stand_behind_the_sentence() -> None:
     """Positions are in characters, also behind ones beyond the basic plane, inside of lists and tables."""
     text = "Gladly 🙂!\n\n- **The boiler holds 300 litres.**\n- Ask again.\n"
-    (found,) = citations.find("How many litres does the boiler hold?", text, BOTH)
-    assert text[found.start : found.end] == "- **The boiler holds 300 litres.**"
+    (citation,) = found("How many litres does the boiler hold?", text)
+    assert text[citation.start : citation.end] == "- **The boiler holds 300 litres.**"
     row = "| The boiler holds | 300 litres |"
-    (found,) = citations.find("How many litres does the boiler hold?", row, BOTH)
-    assert row[found.end :] == " |"
+    (citation,) = found("How many litres does the boiler hold?", row)
+    assert row[citation.end :] == " |"
 
 
 def test_code_is_not_cited() -> None:
@@ -128,20 +138,30 @@ def test_code_is_not_cited() -> None:
 def test_a_short_question_leans_on_the_one_before() -> None:
     """A question like "and who did it?" is about what was asked before."""
     answer = "It was serviced by Kurt Meier from Linden Street."
-    found = citations.find(
-        "And who did that?", answer, BOTH, before="When was the boiler in the cellar serviced?"
-    )
-    assert citations.cited(found) == (2,)
+    before = "When was the boiler in the cellar serviced?"
+    assert citations.cited(found("And who did that?", answer, before)) == (2,)
+    assert found("And who did that?", answer) == ()
+
+
+def test_a_sentence_far_from_the_question_is_no_answer_to_it() -> None:
+    """The words alone leave a candidate; a cosine near 0 to the question takes it away."""
+    candidates = citations.find("How many litres does the boiler hold?", "The boiler holds 300 litres.", BOTH)
+    assert len(candidates.candidates) == 1
+    across = struct.pack("<4f", 1, 0, 0, 1)
+    along = struct.pack("<4f", 1, 0, 0.8, 0.6)
+    assert citations.choose(candidates, across) == ()
+    assert citations.cited(citations.choose(candidates, along)) == (2,)
+    assert citations.cited(citations.choose(candidates, None)) == (2,)
 
 
 def test_grounding_tells_why_there_is_no_citation() -> None:
     """Not asked for, failed, nothing found, nothing supported, supported: each is told apart."""
-    found = citations.find("How many litres does the boiler hold?", "The boiler holds 300 litres.", BOTH)
+    some = found("How many litres does the boiler hold?", "The boiler holds 300 litres.")
     assert citations.grounding(None, (), ()) == ""
     assert citations.grounding(False, (), ()) == "not_searched"
     assert citations.grounding(True, (), ()) == "nothing_found"
     assert citations.grounding(True, BOTH, ()) == "unsupported"
-    assert citations.grounding(True, BOTH, found) == "supported"
+    assert citations.grounding(True, BOTH, some) == "supported"
 
 
 def test_sentences_are_cut_where_they_end() -> None:

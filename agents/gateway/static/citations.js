@@ -27,7 +27,10 @@ export function withMarks(text, citations, cited, count) {
   });
   const units = offsets(text, citations.map((citation) => citation.end));
   citations.forEach((citation, index) => {
-    if (citation.passage <= count) edits.push({ from: units[index], to: units[index], put: ` [${citation.passage}]` });
+    if (citation.passage > count) return;
+    const inside = edits.find((edit) => edit.from < units[index] && units[index] < edit.to);
+    const place = inside ? inside.to : units[index];
+    edits.push({ from: place, to: place, put: ` [${citation.passage}]` });
   });
   edits.sort((a, b) => b.from - a.from || b.to - a.to);
   for (const { from, to, put } of edits) text = text.slice(0, from) + put + text.slice(to);

@@ -13,7 +13,7 @@ import msgspec
 from agents.memory.extraction import changes, guard, lexicon, parsing, render, rules
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
-from agents.memory.extraction.rules.people import name_of
+from agents.memory.extraction.rules.build import name_of
 from agents.memory.extraction.sentences import Sentence, language_of, sentences
 from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from schemas.chat import Turn
@@ -21,19 +21,26 @@ from schemas.memory import Fact
 
 _KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
 _MENTION = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) {lexicon.KIN_ADJECTIVES}(?:{_KIN_WORDS}),? [A-ZÄÖÜ][\w-]+"
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) "
+    rf"{lexicon.KIN_ADJECTIVES}(?:{_KIN_WORDS}),? [A-ZÄÖÜ][\w-]+"
     r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
 )
 _AGED = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{_KIN_WORDS})\b(?P<name>,? [A-Z]\w+)?"
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{_KIN_WORDS})\b(?P<name>,? "
+    rf"[A-Z]\w+)?"
 )
 _ANSWERS = re.compile(
-    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
-    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|duze?|be|format|include|add|avoid|start|end)\b.*)$"
-    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|antworte\w*|give|keep)\b.*)$"
-    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
+    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
+    r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
+    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|"
+    r"duze?|be|format|include|add|avoid|start|end)\b.*)$"
+    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|"
+    r"antworte\w*|give|keep)\b.*)$"
+    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|"
+    r"schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
     r"in zukunft|künftig|every time|immer)[ .!]*$"
-    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)\b.*)$",
+    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)"
+    r"\b.*)$",
     re.IGNORECASE,
 )
 
@@ -176,8 +183,14 @@ class _Reader:
             thing = replace(THE_OWNER, kind="thing", noun=noun or ("car" if car else ""))
             self._people.mention(thing)
         elif base.startswith("pet") and candidate.effect != "ends":
-            self._people.mention(replace(THE_OWNER, path=candidate.attribute.partition(":")[2], kind="pet",
-                                         label=f"The owner's {candidate.attribute.partition(':')[2]}"))  # fmt: skip
+            self._people.mention(
+                replace(
+                    THE_OWNER,
+                    path=candidate.attribute.partition(":")[2],
+                    kind="pet",
+                    label=f"The owner's {candidate.attribute.partition(':')[2]}",
+                )
+            )
         elif base.endswith(".count") and candidate.value == "one":
             for subject in parse(f"my {base.removesuffix('.count')}", self._people):
                 self._people.mention(subject)
@@ -236,9 +249,12 @@ class _Reader:
     def _as_correction(self, fact: Fact, before: list[Fact]) -> Fact:
         """Let a fact correct what the same slot said in this conversation."""
         same = [
-            other for other in before
-            if other.attribute == fact.attribute and other.subject == fact.subject and other.value != fact.value
-        ]  # fmt: skip
+            other
+            for other in before
+            if other.attribute == fact.attribute
+            and other.subject == fact.subject
+            and other.value != fact.value
+        ]
         return msgspec.structs.replace(fact, effect="corrects") if same and fact.effect == "states" else fact
 
     def _fresh(self, facts: list[Fact], before: list[Fact]) -> list[Fact]:

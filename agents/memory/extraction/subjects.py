@@ -11,8 +11,10 @@ from agents.memory.extraction.model import OWNER, Subject
 
 THE_OWNER = Subject()
 _POSSESSIVE = re.compile(
-    r"^(?P<who>my|our|mein(?:e[nmrs]?)?|unser(?:e[nmrs]?)?|his|her|their|its|sein(?:e[nmrs]?)?|ihr(?:e[nmrs]?)?"
-    r"|(?P<name>[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?|my (?:[\w-]+ )?[\w-]+(?: [A-Z][\w-]+)?)'s)\s+(?P<what>.+)$",
+    r"^(?P<who>my|our|mein(?:e[nmrs]?)?|unser(?:e[nmrs]?)?|his|her|their|its|sein(?:e[nmrs]?)?|"
+    r"ihr(?:e[nmrs]?)?"
+    r"|(?P<name>[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?|my (?:[\w-]+ )?[\w-]+(?: [A-Z][\w-]+)?)'s)"
+    r"\s+(?P<what>.+)$",
     re.IGNORECASE,
 )
 _REFERRED_TO = words.DATED_NOUNS | {"phone", "email", "address", "birthday", "ip"}
@@ -109,11 +111,8 @@ def parse(text: str, people: People) -> list[Subject]:
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
     first = low.split(" ")[0]
-    if (
-        low in words.SLOT_NOUNS
-        and low not in words.COMMON
-        or words.SLOT_NOUNS.get(first) in words.DATED_NOUNS
-        and len(low.split()) <= 4
+    if (low in words.SLOT_NOUNS and low not in words.COMMON) or (
+        words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4
     ):
         return [replace(THE_OWNER, noun=text, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
@@ -177,7 +176,8 @@ def _of_phrase(what: str, base: Subject, people: People, *, is_mine: bool) -> li
         first = _of_phrase(chain["first"], base, people, is_mine=is_mine)
         return _of_phrase(chain["rest"], first[0], people, is_mine=True) if first else []
     of = re.match(
-        r"^(?P<noun>[\w -]+?) (?:of|for|vom|von|für|in) (?P<whose>(?:(?:the|my|our|mein\w*|unser\w*|der|die|das) )?[\w .&-]+)$",
+        r"^(?P<noun>[\w -]+?) (?:of|for|vom|von|für|in) (?P<whose>(?:(?:the|my|our|mein\w*|unser\w*|der|"
+        r"die|das) )?[\w .&-]+)$",
         what,
         re.IGNORECASE,
     )
@@ -206,13 +206,13 @@ def _thing_of(noun: str, whose: str, people: People) -> list[Subject]:
 
 
 def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subject] | None:
-    """Return who is meant; None when the words behind a relation make it something else ("dentist appointment")."""
+    """Return who is meant; None for what is something else ("dentist appointment")."""
     low = match["kin"].casefold()
     adjective = match["adjective"].casefold().strip()
     kin = words.KIN.get(low) or words.PETS_PLURAL.get(low, low)
     if kin == "friend" and re.search(r"\bbest|beste", adjective):
         kin = "best friend"
-    is_plural = low in words.PETS_PLURAL and low not in words.KIN or kin in words.KIN_PLURAL
+    is_plural = (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
     kind: Literal["person", "pet"] = "pet" if kin in words.PETS else "person"
     gender: Literal["m", "f", ""] = "f" if kin in words.FEMALE else "m" if kin in words.MALE else ""
     if low in ("girl", "boy") and not match["name"].strip():
