@@ -36,7 +36,7 @@ from stores.passages import PassagesReader
 
 HELPERS = ("agents.common.parsing", "agents.common.table_writer")
 SETTLED_SECONDS = 400.0
-WORDS = "boiler hedge sail knot hive nectar valve pump kite river lamp garden stone bread market".split()
+WORDS = ("boiler", "hedge", "sail", "knot", "hive", "nectar", "valve", "pump", "kite", "river", "garden")
 
 
 @dataclass
@@ -161,16 +161,22 @@ async def _compare(running: Household, storage: Path, counts: Counts) -> None:
     await reader.refresh()
     rows = await reader.everything()
     found = Counter((row["path"], row["number"], row["text"]) for row in rows)
+    wanted = await asyncio.to_thread(_wanted, storage)
+    counts.files = len({path for path, _, _ in wanted})
+    counts.passages = len(wanted)
+    counts.lost = [f"{path}: passage {number}" for path, number, _ in sorted(wanted - found.keys())]
+    counts.strange = [f"{path}: passage {number}" for path, number, _ in sorted(found.keys() - wanted)]
+    counts.doubled = [f"{key[0]}: passage {key[1]}" for key, times in found.items() if times > 1]
+
+
+def _wanted(storage: Path) -> set[tuple[str, int, str]]:
+    """Return (path, number, text) of every passage of every file."""
     wanted = set()
     for file in sorted(storage.rglob("*.md")):
         path = file.relative_to(storage).as_posix()
         pieces = parse(ParseFile(folder=str(storage), path=path)).pieces
         wanted |= {(path, number, piece.text) for number, piece in enumerate(pieces)}
-        counts.files += 1
-    counts.passages = len(wanted)
-    counts.lost = [f"{path}: passage {number}" for path, number, _ in sorted(wanted - found.keys())]
-    counts.strange = [f"{path}: passage {number}" for path, number, _ in sorted(found.keys() - wanted)]
-    counts.doubled = [f"{key[0]}: passage {key[1]}" for key, times in found.items() if times > 1]
+    return wanted
 
 
 def main(argv: Sequence[str]) -> int:

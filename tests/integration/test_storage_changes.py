@@ -233,7 +233,7 @@ async def test_images_and_recordings_wait_and_are_told_of(start_bus, settings):
 async def test_files_go_with_their_projects_folder(start_bus, settings):
     """A file is of the project with the longest folder that holds it; nothing is embedded again."""
     async with world(start_bus, settings) as here:
-        assert await here.librarian.set_folders({"sea": "boats", "none": ""}) == 2
+        assert await here.librarian._catalogue.set_folders({"sea": "boats", "none": ""}) == 2
         assert {row["path"]: row["project"] for row in await here.rows()} == {
             "bees.md": "home",
             "boats/sails.md": "sea",
@@ -245,7 +245,7 @@ async def test_files_go_with_their_projects_folder(start_bus, settings):
         await here.until_listed(dict.fromkeys(names, ("indexed", 1)))
         assert {row["project"] for row in await here.rows()} == {"sea"}
         assert len(here.embedder.texts) == 1
-        assert await here.librarian.set_folders({}) == 4
+        assert await here.librarian._catalogue.set_folders({}) == 4
         assert {row["project"] for row in await here.rows()} == {"home"}
         assert len(here.embedder.texts) == 1
 
