@@ -50,7 +50,6 @@ CREATE TABLE turns (
 CREATE INDEX by_conversation ON turns (number, sequence);
 CREATE TABLE open_answers (number INTEGER, answer TEXT, sequence INTEGER, PRIMARY KEY (number, answer));
 CREATE VIRTUAL TABLE texts USING fts5 (text, number UNINDEXED, tokenize = "unicode61 remove_diacritics 2");
-INSERT INTO texts (texts, rank) VALUES ('secure-delete', 1);
 CREATE TABLE recalled (
     source TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (source, sequence)
 ) WITHOUT ROWID;
@@ -87,6 +86,12 @@ class Conversations(Projection):
                         self._forget(entry, marked=True)
         if is_new and isinstance(entry, Deleted | TurnsForgotten):
             self.scrub()
+
+    def scrub(self) -> None:
+        """As for every projection; the words of what was deleted leave the full-text index as well."""
+        with self._lock, transaction(self._database):
+            self._database.execute("INSERT INTO texts (texts) VALUES ('optimize')")
+        super().scrub()
 
     def to_erase(self) -> tuple[tuple[int, bool, TurnsForgotten], ...]:
         """Return what is forgotten here and not erased from the log yet, each under a number.

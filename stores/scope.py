@@ -53,6 +53,8 @@ class Scope(Struct, frozen=True, kw_only=True):
             return False
         if self.kinds and row["kind"] not in self.kinds:
             return False
+        if self.as_of is not None and row["kind"] != "fact" and row["at"] > round(self.as_of, 6):
+            return False
         return (self.after is None or row["at"] >= round(self.after, 6)) and (
             self.before is None or row["at"] < round(self.before, 6)
         )

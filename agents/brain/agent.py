@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from agents.brain import orphans, prompt
+from agents.brain import citations, orphans, prompt
 from agents.brain.answer import RunningAnswer
-from agents.brain.citations import cited
 from agents.brain.engine import Engine
 from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
@@ -24,6 +23,7 @@ from schemas.chat import (
     Accepted,
     Ask,
     Cancel,
+    Citation,
     Delta,
     Done,
     Failed,
@@ -35,14 +35,18 @@ from schemas.chat import (
     Usage,
 )
 from schemas.documents import Passage, Recall, Recalled
+from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
+from schemas.forgetting import TurnsForgotten
 from schemas.health import DescribeEngine, EngineDescription
 from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProject
 
 log = logging.getLogger(__name__)
 
 RECALL_SECONDS = 2.0
+CITING_SECONDS = 0.5
+"""How long the end of an answer may wait for vectors; without them it is cited by its words alone."""
 PASSAGES = 4
 CONTEXT = 3
 """Earlier questions of the conversation that a search may need to understand the next one."""
@@ -54,7 +58,7 @@ class Brain(Agent):
     """Answers questions with the language model, from the conversation and the owner's files."""
 
     kind = "brain"
-    calls = (Recall, ReadConversation, OpenAnswers, ReadProject)
+    calls = (Recall, ReadConversation, OpenAnswers, ReadProject, Embed)
     publishes = (Sources, Delta, Done, Failed, Turn)
     streams = ("ANSWER",)
 
@@ -69,7 +73,8 @@ class Brain(Agent):
         self.watch = orphans.Watch(self.bus)
         self.engine: Engine = await resources.enter_async_context(open_engine(self.settings))
         self.condition.queued = lambda: self.engine.waiting
-        self.bus.reconnected += [self._repeat_all, self.projects.forget]
+        # What was changed or forgotten while the bus was away was not heard.
+        self.bus.reconnected += [self._repeat_all, self.projects.forget, self.histories.drop_logged]
 
     async def drain(self) -> None:
         """End what runs with a failure that says why; a new brain cannot continue it."""
@@ -115,6 +120,19 @@ class Brain(Agent):
     async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
         """Keep to a project's new instructions from the next question on."""
         self.projects.take(entry)
+
+    @hears(TurnsForgotten)
+    async def hear_of_forgetting(self, entry: TurnsForgotten) -> None:
+        """Keep nothing of what was forgotten: it shall be in no later prompt."""
+        key = (entry.project, entry.conversation)
+        self.histories.drop(key)
+        for answer in self.running.values():
+            if (answer.ask.project, answer.ask.conversation) == key:
+                answer.outdated = True
+        for name in entry.answers:
+            self.ended.pop(name, None)
+            if name in self.running:
+                self.running[name].stop(cancelled=True)
 
     @every(seconds=1)
     async def check_engine(self) -> None:
@@ -209,8 +227,9 @@ class Brain(Agent):
         ending: dict[str, Any] = {"finish_reason": "stop"}
         try:
             passages = await self._recall(ask, project, remembered) if ask.retrieve else []
+            answer.searched = passages is not None if ask.retrieve else None
             messages, used = prompt.build(
-                ask.text, remembered.turns, passages, self._budget(ask), project.instructions
+                ask.text, remembered.turns, passages or [], self._budget(ask), project.instructions
             )
             async with Generation(self.engine.generate(messages, ask.sampling)) as generation:
                 await answer.recorded.wait()
@@ -253,6 +272,7 @@ class Brain(Agent):
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
         text = "".join(answer.text)
+        found = await self._cite(ask.text, text, answer.passages, _asked_before(remembered))
         turn = msgspec.structs.replace(
             question,
             role="assistant",
@@ -260,7 +280,9 @@ class Brain(Agent):
             at=time.time(),
             model=self.engine.description.model,
             passages=answer.passages,
-            cited=cited(text, answer.passages),
+            cited=citations.cited(found),
+            citations=found,
+            grounding=citations.grounding(answer.searched, answer.passages, found),
             usage=usage,
             **ending,
         )
@@ -270,11 +292,12 @@ class Brain(Agent):
                 sequence = (await self.bus.record(turn, id=f"{ask.answer}.answer", patience=20)).sequence
             key = (ask.project, ask.conversation)
             turns = [*remembered.turns, question, turn]
-            self.histories.put(key, Remembered(turns, sequence, ask.temporary))
+            if not answer.outdated:
+                self.histories.put(key, Remembered(turns, sequence, ask.temporary))
             if ending["finish_reason"] == "failed":
                 await answer.failed(ending["code"], ending["message"])
             else:
-                await answer.done(ending["finish_reason"], usage, turn.cited)
+                await answer.done(turn)
         except KaraisError as error:
             log.error("the answer %s could not be kept: %s", ask.answer, error)
             await answer.failed(error.code, f"The answer could not be kept: {error}")
@@ -290,8 +313,8 @@ class Brain(Agent):
         while len(self.ended) > ENDED_KEPT:
             self.ended.popitem(last=False)
 
-    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage]:
-        """Return passages that help, or none when memory cannot be asked now."""
+    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage] | None:
+        """Return passages that help; None when memory cannot be asked now."""
         asked = tuple(turn.text for turn in remembered.turns if turn.role == "user")
         wanted = Recall(
             user=ask.user,
@@ -307,8 +330,24 @@ class Brain(Agent):
             recalled: Recalled = await self.bus.call(wanted, timeout=RECALL_SECONDS)
         except KaraisError as error:
             log.warning("answering without the storage: %s", error)
-            return []
+            return None
         return list(recalled.passages)
+
+    async def _cite(
+        self, question: str, text: str, passages: tuple[Passage, ...], before: str
+    ) -> tuple[Citation, ...]:
+        """Return which sentences of an answer rest on which passages."""
+        found = await asyncio.to_thread(citations.find, question, text, passages, before)
+        if not found.candidates:
+            return ()
+        try:
+            vectors: Vectors = await self.bus.call(
+                Embed(texts=found.texts, purpose="query"), timeout=CITING_SECONDS
+            )
+        except KaraisError as error:
+            log.info("citing by the words alone: %s", error)
+            return citations.choose(found, None)
+        return citations.choose(found, vectors.data)
 
     def _budget(self, ask: Ask) -> int:
         """Return how many tokens a prompt may have beside the answer."""
@@ -329,6 +368,10 @@ def _busy(ask: Ask) -> KaraisError:
         code=Code.CONFLICT,
         field="$.conversation",
     )
+
+
+def _asked_before(remembered: Remembered) -> str:
+    return next((turn.text for turn in reversed(remembered.turns) if turn.role == "user"), "")
 
 
 def _failure(code: Code, message: str) -> dict[str, Any]:

@@ -53,3 +53,8 @@ class Histories:
     def drop(self, key: Key) -> None:
         """Forget a conversation here."""
         self._kept.pop(key, None)
+
+    def drop_logged(self) -> None:
+        """Forget here all that can be read from the log again."""
+        for key in [key for key, kept in self._kept.items() if not kept.temporary]:
+            del self._kept[key]

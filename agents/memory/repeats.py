@@ -17,6 +17,7 @@ from schemas.chat import Turn
 from schemas.memory import Fact
 from stores.conversations import Conversations, source_of, turn_source
 from stores.facts import FactBook
+from stores.stop_words import STOP_WORDS
 from stores.timeline import normalised
 
 SHORTEST_VALUE = 3

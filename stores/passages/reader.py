@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AROUND = 200
+"""Turns at most that one search reads around others."""
+
 
 class PassagesReader:
     """A reader's view of a set of passages: one version of its table, until ``refresh``.
@@ -117,14 +120,34 @@ class PassagesReader:
             found += await self._table.count_rows(among("source", tuple(sources[start : start + NAMED])))
         return found
 
+    async def everything(self) -> list[dict[str, Any]]:
+        """Return every row, to compare tables that fit into memory."""
+        if self._table is None:
+            return []
+        return unpacked(await self._table.query().select([*READ, "vector"]).to_arrow())
+
     async def numbered(self, source: str, numbers: Sequence[int], scope: Scope) -> list[dict[str, Any]]:
         """Return the rows of one source with these numbers, in order."""
         if self._table is None:
             return []
-        among = ", ".join(str(int(number)) for number in numbers)
-        where = f"{scope.where()} AND source = '{plain(source)}' AND number IN ({among})"
+        listed = ", ".join(str(int(number)) for number in numbers)
+        where = f"{scope.where()} AND source = '{plain(source)}' AND number IN ({listed})"
         found = await self._table.query().where(where).select([*READ, "vector"]).to_arrow()
         return sorted(unpacked(found), key=lambda row: row["number"])
+
+    async def said_around(
+        self, moments: Sequence[float], seconds: float, scope: Scope
+    ) -> list[dict[str, Any]]:
+        """Return turns that were said within ``seconds`` of these moments, each with its ``vector``."""
+        if self._table is None or not moments:
+            return []
+        spans = " OR ".join(
+            f"(at >= {moment - seconds:.6f} AND at <= {moment + seconds:.6f})"
+            for moment in sorted(set(moments))
+        )
+        where = f"{scope.where()} AND kind = 'turn' AND ({spans})"
+        found = await self._table.query().where(where).select([*READ, "vector"]).limit(AROUND).to_arrow()
+        return unpacked(found)
 
     async def _within(
         self, scope: Scope, limit: int, search: Callable[[int, str | None], Awaitable[pa.Table]]
@@ -137,7 +160,8 @@ class PassagesReader:
         are left, and for like scopes from then on, the filter must be.
         """
         where = scope.where()
-        like = (scope.project, scope.with_global, scope.kinds, scope.after is None, scope.before is None)
+        bounds = (scope.after is None, scope.before is None, scope.as_of is None)
+        like = (scope.project, scope.with_global, scope.kinds, *bounds)
         wanted = limit + limit // 2
         if like not in self._narrow:
             found = await search(wanted, None)

@@ -55,11 +55,11 @@ async def find(folder: Path, query: str, *, meaning: bool = True, project: str =
     reader = PassagesReader(folder, SET, MODEL)
     await reader.refresh()
 
-    async def embed():
-        return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(query)) if meaning else None
+    async def embed(text: str):
+        return Vectors(model=MODEL, rows=1, dimensions=384, data=vector(text)) if meaning else None
 
     ask = Recall(query=query, limit=limit)
-    passages, _ = await recall((reader,), ask, Scope(project=project), embed(), lambda rows: rows)
+    passages, _ = await recall((reader,), ask, Scope(project=project), embed, lambda rows: rows)
     return passages
 
 

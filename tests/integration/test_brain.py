@@ -27,6 +27,7 @@ from schemas.chat import (
 )
 from schemas.errors import Refused
 from schemas.failure import Code
+from schemas.forgetting import TurnsForgotten
 
 
 class Log(Agent):
@@ -218,3 +219,24 @@ async def test_orphaned_question_is_ended(brains) -> None:
         assert isinstance(ending, Failed)
         assert ending.code is Code.INTERRUPTED
         assert await bus.call(ask)
+
+
+async def test_what_was_forgotten_is_in_no_later_prompt(brains) -> None:
+    """The brain's own copy of the conversation goes with the log's, and an answer that runs is stopped."""
+    running, settings = brains
+    await running.provision()
+    brain, log = Brain(settings), Log(settings)
+    async with running.running(log, brain), running.connected() as bus:
+        first = question("[say Quixzorb.]")
+        await read(bus, first)
+        key = ("home", "c1")
+        assert "Quixzorb" in str(brain.histories.get(key))
+        assert first.answer in brain.ended
+        long = question("[say " + "word " * 400 + "]", conversation="c2")
+        await bus.call(long)
+        for conversation, ask in (("c1", first), ("c2", long)):
+            await bus.record(TurnsForgotten(conversation=conversation, answers=(ask.answer,), at=1.0))
+        await until(lambda: long.answer not in brain.running)
+        assert brain.histories.get(key) is None
+        assert brain.histories.get(("home", "c2")) is None
+        assert first.answer not in brain.ended

@@ -224,7 +224,7 @@ export class Chat {
   }
 
   #keepAtEnd() {
-    if (this.#follow) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (this.#follow && !this.empty) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
   #toEnd() {

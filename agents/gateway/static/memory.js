@@ -99,7 +99,7 @@ export class MemoryView {
     this.#history.disabled = this.#asOf.value !== "";
     this.#intro.textContent = this.project === GLOBAL
       ? "What every project may use that says so."
-      : `What KARAIS knows in ${this.project === HOME ? "no special project" : `“${name}”`}: learned from what you said, or written down by you.`;
+      : `What KARAIS knows${this.project === HOME ? "" : ` in “${name}”`}: learned from what you said, or written down by you.`;
     const shown = [...this.#lines.keys()];
     let page;
     try {
@@ -122,7 +122,7 @@ export class MemoryView {
     const lines = new Map(further ? before : []);
     for (const fact of facts) {
       const known = before.get(fact.id);
-      if (known) known.take(fact);
+      known?.take(fact);
       lines.set(fact.id, known ?? this.#line(fact));
     }
     this.#lines = lines;
@@ -134,6 +134,7 @@ export class MemoryView {
   #line(fact) {
     return new FactLine(fact, {
       project: this.project,
+      at: () => endOfDay(this.#asOf.value),
       trouble: this.#hooks.trouble,
       changed: () => this.refresh(0),
     });
