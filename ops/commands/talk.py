@@ -24,6 +24,13 @@ HELP = """/new       begin a new conversation
 /sources   show the passages of the last answer, /sources 2 one of them whole
 /quit      leave (as Ctrl-D does); Ctrl-C stops an answer"""
 
+GROUNDINGS = {
+    "nothing_found": "nothing in your files and memory fits this question",
+    "unsupported": "passages were read, but none supports this answer: /sources in a chat shows them",
+    "not_searched": "your files and memory could not be searched just now",
+}
+"""What is said of an answer that no passage supports."""
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
@@ -41,11 +48,10 @@ class Reply:
     done: Done | None = None
 
     @property
-    def used(self) -> list[tuple[int, Passage]]:
-        """The passages that the answer cites, else those that it was given, with their numbers."""
-        numbered = list(enumerate(self.passages, start=1))
+    def cited(self) -> list[tuple[int, Passage]]:
+        """The passages that support the answer, with their numbers."""
         cited = set(self.done.cited) if self.done else set()
-        return [pair for pair in numbered if pair[0] in cited] or numbered
+        return [pair for pair in enumerate(self.passages, start=1) if pair[0] in cited]
 
 
 def ask(
@@ -97,6 +103,8 @@ def ask(
                 "finish_reason": reply.done.finish_reason,
                 "sources": reply.passages,
                 "cited": reply.done.cited,
+                "citations": reply.done.citations,
+                "grounding": reply.done.grounding,
                 "usage": reply.done.usage,
             }
         )
@@ -227,10 +235,12 @@ async def _answer(client: Client, asked: Ask, *, echo: bool) -> Reply:
 
 
 def _print_sources(reply: Reply) -> None:
-    if reply.used:
+    if reply.cited:
         typer.echo("\nSources:")
-        for number, passage in reply.used:
+        for number, passage in reply.cited:
             typer.echo(f"  [{number}] {place(passage)}")
+    elif reply.done and (note := GROUNDINGS.get(reply.done.grounding)):
+        typer.echo(f"\n({note})", err=True)
 
 
 def _print_passages(reply: Reply | None, numbers: list[str]) -> None:

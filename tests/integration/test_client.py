@@ -62,6 +62,16 @@ async def test_ask_without_retrieval_has_no_sources(karais: Settings) -> None:
     assert out == f"{PlayedBrain.reply}\n"
 
 
+async def test_ask_says_that_nothing_supports_the_answer(
+    karais: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passages that were read but support nothing are no sources; the note goes to the standard error."""
+    monkeypatch.setattr(PlayedBrain, "reply", "For ever and a day.")
+    code, out, err = await command(karais, "ask", "How long are messages kept?")
+    assert (code, out) == (0, "For ever and a day.\n")
+    assert "none supports this answer" in err
+
+
 @pytest.mark.parametrize("text", ["fail", "refuse"])
 async def test_a_failed_answer_is_a_failure(karais: Settings, text: str) -> None:
     """An answer that fails or is refused ends with code 1 and its reason."""
