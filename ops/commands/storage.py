@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +35,8 @@ def status(
     going_on = live if follow is None else follow
 
     async def run() -> None:
+        import asyncio
+
         async with client_of(context, url, key) as client:
             now = await client.storage()
             if live and going_on and _busy(now):
@@ -106,6 +107,8 @@ def _busy(now: StorageStatus) -> bool:
 
 async def _watch(client: Client, now: StorageStatus) -> None:
     """Draw how far reading came until it ends, then list what was left behind."""
+    import asyncio
+
     from rich.live import Live
     from rich.text import Text
 
