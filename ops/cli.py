@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ops import exits
-from ops.commands import bench, lifecycle, state, talk
+from ops.commands import bench, lifecycle, rebuild, state, talk
 from ops.commands.bus import bus
 from ops.commands.models import models
 from ops.commands.storage import storage
@@ -28,6 +28,7 @@ state.register(app)
 app.add_typer(models, name="models")
 app.add_typer(storage, name="storage")
 app.add_typer(bus, name="bus")
+rebuild.register(app)
 bench.register(app)
 
 

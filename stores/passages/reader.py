@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stores import lance_files
 from stores.passages.book import Book, TableName
-from stores.passages.rows import NAMED, READ, unpacked
+from stores.passages.rows import NAMED, READ, unpacked, vectors_of
 from stores.scope import Scope, among, plain
 
 if TYPE_CHECKING:
@@ -102,6 +102,10 @@ class PassagesReader:
             assert self._table is not None
             found += await self._table.count_rows(among("source", tuple(sources[start : start + NAMED])))
         return found
+
+    async def vectors_of(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the vectors of texts that were embedded before, by ``rows.text_hash``, of any source."""
+        return {} if self._table is None else await vectors_of(self._table, hashes)
 
     async def numbered(self, source: str, numbers: Sequence[int], scope: Scope) -> list[dict[str, Any]]:
         """Return the rows of one source with these numbers, in order."""
