@@ -175,9 +175,9 @@ class FileBook:
         with self._lock:
             for scope in below:
                 # "0" is the character behind "/".
-                where, values = ("path = ? OR path > ? AND path < ?", (scope, f"{scope}/", f"{scope}0"))
-                if not scope:
-                    where, values = "1", ()
+                where, values = "1", tuple[str, ...]()
+                if scope:
+                    where, values = "path = ? OR path > ? AND path < ?", (scope, f"{scope}/", f"{scope}0")
                 rows = self._database.execute(
                     "SELECT path, file, size, content_hash, passages FROM files"  # noqa: S608  constants
                     f" WHERE ({where}) AND path NOT IN (SELECT path FROM seen)",

@@ -14,7 +14,10 @@ from typing import Any
 
 from agents.common.child import Child, serve_parent
 from schemas.base import Message
+from schemas.errors import KaraisError
 from stores.passages import Moved, PassagesWriter, SourcePassages, Written
+
+log = logging.getLogger(__name__)
 
 MODULE = "agents.common.table_writer"
 CALL_SECONDS = 600.0
@@ -85,6 +88,10 @@ class TidyTable(Message, frozen=True, kw_only=True):
     """Merge fragments and bring the indexes up to date."""
 
 
+class FreshenTable(Message, frozen=True, kw_only=True):
+    """Merge the small fragments and index what is new."""
+
+
 class SwitchTable(Message, frozen=True, kw_only=True):
     """Let readers use the table of the present embedding model: it is complete."""
 
@@ -103,6 +110,7 @@ Order = (
     | ForgetSources
     | FindVectors
     | TidyTable
+    | FreshenTable
     | SwitchTable
 )
 
@@ -116,6 +124,7 @@ class WriterProcess:
         self._child = Child(MODULE)
         self._opened_by: int | None = None
         self._lock = asyncio.Lock()
+        self._freshening: asyncio.Task[None] | None = None
         self.filling = False
         """Whether readers still use another model's table (known after the first call): see ``switch``."""
 
@@ -156,10 +165,23 @@ class WriterProcess:
 
     async def close(self) -> None:
         """End the process."""
+        if self._freshening is not None:
+            self._freshening.cancel()
+            await asyncio.gather(self._freshening, return_exceptions=True)
         await self._child.close()
 
     async def _change(self, order: Message, timeout: float = CALL_SECONDS) -> Written:
-        return (await self._call(order, TableWritten, timeout)).written
+        written: Written = (await self._call(order, TableWritten, timeout)).written
+        if written.due and (self._freshening is None or self._freshening.done()):
+            # Behind the acknowledgement; the next change waits for a fraction of a second.
+            self._freshening = asyncio.create_task(self._freshen())
+        return written
+
+    async def _freshen(self) -> None:
+        try:
+            await self._call(FreshenTable(), TableWritten, CALL_SECONDS)
+        except KaraisError as error:
+            log.warning("The table is slow until it is tidied: %s", error)
 
     async def _call(self, order: Message, reply: type[Any], timeout: float) -> Any:
         async with self._lock:
@@ -203,6 +225,8 @@ class _Hand:
                 written = await writer.forget(names)
             case TidyTable():
                 written = await writer.tidy()
+            case FreshenTable():
+                written = await writer.freshen()
             case SwitchTable():
                 written = await writer.switch()
         return TableWritten(written=written)

@@ -1,23 +1,18 @@
-"""Embedding in batches over concurrent requests, queries ahead of passages.
+"""Embedding in batches over concurrent requests.
 
-Queries and passages have a thread each. A query so never waits for a batch of
-passages (a second on a slow core), and the thread of the passages runs at low
-priority: indexing takes what chat leaves over.
+Queries and passages have a ``Batcher`` each, so that a query never waits for
+a batch of passages. Where the processor computes, passages are computed in a
+process of their own (``agents.embedder.bulk``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
-import os
-import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 
-from agents.embedder.model import EmbeddingModel
 from schemas.errors import KaraisError
 from schemas.failure import Code
 
@@ -25,134 +20,75 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 4096
 """Texts; beyond, requests are refused as busy."""
-MICRO_BATCH_TOKENS = 1024
-"""Tokens computed at a time, about. More is no faster on a CPU and needs more memory."""
-GATHERED = 64
-"""Texts that are sorted by length together, so that a micro-batch has little padding."""
-NICE = 15
-"""Priority of the passages' thread."""
 
-
-@dataclass
-class _Request:
-    texts: tuple[str, ...]
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[bytes]
+Compute = Callable[[list[str]], Awaitable[bytes]]
+"""From texts to their vectors, row by row."""
 
 
 class Batcher:
-    """One queue and its thread."""
+    """One queue, and the task that computes what waits in it, about ``gathered`` texts at a time."""
 
-    def __init__(self, model: EmbeddingModel, name: str, *, threads: int = 1, nice: int = 0) -> None:
-        self._model = model
-        self._threads = threads
-        self._nice = nice
-        self._requests: deque[_Request] = deque()
-        self._arrived = threading.Condition()
-        self._closed = False
+    def __init__(self, compute: Compute, *, gathered: int = 64) -> None:
+        self._compute = compute
+        self._gathered = gathered
+        self._requests: deque[tuple[tuple[str, ...], asyncio.Future[bytes]]] = deque()
+        self._working: asyncio.Task[None] | None = None
         self.waiting = 0
         """Texts that wait or are being computed."""
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
 
     async def embed(self, texts: tuple[str, ...]) -> bytes:
-        """Return the texts' vectors, row by row."""
+        """Return the texts' vectors, row by row; raises what computing them raises."""
         if self.waiting + len(texts) > MAX_WAITING:
             raise KaraisError(
                 f"The embedder has {self.waiting} texts waiting; ask again later.", code=Code.BUSY
             )
-        loop = asyncio.get_running_loop()
-        request = _Request(texts, loop, loop.create_future())
-        with self._arrived:
-            self._requests.append(request)
-            self.waiting += len(texts)
-            self._arrived.notify()
-        return await request.done
+        done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._requests.append((texts, done))
+        self.waiting += len(texts)
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+        return await done
 
-    def close(self) -> None:
-        """End the thread after the batch that it computes."""
-        with self._arrived:
-            self._closed = True
-            self._arrived.notify()
-        self._thread.join(10)
+    async def close(self) -> None:
+        """End after the batch that is being computed has been given up."""
+        if self._working is not None:
+            self._working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._working
 
-    def _run(self) -> None:
-        import torch
-
-        torch.set_num_threads(self._threads)
-        if self._nice:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
-        while (requests := self._take()) is not None:
+    async def _work(self) -> None:
+        while self._requests:
+            taken = self._take()
+            # Who no longer waits for an answer gets none.
+            wanted = [(texts, done) for texts, done in taken if not done.done()]
             try:
-                self._answer([request for request in requests if not request.done.cancelled()])
+                if wanted:
+                    await self._answer(wanted)
             except Exception as error:
-                log.exception("a batch of %d requests failed", len(requests))
-                for request in requests:
-                    _resolve(request, error)
+                if not isinstance(error, KaraisError):
+                    log.exception("a batch of %d requests failed", len(wanted))
+                for _, done in wanted:
+                    if not done.done():
+                        done.set_exception(error)
             finally:
-                with self._arrived:
-                    self.waiting -= sum(len(request.texts) for request in requests)
-            if not self.waiting and self._nice:
-                _give_back_memory()
+                self.waiting -= sum(len(texts) for texts, _ in taken)
 
-    def _take(self) -> list[_Request] | None:
-        """Wait for requests and return the oldest, about GATHERED texts; None at the end."""
-        with self._arrived:
-            while not self._requests and not self._closed:
-                self._arrived.wait()
-            if self._closed:
-                return None
-            taken = [self._requests.popleft()]
-            count = len(taken[0].texts)
-            while self._requests and count + len(self._requests[0].texts) <= GATHERED:
-                taken.append(self._requests.popleft())
-                count += len(taken[-1].texts)
+    def _take(self) -> list[tuple[tuple[str, ...], asyncio.Future[bytes]]]:
+        """Return the oldest requests, about as many texts as are gathered."""
+        taken = [self._requests.popleft()]
+        count = len(taken[0][0])
+        while self._requests and count + len(self._requests[0][0]) <= self._gathered:
+            taken.append(self._requests.popleft())
+            count += len(taken[-1][0])
         return taken
 
-    def _answer(self, requests: Sequence[_Request]) -> None:
-        items, sizes = self._model.prepare([text for request in requests for text in request.texts])
-        width = 4 * self._model.dimensions
-        vectors = bytearray(width * len(items))
-        for batch in _batches(sizes):
-            rows = self._model.embed([items[at] for at in batch])
-            for place, at in enumerate(batch):
-                vectors[at * width : (at + 1) * width] = rows[place * width : (place + 1) * width]
+    async def _answer(self, requests: Sequence[tuple[tuple[str, ...], asyncio.Future[bytes]]]) -> None:
+        texts = [text for request, _ in requests for text in request]
+        vectors = await self._compute(texts)
+        width = len(vectors) // len(texts)
         start = 0
-        for request in requests:
-            end = start + width * len(request.texts)
-            _resolve(request, bytes(vectors[start:end]))
+        for request, done in requests:
+            end = start + width * len(request)
+            if not done.done():
+                done.set_result(vectors[start:end])
             start = end
-
-
-def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the places of texts of alike lengths that together have about MICRO_BATCH_TOKENS."""
-    batch: list[int] = []
-    total = 0
-    for at in sorted(range(len(sizes)), key=sizes.__getitem__):
-        if batch and total + sizes[at] > MICRO_BATCH_TOKENS:
-            yield batch
-            batch, total = [], 0
-        batch.append(at)
-        total += sizes[at]
-    if batch:
-        yield batch
-
-
-def _give_back_memory() -> None:
-    """Return what the batches needed to the system: the allocator would keep it for the next ones."""
-    with contextlib.suppress(OSError, AttributeError):  # glibc only
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _resolve(request: _Request, result: bytes | Exception) -> None:
-    def resolve() -> None:
-        if request.done.done():
-            return  # the asker has gone
-        if isinstance(result, bytes):
-            request.done.set_result(result)
-        else:
-            request.done.set_exception(result)
-
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        request.loop.call_soon_threadsafe(resolve)

@@ -11,15 +11,26 @@ compares them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+Linear = Callable[[Any], Any]
+"""From the rows of a matrix (tokens x inputs) to theirs times the weights plus the bias."""
+
 
 class BertEmbedding:
-    """A BERT encoder, mean pooling, vectors of length 1. Use it from one thread."""
+    """A BERT encoder, mean pooling, vectors of length 1. Any thread may use it.
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    ``quantised`` multiplies in whole numbers of 8 bits, weights channel by
+    channel and the texts' side with a scale taken from each micro-batch: about
+    half as long on a processor, for vectors whose cosine with the exact ones
+    is about 0.98. Ignored on a GPU.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", *, quantised: bool = False) -> None:
         import torch
         from safetensors.torch import load_file
         from tokenizers import Tokenizer
@@ -46,8 +57,9 @@ class BertEmbedding:
         )
         self._places = torch.arange(self._maximum, device=device)
         self._norm = (weights["embeddings.LayerNorm.weight"], weights["embeddings.LayerNorm.bias"])
+        linear = _quantised if quantised and device == "cpu" else _exact
         self._layers = [
-            _Layer(weights, f"encoder.layer.{number}.", torch)
+            _Layer(weights, f"encoder.layer.{number}.", linear)
             for number in range(int(config["num_hidden_layers"]))
         ]
         self.dimensions = int(config["hidden_size"])
@@ -91,10 +103,10 @@ class BertEmbedding:
             state = functional.embedding(ids, self._words).add_(self._positions[places])
             state = functional.layer_norm(state, (self.dimensions,), *self._norm, self._epsilon)
             for layer in self._layers:
-                mixed = functional.linear(self._attend(state, layer, sizes), *layer.output).add_(state)
+                mixed = layer.output(self._attend(state, layer, sizes)).add_(state)
                 state = functional.layer_norm(mixed, (self.dimensions,), *layer.output_norm, self._epsilon)
-                inner = functional.gelu(functional.linear(state, *layer.inner))
-                inner = functional.linear(inner, *layer.outer).add_(state)
+                inner = torch.ops.aten.gelu_(layer.inner(state))
+                inner = layer.outer(inner).add_(state)
                 state = functional.layer_norm(inner, (self.dimensions,), *layer.outer_norm, self._epsilon)
             pooled = torch.stack([text.mean(0) for text in state.split(sizes)])
             vectors = functional.normalize(pooled, dim=1).float().cpu().contiguous()
@@ -103,7 +115,7 @@ class BertEmbedding:
     def _attend(self, state: Any, layer: _Layer, sizes: list[int]) -> Any:
         """Return what each token takes over from the others of its text."""
         torch = self._torch
-        projected = torch.nn.functional.linear(state, layer.attention, layer.attention_bias)
+        projected = layer.attention(state)
         mixed = []
         for text in projected.split(sizes):
             parts = text.view(len(text), 3, self._heads, -1).permute(1, 2, 0, 3).unsqueeze(1)
@@ -113,20 +125,52 @@ class BertEmbedding:
 
 
 class _Layer:
-    """The weights of one encoder layer, as (weight, bias) pairs; query, key and value in one matrix."""
+    """One encoder layer; query, key and value come from one matrix."""
 
-    def __init__(self, weights: dict[str, Any], prefix: str, torch: Any) -> None:
+    def __init__(self, weights: dict[str, Any], prefix: str, linear: Callable[[Any, Any], Linear]) -> None:
+        import torch
+
         def pair(name: str) -> tuple[Any, Any]:
             return weights[f"{prefix}{name}.weight"], weights[f"{prefix}{name}.bias"]
 
         parts = [pair(f"attention.self.{name}") for name in ("query", "key", "value")]
-        self.attention = torch.cat([weight for weight, _ in parts])
-        self.attention_bias = torch.cat([bias for _, bias in parts])
-        self.output = pair("attention.output.dense")
+        self.attention = linear(
+            torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+        )
+        self.output = linear(*pair("attention.output.dense"))
         self.output_norm = pair("attention.output.LayerNorm")
-        self.inner = pair("intermediate.dense")
-        self.outer = pair("output.dense")
+        self.inner = linear(*pair("intermediate.dense"))
+        self.outer = linear(*pair("output.dense"))
         self.outer_norm = pair("output.LayerNorm")
+
+
+def _exact(weight: Any, bias: Any) -> Linear:
+    import torch
+
+    return partial(torch.nn.functional.linear, weight=weight, bias=bias)
+
+
+def _quantised(weight: Any, bias: Any) -> Linear:
+    """Return the product in 8 bits.
+
+    The texts' side takes 7 of them: without VNNI, processors add pairs of
+    products in 16 bits, which would overflow.
+    """
+    import torch
+
+    scales = weight.abs().amax(1).clamp_min(1e-12) / 127
+    zeros = torch.zeros(len(weight), dtype=torch.long)
+    with warnings.catch_warnings():
+        # Its successors take weights in a layout of their own, and torch's version is pinned.
+        warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+        small = torch.quantize_per_channel(weight.float().contiguous(), scales, zeros, 0, torch.qint8)
+    packed = torch.ops.quantized.linear_prepack(small, bias)
+    multiply = torch.ops.quantized.linear_dynamic
+
+    def linear(state: Any) -> Any:
+        return multiply(state, packed, True)
+
+    return linear
 
 
 def _json(file: Path) -> Any:

@@ -46,8 +46,10 @@ class SentenceTransformerEmbedding:
         return bytes(vectors.astype("<f4", copy=False).tobytes())
 
 
-def load(folder: Path) -> EmbeddingModel:
+def load(folder: Path, *, bulk: bool = False) -> EmbeddingModel:
     """Load the embedding model in ``folder``; blocking, seconds.
+
+    ``bulk`` may trade a little accuracy for speed (``BertEmbedding``).
 
     Raises KaraisError that names the folder when the model is not there or
     cannot be read.
@@ -58,10 +60,10 @@ def load(folder: Path) -> EmbeddingModel:
         raise KaraisError(
             f"The embedding model is not in {folder}: `karais models pull` fetches it.", code=Code.UNAVAILABLE
         )
-    device = _device()
+    device = best_device()
     try:
         if BertEmbedding.fits(folder):
-            return BertEmbedding(folder, device)
+            return BertEmbedding(folder, device, quantised=bulk)
         return SentenceTransformerEmbedding(folder, device)
     except Exception as error:
         raise KaraisError(
@@ -71,7 +73,8 @@ def load(folder: Path) -> EmbeddingModel:
         ) from error
 
 
-def _device() -> str:
+def best_device() -> str:
+    """Return the device that models are loaded to."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -9,19 +9,14 @@ from contextlib import AsyncExitStack
 from agents.common.parsing import ParsedFile, Parser
 from agents.common.table_writer import WriterProcess
 from agents.librarian.catalogue import Catalogue
+from agents.librarian.embedding import Room, embed
 from agents.librarian.shelf import Shelf
 from bus.connection import Bus
 from schemas.documents import FileAwaits, IndexFile
-from schemas.embeddings import Embed, Vectors
-from schemas.errors import KaraisError, TimedOut, Unavailable
+from schemas.errors import KaraisError
 from schemas.failure import Code
 from stores.files import FileBook, Known
 from stores.passages import Moved, SourcePassages, embedded_text, text_hash
-
-TEXTS_A_CALL = 32
-EMBED_SECONDS = 120.0
-EMBEDDER_PATIENCE_SECONDS = 20.0
-"""How long a restarting embedder is waited for before a job fails and is delivered again."""
 
 
 class Indexer:
@@ -42,6 +37,8 @@ class Indexer:
         self._catalogue = catalogue
         self._shelf = shelf
         self._parser = parser
+        self._reading = asyncio.Lock()
+        self._room = Room()
         self._contents: dict[str, asyncio.Lock] = {}
         """Held while a content is embedded, so that its copies wait for its vectors."""
 
@@ -52,7 +49,9 @@ class Indexer:
         or with ``unavailable`` when it cannot be embedded at present.
         """
         try:
-            parsed = await self._parser.parse(job.path, known.content_hash)
+            async with self._reading:
+                await self._room.free()
+                parsed = await self._parser.parse(job.path, known.content_hash)
         except KaraisError as error:
             if error.code is Code.CONFLICT:
                 raise
@@ -68,7 +67,8 @@ class Indexer:
                 self._book.unchanged, job.path, size=parsed.size, stamp_ns=parsed.stamp_ns
             )
         else:
-            await self._write(job, parsed, known)
+            async with self._room.holding(len(parsed.pieces)):
+                await self._write(job, parsed, known)
             return len(parsed.pieces)
         return 0
 
@@ -128,21 +128,7 @@ class Indexer:
         found = await self._writer.vectors_of(set(hashes)) if met_before else {}
         fresh = {key: text for key, text in zip(hashes, texts, strict=True) if key not in found}
         if fresh:
-            data = await self._embed(list(fresh.values()))
+            data = await embed(self._bus, list(fresh.values()))
             size = len(data) // len(fresh)
             found |= {key: data[at * size : (at + 1) * size] for at, key in enumerate(fresh)}
         return b"".join(found[key] for key in hashes)
-
-    async def _embed(self, texts: list[str]) -> bytes:
-        vectors = bytearray()
-        for start in range(0, len(texts), TEXTS_A_CALL):
-            try:
-                reply: Vectors = await self._bus.call(
-                    Embed(texts=tuple(texts[start : start + TEXTS_A_CALL])),
-                    timeout=EMBED_SECONDS,
-                    patience=EMBEDDER_PATIENCE_SECONDS,
-                )
-            except (Unavailable, TimedOut) as error:
-                raise Unavailable(f"Files wait for the embedder: {error}") from None
-            vectors += reply.data
-        return bytes(vectors)

@@ -176,6 +176,9 @@ def _fits(attribute: str, fact: Fact) -> bool:
     subject = fact.subject.casefold()
     if wanted in (has, base, base.rpartition(".")[2], f"{subject}:{base}", f"{subject}:{has}"):
         return True
+    path, dot, last = wanted.rpartition(".")
+    if dot and last == base.rpartition(".")[2] and f"{path.rpartition('.')[2]} {subject}" in fact.text.casefold():
+        return True  # "the owner's daughter Mia", kept under her name
     named, colon, _ = wanted.partition(":")
     is_slot = named in ("favourite", "note", "pet", "plan", "trip", "habit")
     return subject == (named if colon and not is_slot else "owner") and bool(fact.value) and not colon

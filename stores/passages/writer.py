@@ -6,17 +6,17 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from schemas.errors import KaraisError
 from schemas.failure import Code
 from stores import lance_files
-from stores.passages import indexes
+from stores.passages import indexes, upkeep
 from stores.passages.book import Book, TableName, free_folder, lock
 from stores.passages.rows import Moved, SourcePassages, is_current, listed, renamed, rows, vectors_of
 from stores.scope import among
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OPTIMIZE_AFTER = 32
-"""Commits after which fragments are merged and the indexes take up what is new."""
-KEEP_VERSIONS = timedelta(minutes=15)
-"""How long a reader may stay at a version that is no longer the newest."""
+FRESHEN_AFTER = 32
+"""Commits after which ``freshen`` is due; without it, the twice as many-th change does it itself."""
 COPIED_ROWS = 10_000
 """Rows in memory at a time while a table is copied."""
 
@@ -44,6 +42,8 @@ class Written(Struct, frozen=True, kw_only=True):
     """What ``stores.passages.state`` returns while nothing else is changed."""
     touched: int = 0
     """Rows that the change wrote or, where it wrote none, removed."""
+    due: bool = False
+    """``freshen`` is due: searches become slower with each change until then."""
 
 
 class PassagesWriter:
@@ -194,9 +194,13 @@ class PassagesWriter:
         """Merge fragments, bring the indexes up to date, drop old versions. For quiet moments."""
         if self._table is not None:
             await indexes.ensure(self._table)
-            await self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
-            await asyncio.to_thread(self._durability.sync)
-        self._commits = 0
+            await self._kept_up(self._table, upkeep.tidy)
+        return await self._written(0)
+
+    async def freshen(self) -> Written:
+        """Merge the small fragments and index what is new: what ``due`` asks for between changes."""
+        if self._table is not None and self._commits:
+            await self._kept_up(self._table, upkeep.freshen)
         return await self._written(0)
 
     def close(self) -> None:
@@ -262,9 +266,15 @@ class PassagesWriter:
         if self._old is not None and self._book.current is not None:
             old = lance_files.Durability(self._book.files(self._book.current))
             await asyncio.to_thread(old.sync)
-        if self._commits >= OPTIMIZE_AFTER:
-            await self.tidy()
+        if self._commits >= 2 * FRESHEN_AFTER:
+            return msgspec.structs.replace(await self.freshen(), touched=touched)
         return await self._written(touched)
+
+    async def _kept_up(self, table: AsyncTable, keep_up: Callable[[Path], None]) -> None:
+        await asyncio.to_thread(keep_up, self._files)
+        await table.checkout_latest()  # type: ignore[no-untyped-call]
+        await asyncio.to_thread(self._durability.sync)
+        self._commits = 0
 
     async def _written(self, touched: int) -> Written:
         if self._table is None:
@@ -275,6 +285,7 @@ class PassagesWriter:
             rows=await self._table.count_rows(),
             state=f"{self._own.table}@{version}",
             touched=touched,
+            due=self._commits >= FRESHEN_AFTER,
         )
 
     async def _copied(self, table: AsyncTable, name: TableName) -> TableName:
@@ -286,7 +297,7 @@ class PassagesWriter:
             await copy.add(batch)
         await indexes.begin(copy)
         await indexes.ensure(copy)
-        await copy.optimize()
+        await asyncio.to_thread(upkeep.tidy, self._book.files(target))
         copy.close()  # type: ignore[no-untyped-call]
         await asyncio.to_thread(lance_files.Durability(self._book.files(target)).sync)
         return target

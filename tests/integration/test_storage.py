@@ -8,12 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from agents.embedder import Embedder
-from agents.embedder.bert import BertEmbedding
-from agents.embedder.model import SentenceTransformerEmbedding, load
 from agents.librarian import Librarian
 from agents.memory import Memory
 from bus.settings import Settings
@@ -28,9 +25,9 @@ from schemas.documents import (
     StorageChanged,
     StorageStatus,
 )
-from schemas.embeddings import Embed
-from schemas.errors import KaraisError, Refused
+from schemas.errors import Refused
 from schemas.failure import Code
+from schemas.projects import ChangeProject
 from stores.files import file_identity
 from stores.passages import Book, state
 
@@ -145,9 +142,30 @@ async def test_progress_is_published_while_it_runs_and_not_when_idle(start_bus, 
         listening.cancel()
 
 
+async def test_a_projects_folder_takes_its_files_there_and_back(start_bus, settings):
+    """What lies in a project's folder is found in that project alone, as soon as the owner says so."""
+    async with storage_agents(start_bus, settings) as (_, bus):
+        await settled(bus)
+        assert await paths(bus, "which knot makes a loop?") == ["boats/knots.txt"]
+
+        async def found(project: str) -> list[str]:
+            recalled = await bus.call(Recall(query="which knot makes a loop?", project=project))
+            return [passage.path for passage in recalled.passages]
+
+        async def until(home: list[str], boat: list[str]) -> None:
+            async with asyncio.timeout(20):
+                while (await found("home"), await found("boat")) != (home, boat):
+                    await asyncio.sleep(0.2)
+
+        await bus.call(ChangeProject(project="boat", create=True, folder="boats"))
+        await until([], ["boats/knots.txt"])
+        await bus.call(ChangeProject(project="boat", folder=""))
+        await until(["boats/knots.txt"], [])
+
+
 async def test_files_wait_for_an_embedder_and_are_then_indexed(start_bus, settings, monkeypatch):
     """Jobs fail, are redelivered, and nothing is lost; questions meanwhile are answered by words."""
-    monkeypatch.setattr("agents.librarian.indexing.EMBEDDER_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("agents.librarian.embedding.PATIENCE_SECONDS", 0.5)
     async with storage_agents(start_bus, settings, Librarian, Memory) as (running, bus):
         await bus.call(Rescan())
         async with asyncio.timeout(20):
@@ -223,60 +241,6 @@ async def test_a_job_from_anybody_cannot_read_outside_the_storage(start_bus, set
         await bus.submit(IndexFile(file="0" * 32, path="bees.md"))
         await asyncio.sleep(1)
         assert await paths(bus, "xylophone secret word") == []
-
-
-async def test_vectors_come_raw_normalised_and_in_order(start_bus, settings):
-    """Of queries and passages alike, many requests at a time."""
-    async with storage_agents(start_bus, settings, Embedder) as (_, bus):
-        texts = [f"text number {n} " + "word " * (n % 40) for n in range(60)]
-        replies = await asyncio.gather(*(bus.call(Embed(texts=(t,)), timeout=60) for t in texts))
-        together = await bus.call(Embed(texts=tuple(texts), purpose="query"), timeout=60)
-        assert (together.rows, together.dimensions, together.model) == (60, 384, "all-minilm-l6-v2")
-        rows = np.frombuffer(together.data, dtype="<f4").reshape(60, 384)
-        assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-        single = np.frombuffer(b"".join(reply.data for reply in replies), dtype="<f4").reshape(60, 384)
-        assert np.allclose(rows, single, atol=1e-5)
-
-
-async def test_a_query_does_not_wait_for_passages(start_bus, settings):
-    """Passages that take seconds are overtaken."""
-    async with storage_agents(start_bus, settings, Embedder) as (_, bus):
-        passages = asyncio.create_task(
-            bus.call(Embed(texts=tuple(f"{n} " + "word " * 200 for n in range(64))), timeout=120)
-        )
-        await asyncio.sleep(0.2)
-        await bus.call(Embed(texts=("a question",), purpose="query"), timeout=5)
-        assert not passages.done()
-        await passages
-
-
-def test_the_light_model_and_the_library_agree(models):
-    """Our few lines compute the vectors of sentence-transformers, for short, long and foreign texts."""
-    folder = models / "all-minilm-l6-v2"
-    assert isinstance(load(folder), BertEmbedding)
-    texts = [
-        "hello",
-        "How does a durable consumer work?",
-        "word " * 400,
-        "\u6d88\u606f caf\u00e9",
-        "x" * 3000,
-        ".",
-    ]
-    vectors = []
-    for model in (BertEmbedding(folder), SentenceTransformerEmbedding(folder)):
-        items, sizes = model.prepare(texts)
-        assert len(items) == len(sizes) == len(texts)
-        vectors.append(np.frombuffer(model.embed(items), dtype="<f4").reshape(len(texts), model.dimensions))
-    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
-
-
-def test_a_missing_or_broken_model_is_named(tmp_path):
-    """With its folder and what to do."""
-    with pytest.raises(KaraisError, match="models pull"):
-        load(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(KaraisError, match=str(tmp_path)):
-        load(tmp_path)
 
 
 async def test_conversations_come_from_the_log_and_can_be_built_again(start_bus, settings):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
 from collections.abc import Sequence
 from dataclasses import replace
 
 from agents.memory.extraction import values
+from agents.memory.extraction.subjects import is_name
 from agents.memory.extraction.model import Candidate
 from schemas.memory import Fact
 
@@ -26,6 +28,8 @@ _CUES = re.compile(
 )
 _NOT = re.compile(r"(?P<new>.+?),? (?:and |und )?(?:not|nicht|instead of|rather than|statt) (?:on |in |at |am |the )?(?P<old>[\w .'-]+)$", re.IGNORECASE)
 _NOT_BUT = re.compile(r"^(?:not|nicht) (?P<old>[\w .'-]+?),? (?:but|sondern) (?P<new>.+)$", re.IGNORECASE)
+_ALIKE = 0.6
+"""Similarity from which one value is a misspelt other."""
 _PARTNERS = ("boyfriend", "girlfriend", "partner", "husband", "wife", "fiancé", "fiancée", "spouse")
 
 
@@ -58,10 +62,15 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
                 at = fact.value.casefold().index(old)
                 return fact, fact.value[:at] + new + fact.value[at + len(old) :], new
         return None
-    last = before[-1]
-    if _shape(new) != _shape(last.value):
+    recent = [fact for fact in before[-6:] if fact.effect != "ends" and _shape(new) == _shape(fact.value)]
+    if not recent:
         return None
-    return last, new, new
+    alike = max(recent, key=lambda fact: SequenceMatcher(None, fact.value.casefold(), new.casefold()).ratio())
+    if SequenceMatcher(None, alike.value.casefold(), new.casefold()).ratio() >= _ALIKE:
+        return alike, new, new
+    named = [fact for fact in recent if fact.attribute.partition(":")[0].endswith("name")]
+    last = named[-1] if named and is_name(new) else recent[-1]
+    return (last, new, new) if last in before[-2:] else None
 
 
 def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
@@ -84,6 +93,8 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
                 or subject.casefold() == fact.value.casefold()
             ):
                 means.append(fact)
+        elif base == "pet" and fact.subject == subject and known_base == f"{value}.name":
+            means.append(fact)
         elif fact.subject == subject and known_base == base and _is_meant(value, fact.value):
             means.append(fact)
         elif base == "owns" and fact.subject == subject and fact.kind == "possession" and _is_meant(value, f"{fact.value} {fact.attribute}"):

@@ -30,7 +30,8 @@ _ANSWERS = re.compile(
     r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|duze?|be|format|include|add|avoid|start|end)\b.*)$"
     r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|antworte\w*|give|keep)\b.*)$"
     r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
-    r"in zukunft|künftig|every time|immer)[ .!]*$",
+    r"in zukunft|künftig|every time|immer)[ .!]*$"
+    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)\b.*)$",
     re.IGNORECASE,
 )
 
@@ -75,7 +76,7 @@ class _Reader:
         self._people = People()
         self._known = list(known)
         self._said: list[Fact] = []
-        self._playing = False
+        self._playing = 0
         for fact in known:
             parts = fact.attribute.partition(":")[0].rpartition(".")
             if parts[2] == "name" and parts[0] and fact.subject == OWNER and fact.effect != "ends":
@@ -90,13 +91,11 @@ class _Reader:
     def read(self, turn: Turn) -> list[Fact]:
         """Return the facts of a user's turn."""
         own = guard.own_words(turn.text)
-        if guard.starts_play(own):
-            self._playing = True
-        elif guard.ends_play(own):
-            self._playing = False
+        self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
         if not (self._playing or guard.is_fiction(own) or guard.is_joke(own)):
             language = language_of(turn.text)
+            self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
             for sentence in sentences(own):
                 if not self._recalled.repeats(sentence.text):
                     found += self._sentence(turn, sentence, language, found)
@@ -110,10 +109,10 @@ class _Reader:
         if lexicon.SECRET.search(sentence.text) or guard.is_reported(sentence.text):
             return []
         if match := _ANSWERS.match(sentence.text.rstrip(".!")):
-            wanted = (match["p"] or match["q"] or match["r"]).strip()
+            wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
         found: list[Fact] = []
-        if not guard.is_unsure(sentence.text):
+        if not (guard.is_conditional(sentence.text) if sentence.is_question else guard.is_unsure(sentence.text)):
             is_correction = changes.is_correction(sentence.text)
             clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
             for clause in clauses:
@@ -162,6 +161,7 @@ class _Reader:
         found: list[Candidate] = []
         for match in _MENTION.finditer(sentence):
             for subject in parse(match["who"].replace("'s", ""), self._people):
+                self._people.mention(subject)
                 for path, name in subject.names:
                     found += name_of(Subject(path=path, label=f"The owner's {path}"), name)
         for match in _AGED.finditer(sentence):
@@ -176,9 +176,8 @@ class _Reader:
         if corrected is None:
             return []
         wrong, value, _ = corrected
-        base, colon, qualifier = wrong.attribute.partition(":")
-        is_own_slot = colon and qualifier == " ".join(wrong.value.casefold().split())
-        attribute = f"{base}:{' '.join(value.casefold().split())}" if is_own_slot else wrong.attribute
+        base, _, _ = wrong.attribute.partition(":")
+        attribute = wrong.attribute  # the slot of the wrong value, so that it is that one which is corrected
         text = wrong.text.replace(wrong.value, value) if wrong.value in wrong.text else f"{wrong.text} Rather: {value}."
         right = msgspec.structs.replace(
             wrong,
@@ -196,22 +195,7 @@ class _Reader:
         path, _, last = base.rpartition(".")
         if last == "name" and path and wrong.subject == OWNER:
             self._people.introduce(path, value)
-        if not is_own_slot:
-            return [right]
-        # It stands in a slot of its own, so the wrong one's is closed as never having held.
-        end = msgspec.structs.replace(
-            wrong,
-            id=identity(turn, wrong.subject, wrong.attribute, f"not {wrong.value}"),
-            text=f"It is not so that: {wrong.text}",
-            effect="ends",
-            valid_from=wrong.valid_from,
-            at=turn.at,
-            conversation=turn.conversation,
-            answer=turn.answer,
-            quote=sentence.text,
-            project=turn.project,
-        )
-        return [msgspec.structs.replace(right, effect="states"), end]
+        return [right]
 
     def _as_correction(self, fact: Fact, before: list[Fact]) -> Fact:
         """Let a fact correct what the same slot said in this conversation."""

@@ -8,8 +8,8 @@ from agents.memory.extraction.model import Tense
 from agents.memory.extraction.verbs import Verb
 
 _SUBJECT = (
-    r"(?:ich|wir|er|sie|es|(?:mein|unser|sein|ihr)(?:e|er)?(?: (?:ältere|jüngere|kleine|große|beste|alte|neue|erste)[rns]?)? "
-    r"[A-ZÄÖÜ][\wäöüß-]+(?: (?!(?:Uhr|Euro)\b)[A-ZÄÖÜ][\wäöüß-]+)?|(?:der|die|das) [A-ZÄÖÜ][\wäöüß-]+|[A-ZÄÖÜ][\wäöüß-]+)"
+    r"(?:(?i:ich|wir|er|sie|es)|(?i:(?:mein|unser|sein|ihr)(?:e|er)?)(?: (?:ältere|jüngere|kleine|große|beste|alte|neue|erste)[rns]?)? "
+    r"[A-ZÄÖÜ][\wäöüß-]+(?: (?!(?:Uhr|Euro)\b)[A-ZÄÖÜ][\wäöüß-]+)?|(?i:der|die|das) [A-ZÄÖÜ][\wäöüß-]+|[A-ZÄÖÜ][\wäöüß-]+)"
 )
 _FORMS: dict[str, tuple[str, Tense]] = {}
 for _line in """
@@ -92,6 +92,12 @@ _WORDS = (
 )  # fmt: skip
 
 
+def begins_with_verb(clause: str) -> bool:
+    """Say whether a clause has left out its subject: "spielt Klavier"."""
+    following = clause.split()[1:2]
+    return clause.split()[0].casefold() in _FORMS and (following[0] if following else "") not in ("ich", "wir", "er", "sie", "es")
+
+
 def predicate(clause: str) -> tuple[str, Verb] | None:
     """Return a German clause's subject, as it stands there, and its predicate; None when it has none.
 
@@ -131,7 +137,8 @@ def _with_ending(english: str, tense: Tense, rest: str) -> Verb:
     elif english in ("be", "have"):
         last = rest.rpartition(" ")[2].rstrip(",")
         if _PARTICIPLES.get(last):
-            base, rest, tense = _PARTICIPLES[last], rest.rpartition(" ")[0], "perfect"
+            base, rest = _PARTICIPLES[last], rest.rpartition(" ")[0]
+            tense = "past" if base in ("live", "work", "study") else "perfect"
         elif last in ("gern", "gerne", "lieb") and english == "have":
             base, rest = "like", rest.rpartition(" ")[0]
     if re.search(r"\b(?:gerne?|am liebsten|leidenschaftlich)\b", rest):

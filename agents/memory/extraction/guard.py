@@ -29,6 +29,12 @@ _LOG_LINE = re.compile(
     r"(?:ERROR|WARN(?:ING)?|INFO|DEBUG|Traceback|at |File \")).*$",
     re.MULTILINE,
 )
+_INTRODUCED = re.compile(
+    r"\b(?:message|text|mail|e-?mail|letter|note|ad|advert|post|review|comment|reply|caption|sms|transcript|statement|excerpt|paragraph|"
+    r"passage|tweet|chat|conversation|report|minutes|article|quote|announcement|story|poem|lyrics|song|description|abstract|listing|"
+    r"profile|bio|nachricht|anzeige|artikel|zitat|brief|kommentar|bewertung)s?\b(?! ?to self)[^.:!?\n]{0,40}:(?=\s)",
+    re.IGNORECASE,
+)
 _SPEAKER = re.compile(r"^\s*[A-Z][\w .]{0,24}: .+$", re.MULTILINE)
 
 _TASK = (
@@ -70,9 +76,12 @@ _FICTION = re.compile(
     re.IGNORECASE,
 )
 _PLAY = re.compile(
-    r"\b(?:role[- ]?play|rollenspiel|pretend|imagine (?:that )?you(?:'re| are)|you are now|you're now|let(?:'s| us) play|"
-    r"stay in character|du bist (?:jetzt|nun)|tu so|stell dir vor,? (?:dass )?(?:du|wir)|dungeons|d&d|be my (?:pirate|dungeon))\b",
+    r"\b(?:role[- ]?play|rollenspiel|you are now|you're now|let(?:'s| us) play|stay in character|du bist (?:jetzt|nun)|dungeons|d&d|"
+    r"(?:text|adventure|pen and paper|interview) (?:game|adventure|simulation)|be my (?:pirate|dungeon))\b",
     re.IGNORECASE,
+)
+_PRETENCE = re.compile(
+    r"\b(?:pretend|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|stell dir vor,? (?:dass )?(?:du|wir))\b", re.IGNORECASE
 )
 _PLAY_ENDS = re.compile(
     r"\b(?:out of character|ooc|stop (?:the )?(?:role|game|play|pretending)|end (?:of )?(?:the )?(?:role|game|play)|"
@@ -95,6 +104,11 @@ _UNSURE = re.compile(
     r"vermutlich|möglicherweise|angeblich|ob|hoffentlich|glaube|wünschte|vllt)\b",
     re.IGNORECASE,
 )
+_CONDITION = re.compile(
+    r"\b(?:if|unless|whether|suppose|supposing|wish|wished|imagine|as though|in case|pretend|i think|i believe|i guess|not sure|falls|wenn|"
+    r"würde\w*|wäre\w*|hätte\w*|angenommen|ob)\b",
+    re.IGNORECASE,
+)
 _REPORTED = re.compile(
     r"\b(?:(?:he|she|they|it|[A-Z]\w+|who|someone|article|book|text|document|page|letter|mail|email|guy|post|user|author|man|woman|"
     r"news|website|review|manual|doc) "
@@ -113,12 +127,17 @@ def own_words(text: str) -> str:
     text = _FENCE.sub(_blank, text)
     text = _BLOCK_QUOTE.sub(_blank, text)
     text = _MAIL.sub(_blank, text)
-    text = _HEADER.sub(_blank, text)
+    header = _HEADER.search(text)
+    if header:
+        text = text[: header.start()]
     text = _LOG_LINE.sub(_blank, text)
     if len(_SPEAKER.findall(text)) >= 2:
         text = _SPEAKER.sub(_blank, text)  # a pasted chat or form
     if _ABOUT_WORDS.search(text):
         return ""
+    introduced = _INTRODUCED.search(text)
+    if introduced and not re.search(r"\b(?:funny|long|quick|short|sad|true) $", text[: introduced.start()]) and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE):
+        text = text[: introduced.start()]
     quoted = _QUOTED.search(text)
     text = _INLINE_CODE.sub(_blank, _QUOTED.sub(_blank, text))
     payload = _PAYLOAD.search(text)
@@ -136,9 +155,11 @@ def is_fiction(text: str) -> bool:
     return bool(_FICTION.search(text))
 
 
-def starts_play(text: str) -> bool:
-    """Say whether a turn begins a role play, in which later turns are not meant either."""
-    return bool(_PLAY.search(text)) and not _PLAY_ENDS.search(text)
+def play_turns(text: str) -> int:
+    """Return in how many turns, this one included, what is said belongs to a play that this one begins."""
+    if _PLAY_ENDS.search(text):
+        return 0
+    return 20 if _PLAY.search(text) else 3 if _PRETENCE.search(text) else 0
 
 
 def ends_play(text: str) -> bool:
@@ -154,6 +175,11 @@ def is_joke(text: str) -> bool:
 def is_unsure(sentence: str) -> bool:
     """Say whether a sentence is a guess, a wish or a condition."""
     return bool(_UNSURE.search(sentence))
+
+
+def is_conditional(sentence: str) -> bool:
+    """Say whether a sentence has a condition or a guess that all its clauses hang on."""
+    return bool(_CONDITION.search(sentence))
 
 
 def is_reported(sentence: str) -> bool:

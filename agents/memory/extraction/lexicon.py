@@ -56,6 +56,13 @@ KIN = _table(
     grandfather: grandpa, granddad, grandad, gramps, opa, großvater
     grandson: enkel, enkelsohn
     granddaughter: enkelin, enkeltochter
+    parents-in-law: in-laws, schwiegereltern
+    stepbrother: stiefbruder
+    stepsister: stiefschwester
+    half-sister: half sister, halbschwester
+    half-brother: half brother, halbbruder
+    great-grandmother: uroma
+    great-grandfather: uropa
     aunt: auntie, tante
     uncle: onkel
     cousin: cousine, kusine
@@ -70,6 +77,9 @@ KIN = _table(
     roommate: flatmate, housemate, mitbewohner, mitbewohnerin
     neighbour: neighbor, nachbar, nachbarin
     neighbours: neighbors, nachbarn
+    classmate: schoolmate, mitschüler
+    midwife: hebamme
+    gardener: gärtner
     colleague: coworker, co-worker, workmate, teammate, kollege, kollegin
     boss: manager, supervisor, line manager, team lead, team leader, chef, chefin, vorgesetzter, vorgesetzte
     assistant: assistentin, assistent
@@ -128,7 +138,7 @@ MALE = frozenset(
     "grandson uncle nephew godfather godson ex-husband".split()
 )
 KIN_PLURAL = {
-    "parents", "children", "siblings", "sons", "daughters", "sisters", "brothers", "grandparents", "neighbours",
+    "parents", "parents-in-law", "children", "siblings", "sons", "daughters", "sisters", "brothers", "grandparents", "neighbours",
 }  # fmt: skip
 KIN_SINGULAR = {
     "children": "child", "sons": "son", "daughters": "daughter", "sisters": "sister", "brothers": "brother",
@@ -249,7 +259,7 @@ DATED_NOUNS = frozenset(
 
 THINGS = _table(
     """
-    car: auto, wagen, vehicle, suv, van, camper, campervan
+    car: auto, wagen, vehicle, suv, van, camper, campervan, truck, pickup, lorry, jeep
     bike: bicycle, fahrrad, rad, e-bike, ebike, mountain bike, road bike, rennrad
     motorbike: motorcycle, motorrad, scooter, moped, roller
     boat: sailing boat, boot

@@ -30,6 +30,15 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"\bi['’]ve\b|\bive\b", "I have"),
     (r"\bi['’]ll\b", "I will"),
     (r"\bi['’]d\b", "I would"),
+    (r"^been (?=\w)", "I have been "),
+    (r"^names? (?:is|'s) (?=\w)", "my name is "),
+    (r"\bnow (?:i am|we are|i'?m|we'?re) in (?=\w)", "now I live in "),
+    (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings): ", r"my \1 are "),
+    (r"^(wife|husband|son|daughter|brother|sister|mother|father|dog|cat|girlfriend|boyfriend|partner|boss): ", r"my \1 is "),
+    (r"^(?:just |recently |finally )*(?=(?:moved|bought|sold|started|switched|quit|joined|graduated|adopted|retired (?:in|last|at)|married|live in|work (?:at|for|as)|used to|"
+     r"grew up|drive an? |drive my|can['’]?t stand|don['’]?t (?:eat|drink|like)|do not (?:eat|drink|like)|suffer from|hate |"
+     r"have (?:two|three|four|five|\d) (?:kids|children|sons|daughters|brothers|sisters|siblings|cats|dogs)|speak \w+ and)\b)", "I "),
+    (r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married (?:to|with)|lactose intolerant)\b)", "I am "),
     (r"\b(we|they|you)['’]re\b", r"\1 are"),
     (r"\btheyre\b", "they are"),
     (r"\b(we|they|you)['’]?ve\b", r"\1 have"),
@@ -54,18 +63,18 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
 )
 _EXPANSIONS = tuple((re.compile(pattern, re.IGNORECASE), to) for pattern, to in _CONTRACTIONS)
 _LEAD = re.compile(
-    r"^(?:(?:(?:hi|hello|hey|hallo|moin|servus|good (?:morning|evening|afternoon|day)|guten (?:tag|morgen|abend)|oh|ah|well|so|ok|okay|"
+    r"^(?:(?:(?:howdy|yo|hiya|greetings|merhaba|bonjour|hola|ciao|grüezi|salut|aloha|hi|hello|hey|hallo|moin|servus|good (?:morning|evening|afternoon|day)|guten (?:tag|morgen|abend)|oh|ah|well|so|ok|okay|"
     r"yes|yeah|yep|no|nope|nein|ja|right|sure|thanks|thank you|thx|great|cool|nice|hmm|hm|um|uh|anyway|anyways|actually|"
     r"by the way|btw|fyi|for your information|just so you know|just to let you know|you know|you see|look|listen|"
     r"to be honest|honestly|tbh|frankly|in fact|as a matter of fact|as i said|as you know|like i said|fun fact|funny story|"
-    r"quick update|small update|update|news|good news|bad news|big news|guess what|believe it or not|"
+    r"correction|korrektur|sorry|my mistake|my bad|scratch that|wait|wait no|no wait|oops|quick update|small update|update|news|good news|bad news|big news|guess what|believe it or not|"
     r"for context|some context|context|background|a bit about me|about me|little about me|speaking of which|speaking of that|"
     r"incidentally|also|and|but|plus|besides|additionally|furthermore|moreover|then|finally|first|second|"
-    r"first of all|one more thing|another thing|oh and|unfortunately|sadly|luckily|fortunately|happily|"
+    r"now|nowadays|currently|first of all|one more thing|another thing|oh and|unfortunately|sadly|luckily|fortunately|happily|"
     r"übrigens|also|und|aber|na ja|naja|tja|ach|außerdem|zur info|leider|zum glück|endlich|eigentlich|nebenbei|"
     r"well since you(?: are|'re)? ask(?:ed|ing)|since you(?: are|'re)? ask(?:ed|ing)|since you asked|if you must know|"
     r"in case you(?: are|'re)? wondering|in case it (?:helps|matters)|for the record|important|mind you|"
-    r"my situation|long story short|in short)(?: there| again| everyone| all| guys| zusammen)?\s*(?:[,:;!.–—-]+\s*|\s+(?=(?:i|my|we|our|he|she|ich|wir|mein\w*|unser\w*|meine|the)\b)))"
+    r"before that|after that|until then|back then|since then|these days|my situation|long story short|in short)(?: there| again| everyone| all| guys| zusammen)?\s*(?:[,:;!.–—-]+\s*|\s+(?=(?:i|my|we|our|he|she|ich|wir|mein\w*|unser\w*|meine|the)\b)))"
     r"|(?:(?:i )?(?:also )?(?:should|must|wanted to|want to|have to|forgot to|just wanted to|can)(?: also| just)? "
     r"(?:tell you|mention|say|add|let you know|point out|note)(?: that| you)?,? )"
     r"|(?:did i (?:mention|tell you)(?: that)?|you should know(?: that)?|you (?:may|might|can|need to|have to) know(?: that)?|"
@@ -75,38 +84,43 @@ _LEAD = re.compile(
     r"can you believe(?: that)?|du musst wissen,? dass|ich wollte (?:nur )?sagen,? dass|the fact is(?: that)?) )+",
     re.IGNORECASE,
 )
-_FILLER = re.compile(
-    r"(?<=\w)(?:,? )(?:by the way|btw|actually|currently|presently|at present|at the moment|right now|these days|nowadays|basically|"
+_FILLERS = (
+    r"(?:by the way|btw|actually|currently|presently|at present|at the moment|right now|these days|nowadays|basically|"
     r"really|truly|also|still|just|already|finally|officially|happily|proudly|mostly|mainly|simply|totally|absolutely|"
     r"definitely|literally|kind of|sort of|obviously|of course|to be honest|tbh|unfortunately|sadly|fyi|as you know|"
     r"originally|generally|typically|though|you know|i admit|i confess|i must say|i have to say|too|as well|haha|lol|"
     r"übrigens|gerade|derzeit|momentan|aktuell|zurzeit|zur zeit|auch|eigentlich|wirklich|immer noch|noch immer|total|leider|ja|halt|eben|"
-    r"inzwischen|mittlerweile|schon|endlich|nämlich|together|zusammen|for a living|beruflich)(?:,(?= ))?(?=[ ,.!;]|$)",
-    re.IGNORECASE,
+    r"inzwischen|mittlerweile|schon|endlich|nämlich|together|zusammen|for a living|beruflich)"
+)
+_FILLER = re.compile(
+    rf"(?<=\w), {_FILLERS},(?= )|(?<=\w),? {_FILLERS}(?=[.!;]|$)|(?<=[\w,]) {_FILLERS}(?=[ ,])", re.IGNORECASE
 )
 _START_WORDS = (
     r"(?:i|we|he|she|they|it|my|our|his|her|their|its|ich|wir|er|sie|es|mein|meine|meinen|unser|unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
     r"(?:am|is|are|was|live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|like|likes|hate|hates|enjoy|"
-    r"enjoys|play|plays|study|studies|speak|speaks|moved|bought|sold|started|got|prefer|prefers|take|takes|teach|teaches|"
+    r"enjoys|play|plays|study|studies|speak|speaks|moved|bought|sold|started|got|joined|left|quit|married|adopted|graduated|switched|retired|turned|come|comes|came|am|grew|prefer|prefers|take|takes|teach|teaches|"
     r"collect|collects|ride|rides|goes|go|do not|does not|can not|used to|suffer|suffers|run|runs|"
     r"bin|ist|sind|wohne|wohnt|wohnen|arbeite|arbeitet|arbeiten|habe|hat|haben|spiele|spielt|mag|liebe|liebt|hasse|spreche|spricht|"
     r"studiere|studiert|fahre|fährt|komme|kommt|heiße|heißt|lebe|lebt)"
 )
 _BOUNDARY = re.compile(
     rf"\s*;\s*|\s+[-–—]+\s+|\s*[–—]\s*"
-    rf"|,?\s+(?:and|but|because|cause|cuz|although|though|while|whereas|und|aber|denn|so)\s+(?={_START_WORDS}\b|not\b)"
+    rf"|,?\s+(?:and|but|because|cause|cuz|although|though|while|whereas|und|aber|denn|so)\s+(?:(?:now|then|today|since then|jetzt)\s+)?"
+    rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+) (?:is|has|lives|works|likes|loves|hates|was|does|studies|plays|ist|hat|wohnt|arbeitet|mag)\b)"
     rf"|,?\s+(?:and(?: also| then| now)?|but|und)\s+(?={_FINITE}\b)"
+    rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
     rf"|,\s+(?={_START_WORDS}\s+\w)"
     rf"|,\s+(?={_FINITE}\s+(?!too\b))"
     r"|\s+\((?=[^)]{4,})|\)\s*|:\s+(?=(?:i|my|we|our|ich|mein|meine)\b)",
     re.IGNORECASE,
 )
 _INTERROGATIVE = re.compile(
-    r"^(?:and |but |so |or |und |oder )?(?:(?:what|which|who|whom|whose|when|where|why|how|can|could|would|will|do|does|did|is|are|"
-    r"was|were|am|should|shall|may|have|has|any|got|wie|was|wer|wo|wann|warum|welche\w*|kannst|können|könntest|soll|sollte|"
-    r"darf|gibt|hast|ist|sind|muss|haben|bin)\b|(?:do|have) you|right$|ok$|okay$|please|bitte|got it)",
+    r"^(?:and |but |so |or |und |oder )?(?:(?:what|whats|which|who|whom|whose|when|where|why|how|can you|could|would|any|wie|wer|wo|wann|warum|welche\w*|kannst|könntest|soll|"
+    r"sollte|darf|gibt es|hast du|muss ich)\b|(?:can|will|do|does|did|is|are|was|were|am|should|shall|may|have|has|ist|sind|haben|bin|hat|habe|was) "
+    r"(?:i|you|he|she|it|we|they|there|the|my|our|this|that|these|those|an?|any|anyone|ich|du|er|sie|es|wir|ihr|der|die|das|mein\w*|"
+    r"unser\w*|ein\w*)\b|right$|ok$|okay$|please|bitte|got it)",
     re.IGNORECASE,
 )
 
@@ -178,12 +192,9 @@ def clauses(sentence: str, *, is_question: bool) -> list[str]:
         start = boundary.end()
     parts.append(sentence[start:])
     parts = [part.strip(" ,") for part in parts if part.strip(" ,")]
-    if not is_question:
-        return [part for part in parts if not _INTERROGATIVE.match(part)] or parts[:0]
-    stated = []
-    for part in _before_question(parts):
-        stated.append(part)
-    return stated
+    if is_question:
+        return _before_question(parts)
+    return [] if parts and _INTERROGATIVE.match(parts[0]) else parts
 
 
 def _before_question(parts: list[str]) -> list[str]:

@@ -37,6 +37,9 @@ class People:
     last: dict[str, Subject] = field(default_factory=dict)
     """Whom ``m``, ``f``, ``n`` and ``p`` (they) refer to."""
 
+    is_casual: bool = False
+    """The user writes without capital letters, so that names have none."""
+
     def introduce(self, path: str, name: str) -> Subject:
         """Note that ``name`` is the owner's ``path``; returns how that one is kept."""
         subject = _named(path, name)
@@ -52,7 +55,8 @@ class People:
         if subject.kind == "owner":
             return
         if subject.kind == "thing":
-            self.last["n"] = subject
+            if subject.noun.casefold() in words.THINGS or subject.noun.casefold() in words.SLOT_NOUNS:
+                self.last["n"] = subject
             return
         for gender in (subject.gender,) if subject.gender in ("m", "f") else ("m", "f"):
             self.last[gender] = subject
@@ -76,9 +80,9 @@ def parse(text: str, people: People) -> list[Subject]:
     low = text.casefold()
     if low in ("i", "ich", "me", "we", "wir", "i myself", "my family", "us", "we all", "my wife and I".casefold()):
         return [THE_OWNER]
-    if re.search(r"(?:^|,? )(?:and|und) (?:i|me|ich)$|^i and ", low):
-        return [THE_OWNER]
-    if low in ("he", "she", "it", "they", "er", "sie", "es", "this", "that"):
+    if match := re.search(r"^(?P<who>.+?),? (?:and|und) (?:i|me|ich)$|^(?:i|ich) (?:and|und) (?P<other>.+)", text, re.IGNORECASE):
+        return [replace(THE_OWNER, noun=match["who"] or match["other"])]  # with whom, for "Tom and I broke up"
+    if low in ("he", "she", "it", "they", "er", "sie", "es"):
         gender = {"he": "m", "er": "m", "she": "f", "sie": "f", "they": "p"}.get(low, "n")
         found = people.last.get(gender)
         return [replace(found, names=())] if found else []
@@ -86,6 +90,9 @@ def parse(text: str, people: People) -> list[Subject]:
         return _possessed(match, people)
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
+    first = low.split(" ")[0]
+    if low in words.SLOT_NOUNS and low not in words.COMMON or words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4:
+        return [replace(THE_OWNER, noun=text, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
     if len(both) == 2 and all(NAME.match(part) and not _is_common(part) for part in both):
         return [_person(part, people) for part in both]
@@ -147,8 +154,12 @@ def _of_phrase(what: str, base: Subject, people: People, *, is_mine: bool) -> li
         return _thing_of(of["noun"], of["whose"], people)
     kin = _KIN.match(what) if is_mine else None
     if kin and base.kind != "thing":
-        return _relative(kin, base, people)
+        relatives = _relative(kin, base, people)
+        if relatives is not None:
+            return relatives
     noun = what.strip()
+    if base.kind == "thing" and base.noun:
+        noun = f"{base.noun} {noun}"
     if len(noun.split()) > 5 or not re.match(r"^[\w][\w .&/'!+-]*$", noun):
         return []
     return [replace(base, noun=noun, kind="thing", names=())]
@@ -163,7 +174,8 @@ def _thing_of(noun: str, whose: str, people: People) -> list[Subject]:
     return [Subject(name=plain, label=plain if plain != whose else whose, kind="thing", noun=noun)]
 
 
-def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subject]:
+def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subject] | None:
+    """Return who is meant; None when the words behind a relation make it something else ("dentist appointment")."""
     low = match["kin"].casefold()
     adjective = match["adjective"].casefold().strip()
     kin = words.KIN.get(low) or words.PETS_PLURAL.get(low, low)
@@ -177,9 +189,9 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
     path = base.attribute(kin)
     label = f"{base.possessive} {kin}"
     subject = replace(base, path=path, label=label, kind=kind, gender=gender, noun="", names=())
-    names = _names(match["name"])
+    names = _names(match["name"], lower=people.is_casual)
     if names is None:
-        return []
+        return None
     if names:
         singular = words.KIN_SINGULAR.get(kin, kin) if is_plural or len(names) > 1 else kin
         single_path = base.attribute(singular)
@@ -193,7 +205,7 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
     return [subject]
 
 
-def _names(text: str) -> list[str] | None:
+def _names(text: str, *, lower: bool) -> list[str] | None:
     """Return the names behind a relation; None when something else stands there."""
     text = text.strip(" ,")
     if not text:
@@ -201,7 +213,7 @@ def _names(text: str) -> list[str] | None:
     parts = re.split(r",? (?:and|und|&) |, ", text)
     if all(is_name(part) for part in parts):
         return parts
-    if len(parts) == 1 and is_name(text, lower=True) and " " not in text:
+    if lower and len(parts) == 1 and is_name(text, lower=True) and " " not in text:
         return [text]
     return None
 

@@ -57,7 +57,7 @@ _CLOCK = (
 )
 _CLOCK_ONLY = re.compile(rf"\b{_CLOCK}", re.IGNORECASE)
 _SINCE = re.compile(
-    rf"\b(?:ever )?(?:since|seit|starting(?: on| from)?|as of|as from|effective|from|ab|beginning)(?: the)? (?P<d>{words.DATE})"
+    rf"\b(?:ever )?(?:since|seit|starting(?: on| from| in)?|as of|as from|effective|from|ab|beginning)(?: the)? (?P<d>{words.DATE})"
     r"(?: on| onwards?| an)?\b",
     re.IGNORECASE,
 )

@@ -7,10 +7,10 @@ import re
 from agents.memory.extraction import lexicon as words
 
 _TAIL = re.compile(
-    r"(?:,? (?:but|because|so that|so|which|who|whose|where|when|while|if|although|though|since|thanks|please|however|"
+    r"(?:,? (?:but|not|nicht|together|zusammen|because|so that|so|which|who|whose|where|when|while|if|although|though|since|thanks|please|however|"
     r"as well|too|again|instead|either|anyway|by now|now|then|today|here|there|already|yet|right|ok|okay|haha|lol|weil|aber|"
     r"damit|stattdessen|jetzt|nun|hier|dort|and (?:i|we|my|it|he|she|they|would|need|want|can|so|the|that|"
-    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|\s*[;:(].*|\s+[-–—]+\s.*|\s*\ufffc.*)$",
+    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|\s*(?:[;(]|:(?!\d)).*|\s+[-–—]+\s.*|\s*\ufffc.*)$",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(
@@ -98,7 +98,7 @@ def thing(text: str) -> str:
 def topic(text: str) -> str:
     """Return what is liked, studied or done."""
     text = cut(text)
-    text = re.sub(r",? (?:with (?:my|our|the|friends)|at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$", "", text, flags=re.I)
+    text = re.sub(r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$", "", text, flags=re.I)
     text = re.sub(r"^(?:a bit of|a little|some|all kinds? of|any kind of|any|really|gern|sehr|so|einfach)\s+", "", text.strip(), flags=re.I)
     return "" if is_vague(text) or len(text.split()) > 6 else text
 
@@ -121,7 +121,7 @@ _JOB_WORDS = re.compile(
     r"receptionist|secretary|broker|butcher|blacksmith|smith|locksmith|undertaker|model|author|poet|"
     r"krankenschwester|pfleger|arzt|ärztin|kaufmann|kauffrau|hausfrau|fachkraft|verkäuferin?|koch|köchin|anwalt|anwältin|azubi|beamter|beamtin|"
     r"friseurin?|bäcker|tischler|erzieherin?|hebamme|ingenieurin?|elektriker|mechatroniker|informatiker|schreiner|postbote|bauer)"
-    r"|\w{2,}(?:eer|ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|designer|developer|engineer|teacher|writer|driver|"
+    r"|\w*(?:eer|ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|designer|developer|engineer|teacher|writer|driver|"
     r"manager|worker|painter|baker|farmer|gardener|builder|singer|dancer|trainer|editor|doctor|operator|inspector|instructor|"
     r"contractor|curator|translator|educator|conductor|professor|counsellor|counselor|adviser|advisor|planner|photographer|hunter|"
     r"plasterer|roofer|welder|programmer|teller|dealer|seller|cleaner|carer|caregiver|drummer|producer|reporter|optician|dietitian|"

@@ -14,7 +14,7 @@ belong stay rent support follow practise practice volunteer commute wake study t
 work expect train paint knit swim replace upgrade install order book schedule sign swap pass register settle relocate
 resign develop celebrate share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely
 host deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead freelance
-specialise specialize major enrol enroll earn end
+agree hire pick opt specialise specialize major enrol enroll earn end
 """.split()
 _IRREGULAR = {
     "get": "gets got gotten getting", "buy": "buys bought buying", "sell": "sells sold selling",
@@ -35,7 +35,7 @@ _IRREGULAR = {
     "want": "wants wanted wanting", "name": "names named naming", "give up": "", "cut": "cuts cutting",
 }  # fmt: skip
 _PAST_FORMS = frozenset(
-    "got gotten bought sold left went gone met lost broke broken came grew grown began begun gave given took taken drove "
+    "chose chosen got gotten bought sold left went gone met lost broke broken came grew grown began begun gave given took taken drove "
     "driven spoke spoken taught flew flown became ate eaten drank drunk rode ridden ran wore sang sung kept died swam woke "
     "woken bore born said wrote written slept built made paid stood understood held found sat saw seen did done quit "
     "could read cut".split()

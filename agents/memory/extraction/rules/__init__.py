@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from agents.memory.extraction.model import Candidate, Clause, Rule
 from agents.memory.extraction.rules import (
     habits,
@@ -25,6 +28,17 @@ for _module in _MODULES:
 
 def read(clause: Clause) -> list[Candidate]:
     """Return what a clause states; the first rule that finds something has it."""
+    found = _first(clause)
+    if clause.verb == "be" and found and clause.subject.kind != "thing":
+        # "I am 67 and retired"
+        for part in re.split(r" (?:and|und) ", clause.rest)[1:]:
+            has = {candidate.attribute.partition(":")[0] for candidate in found}
+            more = _first(replace(clause, rest=part, full_rest=part))
+            found = [*found, *(one for one in more if one.attribute.partition(":")[0] not in has)]
+    return found
+
+
+def _first(clause: Clause) -> list[Candidate]:
     for rule in _BY_VERB.get(clause.verb, ()):
         found = rule(clause)
         if found:

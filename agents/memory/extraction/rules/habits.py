@@ -21,7 +21,7 @@ def plays(clause: Clause) -> list[Candidate]:
     """Read "play tennis twice a week", "play the drums", "sing in a choir", "collect stamps"."""
     if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
         return []
-    if clause.tense in ("past", "future") and not clause.used_to or clause.progressive and clause.when.since is None:
+    if clause.tense in ("past", "future") and not clause.used_to or clause.progressive and clause.when.since is None and clause.verb != "learn":
         return []
     what = values.topic(clause.rest)
     if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
@@ -62,11 +62,24 @@ def regular(clause: Clause) -> list[Candidate]:
         return []
     if re.search(r"\b(?:you|your|this|that|it)\b", what):
         return []
-    when = clause.when.phrase
+    when = clause.when.phrase.replace("On ", "on ")
     third = _third(clause.verb)
     value = f"{what} {when}".strip() if what else f"{clause.verb} {when}"
     key = what.casefold() or clause.verb
     return fact(clause, f"habit:{key}", value, f"{third} {clause.rest} {when}".replace("  ", " "), "habit")
+
+
+def has_hobby(clause: Clause) -> list[Candidate]:
+    """Read "have a couple of hobbies: photography and bouldering"."""
+    match = re.match(r"^.*\bhobb(?:y|ies)\b(?::| like| such as|,) (?P<v>.+)$", clause.rest)
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person"):
+        return []
+    found: list[Candidate] = []
+    for part in values.listed(match["v"]):
+        what = values.topic(part)
+        if what and what not in ("mostly", "mainly"):
+            found += fact(clause, "hobby", what, f"has the hobby {what}", "habit", many=True)
+    return found
 
 
 def wakes(clause: Clause) -> list[Candidate]:
@@ -116,6 +129,7 @@ _VERBS = ("have work go do take eat drink run swim cook visit call meet train wa
           "drive pick attend help paint wake come").split()  # fmt: skip
 RULES = {
     **{verb: [regular] for verb in _VERBS},
+    "have": [has_hobby, regular],
     "play": [plays, regular],
     "sing": [plays],
     "collect": [plays],

@@ -28,7 +28,7 @@ def health(clause: Clause) -> list[Candidate]:
     rest = re.sub(r"^(?:very|severely|highly|strictly|extremely|deathly|mildly|slightly|a|an|strict|lifelong|now|currently|stark|also)\s+", "", clause.rest, flags=re.I)
     if match := re.match(r"^allergic to (?P<v>.+)$", rest, re.IGNORECASE):
         return allergy(clause, match["v"])
-    if match := re.match(rf"^(?:on a |following a |a |strict )?(?P<v>{_DIETS})\b(?: diet)?", rest, re.IGNORECASE):
+    if match := re.match(rf"^(?:on a |following a |a |strict )?(?P<v>{_DIETS})s?\b(?: diet)?", rest, re.IGNORECASE):
         if clause.negated:
             return []
         value = match["v"].casefold()
@@ -69,8 +69,10 @@ def has(clause: Clause) -> list[Candidate]:
         return []
     rest = re.sub(r"^(?:from|a|an|severe|bad|mild|really bad|terrible|frequent|chronic|some|starke|unter|eine?n?)\s+", "", clause.rest, flags=re.I)
     rest = re.sub(r"^(?:from|a|an|severe|bad|mild|unter)\s+", "", rest, flags=re.I)
-    if match := re.match(r"^(?P<v>[\w ]{2,30}?) allergy\b|^allerg(?:y|ies) to (?P<w>.+)$|^(?P<x>\w+)allergie\b", rest, re.IGNORECASE):
+    if match := re.match(r"^(?P<v>[\w ]{2,30}?) allergy\b|^allerg(?:y|ies) to (?P<w>.+)$|^(?P<x>\w+?)(?:n|en)?allergie\b", rest, re.IGNORECASE):
         return allergy(clause, match["v"] or match["w"] or match["x"])
+    if match := re.match(r"^(?P<v>\w+)intoleranz\b", rest, re.IGNORECASE):
+        return fact(clause, f"intolerance:{match['v'].casefold()}", match[0], f"has a {match['v']} intolerance", "health")
     if match := re.match(r"^(?P<v>[\w-]+) intolerance\b", rest, re.IGNORECASE):
         return fact(clause, f"intolerance:{match['v'].casefold()}", f"{match['v']} intolerance", f"has a {match['v']} intolerance", "health")
     if match := re.match(rf"^(?P<v>{_CONDITIONS})\b", rest, re.IGNORECASE):
@@ -89,7 +91,7 @@ def takes(clause: Clause) -> list[Candidate]:
             return []
         return fact(clause, "medication", match["v"], f"takes {match['v']}", "health", many=True)
     is_medicine = re.search(
-        r"\b(?:mg|tablets?|pills?|medication|medicine|insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
+        r"\b(?:mg|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
         r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|etine|thyroxine|dipine|sartan|ine))\b",
         rest, re.IGNORECASE)  # fmt: skip
     if not is_medicine or re.search(r"\b(?:medicine|line|wine|magazine|machine|medication) (?:at|to|for)\b", rest):

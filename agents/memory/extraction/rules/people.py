@@ -25,7 +25,7 @@ _AGE = re.compile(
     r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|" + "|".join(
         "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
         "nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-    ) + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and | in | now| today| this| last)",
+    ) + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and | und | in | now| today| this| last)",
     re.IGNORECASE,
 )
 _MARITAL = re.compile(
@@ -63,10 +63,21 @@ def is_called(clause: Clause) -> list[Candidate]:
         name = rest.split(",")[0]
         if not re.match(r"^[A-ZÄÖÜ]", name) or _is_kind_of(name):
             return []
-        name = re.split(r" (?:from|and|in|by)\b", name)[0]
+        name = re.split(r" (?:from|and|in|by|aus|und|von)\b", name)[0]
         if not is_name(name) or len(name.split()) > 3:
             return []
-        return [*name_of(clause.subject, name), *_age_behind(clause, rest)]
+        return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
+    elif clause.verb == "be" and clause.subject.path and clause.subject.kind in ("person", "pet"):
+        # "Our landlord is Mr. Weber"; "my kids are Theo (11), Ida (8) and Max"
+        kin = clause.subject.path.rpartition(".")[2]
+        if kin in words.KIN_PLURAL or kin in words.PETS and "," in rest:
+            return _listed_kin(clause, kin)
+        name = rest.split(",")[0]
+        if clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name) or values.job(name):
+            return []
+        if not re.match(r"^(?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau)\b|[A-ZÄÖÜ])", name) or _is_kind_of(name) or not is_name(name):
+            return []
+        return name_of(clause.subject, name)
     else:
         return []
     name = re.split(r",| (?:and|but|because|from|is|are|like|after|und)\b", name)[0].strip(" \"'")
@@ -157,18 +168,20 @@ def has_kin(clause: Clause) -> list[Candidate]:
         return []
     is_pet = kin in words.PETS
     singular = words.KIN_SINGULAR.get(kin, kin)
-    names = _names_behind(match["names"] or "")
+    names = _names_behind(match["names"] or "", is_called="called" in match[0] or "named" in match[0] or "name" in match[0])
+    if match["names"] and not names and not re.match(r"^(?:,| (?:who|with|and|in|from|that|which|at|aged|now|of mine)\b)", match["names"]):
+        return []
     count = (match["count"] or "").casefold()
     if clause.ended:
         return fact(clause, f"pet:{singular}" if is_pet else f"{kin}.count", singular if is_pet else "", f"has a {singular}",
                     "possession" if is_pet else "relation") if is_pet else []  # fmt: skip
     if clause.negated or count == "no":
         return fact(clause, f"{kin}.count", "none", f"has no {match['kin']}", "relation") if not is_pet else []
-    if clause.tense == "past":
+    if clause.tense == "past" and clause.verb == "have":
         return []
     found: list[Candidate] = []
     breed = match["adjective"].strip()
-    if is_pet:
+    if is_pet and not names:
         what = f"{count} {low}" if is_plural and count else f"{breed} {singular}".strip()
         article = "" if is_plural and count else "a "
         found += [
@@ -200,6 +213,37 @@ def speaks(clause: Clause) -> list[Candidate]:
     return found
 
 
+def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
+    """Read what follows in "I am Hank, 61, a firefighter from Tulsa"."""
+    found = _age_behind(clause, rest)
+    if match := re.search(r"\b(?:from|aus) (?P<v>[A-ZÄÖÜ].*)$", rest):
+        where = values.place(re.split(r" (?:and|und) ", match["v"])[0])
+        found += fact(clause, "origin", where, f"comes from {where}", "place") if where else []
+    title = re.search(r",? (?:an?|von Beruf|und von Beruf|eine?) (?P<v>[\w -]+)", rest)
+    job = values.job(title["v"], is_certain="Beruf" in title[0]) if title else ""
+    return found + (fact(clause, "job", job, f"is a {job}", "work") if job else [])
+
+
+def measures(clause: Clause) -> list[Candidate]:
+    """Read "weigh 83 kilos", "be 1.87 m tall"."""
+    if clause.negated or clause.subject.kind == "thing" or clause.tense == "past" or not clause.subject.is_known:
+        return []
+    if clause.verb == "weigh":
+        match = re.match(r"^(?:about |around )?(?P<v>[\d.,]+ ?(?:kilos?|kg|pounds|lbs|stone|kilograms?))", clause.rest)
+        return fact(clause, "weight", match["v"], f"weighs {match['v']}", "health") if match else []
+    match = re.match(r"^(?:about |around )?(?P<v>\d[\d.,']* ?(?:m|cm|metres?|meters?|feet|ft|foot|\")?(?: ?\d+)?(?: inches| in)?) (?:tall|groß)\b", clause.rest)
+    return fact(clause, "height", match["v"], f"is {match['v']} tall", "identity") if match else []
+
+
+def will_be(clause: Clause) -> list[Candidate]:
+    """Read "will be nine on February 3rd"; "is turning 40 on Friday"."""
+    match = _AGE.match(clause.rest)
+    if not match or not (clause.tense == "future" or clause.progressive) or not clause.when.phrase or not clause.subject.is_known:
+        return []
+    day = re.sub(r"^(?:on|in) ", "", clause.when.phrase)
+    return fact(clause, "birthday", day, f"turns {match['age']} on {day}", "plan")
+
+
 def _is_kind_of(name: str) -> bool:
     return name.split()[0].casefold() in NATIONALITIES | {"catholic", "muslim", "jewish", "christian", "buddhist", "hindu"}
 
@@ -210,12 +254,24 @@ def _age_behind(clause: Clause, rest: str) -> list[Candidate]:
     return fact(clause, "age", match["age"], f"is {match['age']} years old", "identity") if match else []
 
 
-def _names_behind(text: str) -> list[str]:
+def _listed_kin(clause: Clause, kin: str) -> list[Candidate]:
+    singular = words.KIN_SINGULAR.get(kin, kin)
+    path = clause.subject.path.removesuffix(kin) + singular
+    found: list[Candidate] = []
+    for part in values.listed(re.sub(r"\([^)]*\)|\b(?:little|big|baby)\b", "", clause.rest)):
+        name = re.split(r" (?:who|is|are|aged)\b| \d", part)[0].strip()
+        if is_name(name):
+            found += name_of(replace(clause.subject, path=path, label=f"The owner's {path}"), name)
+    return found
+
+
+def _names_behind(text: str, *, is_called: bool) -> list[str]:
+    text = re.sub(r"^,? an? [\w -]+? (?=called|named)", "", text)
     text = re.sub(r"^[ ,:]*(?:called|named|namens|(?:his|her|their|its) names? (?:is|are)?|who is|who are)?[ ,:]*", "", text, flags=re.I)
     names = []
     for part in values.listed(text):
         name = re.split(r" (?:who|is|are|which|with|from|in|aged|that)\b|\(", part)[0].strip()
-        if is_name(name, lower=bool(re.search(r"\b(?:called|named)\b", text, re.I))) and not name.isdigit():
+        if is_name(name, lower=is_called) and not name.isdigit():
             names.append(name)
         elif not re.match(r"^\d+$", name):
             break
@@ -227,10 +283,11 @@ def _shown(what: str, singular: str) -> str:
 
 
 RULES = {
-    "be": [is_called, age, marital, relation, nationality],
+    "weigh": [measures],
+    "be": [will_be, measures, is_called, age, marital, relation, nationality],
     "be called": [is_called],
     "call": [is_called],
-    "turn": [age],
+    "turn": [will_be, age],
     "have": [has_kin],
     "get": [has_kin],
     "adopt": [has_kin],

@@ -31,6 +31,8 @@ def based(clause: Clause) -> list[Candidate]:
     """Read "be based in Bonn", "be from Trier", "be born in Trier", "be originally from"."""
     if clause.negated:
         return []
+    if re.match(r"^in (?:an?|the|our|my) (?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|condo|cottage|bungalow) (?:in|near|outside) [A-Z]", clause.rest):
+        return lives(clause)
     if clause.rest.startswith(("based in ", "living in ", "settled in ")):
         return lives(clause)
     if match := re.match(r"^(?:originally )?from (?P<v>.+)$", clause.rest, re.IGNORECASE):

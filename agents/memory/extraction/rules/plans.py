@@ -18,6 +18,9 @@ _EVENT_NOUN = (
 )
 
 
+_NOT_TRIPS = "bed|work|school|sleep|church|dinner|lunch|town|gym|office|shop|store|doctor|dentist|cinema|party|uni|class|bank|park|pool"
+
+
 def has_event(clause: Clause) -> list[Candidate]:
     """Read "have a dentist appointment next Thursday at 14:30"."""
     if clause.subject.kind not in ("owner", "person", "pet") or clause.negated or clause.tense in ("past", "perfect"):
@@ -58,7 +61,9 @@ def trip(clause: Clause) -> list[Candidate]:
     match = re.match(r"^(?:to |in |nach |at |for )(?P<v>.+)$", rest)
     text = match["v"] if match else rest if clause.verb == "visit" else ""
     where = values.place(text) or (values.cut(text) if clause.verb == "visit" else "")
-    if not where or clause.verb in ("go", "be", "travel", "drive", "fly", "take") and not re.search(r"[A-ZÄÖÜ]", where):
+    if not where or clause.verb in ("go", "be", "travel", "drive", "fly", "take") and (
+        not re.search(r"[A-ZÄÖÜ]", where) and (not clause.full_rest.islower() or re.search(rf"\b(?:{_NOT_TRIPS})\b", where))
+    ):
         return []
     verb = {"be": "will be in", "fly": "flies to", "go": "goes to", "travel": "travels to", "drive": "drives to", "visit": "visits"}.get(clause.verb, "goes to")
     return _plan(clause, f"trip:{where.casefold()}", when, f"{verb} {where} {_at(when)}")
@@ -101,10 +106,10 @@ def splits(clause: Clause) -> list[Candidate]:
     """Read "broke up with Ben", "got divorced", "are separated"."""
     if clause.negated or clause.tense not in ("past", "perfect") and not clause.rest.startswith(("divorced", "separated")) or clause.progressive:
         return []
-    if not re.match(r"^(?:up|divorced|separated|$|apart|from my)", clause.rest) or clause.subject.kind not in ("owner", "person"):
+    if not re.match(r"^(?:up|divorced|separated|$|apart|from my|uns|mich)", clause.rest) or clause.subject.kind not in ("owner", "person"):
         return []
     name = re.search(r"\b(?:with|from) (?P<v>[A-ZÄÖÜ]\w+)", clause.rest)
-    value = name["v"] if name else ""
+    value = name["v"] if name else clause.subject.noun if clause.subject.kind == "owner" else ""
     if clause.verb == "get" and clause.rest.startswith("divorced"):
         return fact(replace(clause, tense="present"), "marital_status", "divorced", "is divorced", "relation")
     return fact(clause, "partner.name", value or "-", f"is together with {value or 'their partner'}", "relation", effect="ends")

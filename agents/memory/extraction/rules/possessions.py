@@ -135,7 +135,7 @@ def rents(clause: Clause) -> list[Candidate]:
 def _one(clause: Clause, text: str) -> list[Candidate]:
     text = values.cut(text)
     in_place = re.search(r" in [A-ZÄÖÜ]\w+$", text)
-    what = values.thing(text) if ", a" not in text else text
+    what = values.thing(text.split(", ")[0]) if not re.search(r", an? [A-Z]", text) else text
     if in_place and what and not what.endswith(in_place[0]):
         what += in_place[0]
     return fact(clause, "owns", what, f"has a {what}", "possession", many=True) if what else []
@@ -148,6 +148,7 @@ def _parts(text: str) -> list[str]:
 def _is_lasting(text: str) -> bool:
     if not re.match(r"^(?:(?:an?|two|three|four|our|my|the|eine?n?|zwei|drei|some|this|another) )?[\w]", text, re.I):
         return False
+    text = values.thing(text) or text
     if _TRIVIAL.search(text) and not _LASTING.search(text):
         return False
     return bool(_LASTING.search(text) or _BRANDS.search(text) or _MODEL.search(text))

@@ -55,17 +55,21 @@ def slot(clause: Clause) -> list[Candidate]:
 
 def has_slot(clause: Clause) -> list[Candidate]:
     """Read "my NAS has the address 10.0.0.5", "the flat has 85 square metres"."""
-    if clause.subject.kind != "thing" or clause.negated or clause.tense == "past":
+    is_project = clause.subject.kind == "person" and not clause.subject.is_known
+    if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
         r"^(?:the |a |an |die |eine )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|address|adresse|hostname|host name|name|domain|mac address|"
         r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial number|capacity) "
-        r"(?:of |is |lautet )?(?P<v>[\w.:/@ €$-]+)$",
+        r"(?:of |is |lautet |von )?(?P<v>[\w.,:/@ €$-]+)$",
         clause.rest,
         re.IGNORECASE,
     )
     if match:
         slot_name = words.SLOT_NOUNS.get(match["slot"].casefold(), match["slot"].casefold())
+        if is_project:
+            text = f"{clause.subject.possessive} {slot_name} is {match['v']}."
+            return fact(clause, slot_name, match["v"], text, "project", is_sentence=True)
         return _of_thing(replace(clause, rest=match["v"], full_rest=match["v"]), clause.subject.noun, slot_name)
     match = re.match(r"^(?P<v>\d[\d.,]* ?(?:square met(?:er|re)s?|m²|sqm|qm|quadratmeter|square feet|gb|tb|gb of \w+|tb of \w+|hp|ps|kw|kwh|cores|rooms|drives|bedrooms)\b[\w ]*)$", clause.rest, re.I)
     if match:
@@ -96,6 +100,8 @@ def _favourite(clause: Clause, what: str, is_least: bool) -> list[Candidate]:
     what = {"color": "colour", "farbe": "colour", "essen": "food", "gericht": "dish", "buch": "book", "film": "film", "movie": "film",
             "tier": "animal", "band": "band", "musik": "music", "verein": "team"}.get(what, what)  # fmt: skip
     value = values.cut(clause.full_rest or clause.rest)
+    if what in ("one", "ones", "thing", "part", "answer", "option", "so far"):
+        return []
     if not value or len(value.split()) > 8 or re.match(r"^(?:so far|when|that|the one|this|it|still|one|to )\b", value, re.I):
         return []
     value = values.bare(value) if not re.match(r"^(?:The|A) [A-Z]", value) else value
@@ -113,6 +119,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
     value = re.sub(r"^(?:on|in|the|am|um|currently|now|set for|scheduled for|due|due on|by|for|at) (?=\S)", "", value, flags=re.I) if dated else value
     if dated:
         value = re.sub(r"^(?:on|in|the|am|scheduled for) (?=\S)", "", value, flags=re.I)
+    if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
+        value = re.sub(r"^from .* to ", "", value)
     if not value or len(value.split()) > 10 or re.match(_STATES, value) and not dated or dated and not re.search(
         r"\d|day\b|tag\b|week|month|year|tomorrow|tonight|woche|morgen|easter|christmas|january|february|march|april|may|june|july|august|"
         r"september|october|november|december|spring|summer|autumn|winter|noon", value, re.I
@@ -153,6 +161,8 @@ def _of_thing(clause: Clause, thing: str, name: str) -> list[Candidate]:
     dated = name in words.DATED_NOUNS or name in _DATE_SLOTS
     value = values.cut(clause.when.phrase if dated and clause.when.phrase else clause.full_rest or clause.rest)
     value = re.sub(r"^(?:on|the|currently|now) (?=\S)", "", value, flags=re.I)
+    if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
+        value = re.sub(r"^from .* to ", "", value)
     thing = " ".join(thing.split())
     if not value or len(value.split()) > 8 or _STATES.match(value) or not thing:
         return []
@@ -171,7 +181,7 @@ def _of_thing(clause: Clause, thing: str, name: str) -> list[Candidate]:
 
 def _model(clause: Clause, noun: str) -> list[Candidate]:
     """Read "my car is an Opel Astra"."""
-    value = values.cut(clause.rest)
+    value = re.split(r" with |, | mit ", values.cut(clause.rest))[0]
     match = re.match(r"^(?:now )?(?:an?|the|eine?n?|ein) (?P<v>(?:\d{4} )?(?:\w+ )?[A-ZÄÖÜ0-9].*)$", value)
     if not match or len(match["v"].split()) > 7 or clause.ended:
         return []

@@ -16,12 +16,13 @@ _MACHINE = re.compile(r"\b(?:nas|server|router|laptop|pc|computer|desktop|pi|pho
 def runs(clause: Clause) -> list[Candidate]:
     """Read "the server runs Proxmox 8", "the backup runs every night at 2", "runs on a Raspberry Pi"."""
     subject = clause.subject
-    if subject.kind != "thing" or not _MACHINE.search(subject.noun) or clause.negated or clause.tense == "past":
+    named = subject.kind == "thing" and subject.noun
+    if not named or not (_MACHINE.search(subject.noun) or clause.rest.startswith("on ")) or clause.negated or clause.tense == "past":
         return []
     noun = subject.noun
     thing = replace(subject, name=noun, noun="") if subject.name == "owner" else subject
     value = clause.when.phrase if clause.when.recurring else values.cut(clause.rest)
-    value = values.cut(value)
+    value = re.split(r" (?:with|since|for) ", values.cut(re.sub(r"^on (?:an? |the )?", "", value) if not clause.when.recurring else value))[0]
     if not value or len(value.split()) > 7 or re.match(r"^(?:slow|fast|hot|fine|well|smooth|out|low|again|into|late|like|a bit|perfect)", value, re.I):
         return []
     text = f"{subject.possessive} {noun} {'runs' if clause.verb == 'run' else 'is'} {value}."
@@ -73,6 +74,11 @@ def decides(clause: Clause) -> list[Candidate]:
     return fact(replace(clause, tense="present"), attribute, what, text, "project", many=True)
 
 
+def chooses(clause: Clause) -> list[Candidate]:
+    """Read "chose Postgres for the project", "picked Lisbon"."""
+    return decides(replace(clause, verb="decide", rest=f"on {clause.rest}")) if re.match(r"^(?:the )?[A-Z]", clause.rest) else []
+
+
 def uses(clause: Clause) -> list[Candidate]:
     """Read "use Home Assistant", "use pnpm, not npm"."""
     if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
@@ -99,6 +105,10 @@ def project_dates(clause: Clause) -> list[Candidate]:
     if clause.verb == "be" and not match or name.casefold() in ("i", "it", "that", "this") or len(name.split()) > 4:
         return []
     value = values.cut(re.sub(r"^(?:on|in|by|the|am) ", "", clause.when.phrase, flags=re.I))
+    if subject.name == "owner" and name.islower():
+        owner = replace(subject, noun="", kind="owner" if not subject.path else "person")
+        return fact(replace(clause, subject=owner), f"plan:{name.casefold()}", value,
+                    f"{owner.possessive} {name} is on {value}.", "plan", is_sentence=True)  # fmt: skip
     thing = replace(subject, name=name if subject.name == "owner" else subject.name, noun="", is_known=True)
     attribute = "deadline" if match and match[0] == "due" else "date"
     return fact(replace(clause, subject=thing), attribute, value, f"The {attribute} of {name} is {value}.", "project", is_sentence=True)
@@ -114,6 +124,9 @@ RULES = {
     "migrate": [switches],
     "upgrade": [switches],
     "decide": [decides],
+    "agree": [decides],
+    "choose": [chooses],
+    "pick": [chooses],
     "settle": [decides],
     "go": [decides],
     "use": [uses],

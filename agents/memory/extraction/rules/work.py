@@ -102,6 +102,9 @@ def starts(clause: Clause) -> list[Candidate]:
         return []
     rest = clause.rest
     is_join = clause.verb == "join"
+    if clause.verb == "get" and not re.match(r"^(?:(?:a|my|the|an|hired|einen?) )?(?:(?:new|neuen|first) )?(?:job|position|role|internship|apprenticeship)?\b.*(?:at|with|by|bei) ", rest):
+        return []
+    rest = re.sub(r"^hired (?:by|at)", "at", rest)
     match = re.match(
         r"^(?:(?:a|my|the|an|to|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|working|apprenticeship|internship|traineeship|"
         r"arbeiten|stelle|ausbildung)?,? ?(?:(?:at|with|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\b(?:as|als) (?P<what>.+))?$",
@@ -160,8 +163,11 @@ def teaches(clause: Clause) -> list[Candidate]:
     match = re.match(r"^(?P<what>(?:(?! (?:at|in) ).)+?)(?: (?:at|in) (?P<where>.+))?$", clause.rest)
     if not match or clause.negated or clause.tense == "past" or re.match(r"^(?:me|him|her|them|you|my)\b", clause.rest):
         return []
-    what = values.topic(match["what"])
-    return fact(clause, "teaches", what, f"teaches {what}", "work") if what else []
+    found: list[Candidate] = []
+    for part in values.listed(match["what"]):
+        what = values.topic(part)
+        found += fact(clause, "teaches", what, f"teaches {what}", "work", many=True) if what else []
+    return found
 
 
 def retires(clause: Clause) -> list[Candidate]:
@@ -187,7 +193,7 @@ def runs_business(clause: Clause) -> list[Candidate]:
                      r"startup|start-up|hotel|farm|bookshop|salon|pharmacy|workshop|podcast|blog|bar|pub|gallery)\b.*)$", clause.rest, re.I)  # fmt: skip
     if not match or clause.negated or clause.subject.kind not in ("owner", "person"):
         return []
-    what = values.cut(match["v"])
+    what = re.sub(r" (?:with|together|and|since|for) .*$", "", values.cut(match["v"]))
     return fact(clause, "business", what, f"runs a {what}", "work")
 
 
@@ -198,7 +204,7 @@ def _a(title: str) -> str:
 RULES = {
     "work": [works],
     "be": [is_job, becomes],
-    "get": [becomes],
+    "get": [becomes, starts],
     "become": [becomes],
     "study": [studies],
     "major": [studies],

@@ -1,0 +1,142 @@
+"""The embedder on a real bus, with the real model: what its vectors are, and who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from agents.embedder import Embedder, bulk
+from agents.embedder.bert import BertEmbedding
+from agents.embedder.model import SentenceTransformerEmbedding, load
+from bus.settings import Settings
+from schemas.embeddings import Embed, Vectors
+from schemas.errors import KaraisError
+
+MANY = tuple(f"passage {n}" for n in range(64))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, models: Path) -> Settings:
+    (tmp_path / "models").symlink_to(models)
+    return Settings(home=tmp_path)
+
+
+@asynccontextmanager
+async def embedder(start_bus, settings):
+    """Run an embedder on a real bus and yield a connection."""
+    running = start_bus(Embedder)
+    await running.provision()
+    async with running.running(Embedder(settings)), running.connected() as bus:
+        yield bus
+
+
+async def bulk_process() -> psutil.Process:
+    """Return the process that embeds passages, once it runs."""
+    async with asyncio.timeout(20):
+        while True:
+            for child in psutil.Process().children():
+                if bulk.MODULE in child.cmdline():
+                    return child
+            await asyncio.sleep(0.02)
+
+
+def rows(reply: Vectors) -> np.ndarray:
+    return np.frombuffer(reply.data, dtype="<f4").reshape(reply.rows, reply.dimensions)
+
+
+async def test_vectors_come_raw_normalised_and_in_order(start_bus, settings):
+    """Of queries and passages alike, many requests at a time; a passage's is near the exact one."""
+    async with embedder(start_bus, settings) as bus:
+        texts = [f"text number {n} " + "word " * (n % 40) for n in range(60)]
+        replies = await asyncio.gather(*(bus.call(Embed(texts=(t,)), timeout=60) for t in texts))
+        together = await bus.call(Embed(texts=tuple(texts), purpose="query"), timeout=60)
+        assert (together.rows, together.dimensions, together.model) == (60, 384, "all-minilm-l6-v2")
+        queries, passages = rows(together), np.concatenate([rows(reply) for reply in replies])
+        assert np.allclose(np.linalg.norm(queries, axis=1), 1, atol=1e-5)
+        assert np.allclose(np.linalg.norm(passages, axis=1), 1, atol=1e-5)
+        assert (queries * passages).sum(axis=1).min() > 0.95
+        assert ((queries @ passages.T).argmax(axis=1) == np.arange(60)).mean() > 0.9
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system has no idle scheduling")
+async def test_queries_are_answered_while_passages_get_no_processor_at_all(start_bus, settings):
+    """The process of the passages only takes what is left over; stopped whole, it holds up no query."""
+    async with embedder(start_bus, settings) as bus:
+        passages = [asyncio.create_task(bus.call(Embed(texts=MANY), timeout=120)) for _ in range(8)]
+        process = await bulk_process()
+        async with asyncio.timeout(20):
+            while any(os.sched_getscheduler(t.id) != os.SCHED_IDLE for t in process.threads()):
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for number in range(20):
+                await bus.call(Embed(texts=(f"question {number}",), purpose="query"), timeout=20)
+            assert not any(task.done() for task in passages)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        assert [reply.rows for reply in await asyncio.gather(*passages)] == [64] * 8
+
+
+async def test_passages_that_killed_their_process_fail_and_the_next_are_embedded(start_bus, settings):
+    """Nobody waits for ever for vectors of a process that is gone."""
+    async with embedder(start_bus, settings) as bus:
+        task = asyncio.create_task(bus.call(Embed(texts=MANY), timeout=120))
+        (await bulk_process()).kill()
+        with pytest.raises(KaraisError, match="could not be embedded"):
+            await task
+        assert (await bus.call(Embed(texts=("a passage",)), timeout=120)).rows == 1
+
+
+def test_the_light_model_and_the_library_agree(models):
+    """Our few lines compute the vectors of sentence-transformers, for short, long and foreign texts."""
+    folder = models / "all-minilm-l6-v2"
+    assert isinstance(load(folder), BertEmbedding)
+    texts = [
+        "hello",
+        "How does a durable consumer work?",
+        "word " * 400,
+        "\u6d88\u606f caf\u00e9",
+        "x" * 3000,
+        ".",
+    ]
+    vectors = []
+    for model in (BertEmbedding(folder), SentenceTransformerEmbedding(folder)):
+        items, sizes = model.prepare(texts)
+        assert len(items) == len(sizes) == len(texts)
+        vectors.append(np.frombuffer(model.embed(items), dtype="<f4").reshape(len(texts), model.dimensions))
+    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
+
+
+def test_eight_bits_keep_the_vectors_near(models):
+    """What is nearest to a text by quantised vectors is what is nearest by exact ones."""
+    folder = models / "all-minilm-l6-v2"
+    texts = [
+        "Bees make honey from nectar.",
+        "A hive keeps its honey for the winter.",
+        "The bowline is a knot that does not slip.",
+        "Sailors tie ropes with many knots.",
+        "A durable consumer remembers what it has delivered.",
+        "Streams store messages until a limit is reached.",
+    ]
+    near = []
+    for model in (BertEmbedding(folder), BertEmbedding(folder, quantised=True)):
+        vectors = np.frombuffer(model.embed(model.prepare(texts)[0]), dtype="<f4").reshape(len(texts), -1)
+        alike = vectors @ vectors.T
+        near.append((alike - 2 * np.eye(len(texts))).argmax(axis=1).tolist())
+    assert near[0] == near[1] == [1, 0, 3, 2, 5, 4]
+
+
+def test_a_missing_or_broken_model_is_named(tmp_path):
+    """With its folder and what to do."""
+    with pytest.raises(KaraisError, match="models pull"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(KaraisError, match=str(tmp_path)):
+        load(tmp_path)
