@@ -47,7 +47,7 @@ from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from schemas.forgetting import TurnsForgotten
 from schemas.memory import FactEdited, FactForgotten, FactLearned
-from schemas.projects import ProjectChanged, ProjectRemoved
+from schemas.projects import ListProjects, ProjectChanged, ProjectRemoved, Projects
 from stores.conversations import Conversations
 from stores.facts import FactBook
 from stores.passages import PassagesReader, text_hash
@@ -128,6 +128,21 @@ class ReusingEmbedder(Agent):
         )
 
 
+class RebuiltProjects(Agent):
+    """Stands for memory on the private bus, as far as the librarian asks it."""
+
+    kind = "memory"
+
+    def __init__(self, settings: Settings, projects: ProjectBook) -> None:
+        super().__init__(settings)
+        self._projects = projects
+
+    @answers(ListProjects)
+    async def list_projects(self, ask: ListProjects) -> Projects:
+        """Return all projects."""
+        return Projects(projects=await asyncio.to_thread(self._projects.all))
+
+
 class _Real:
     """The real embedder: the one that runs, else one in this process, started when it is needed."""
 
@@ -201,17 +216,14 @@ async def _fill(
         resources.callback(facts.close)
         await _project(logs, conversations, projects, facts, tell)
 
-        agents = (type(embedder), Librarian)
+        agents = (ReusingEmbedder, RebuiltProjects, Librarian)
         await resources.enter_async_context(_server(private, agents))
         own = await resources.enter_async_context(connect(private, OPS))
         await provision(own.jetstream, agents)
         await resources.enter_async_context(_served(embedder))
         await _index(own, private, conversations, facts, tell)
         if private.storage is not None:
-            librarian = Librarian(private)
-            async with _served(librarian):
-                folders = {p.project: p.folder for p in projects.all() if p.folder}
-                await librarian.set_folders(folders)
+            async with _served(RebuiltProjects(private, projects)), _served(Librarian(private)):
                 await _files(own, tell)
         # What was said meanwhile; the rest is followed after the switch.
         await _project(logs, conversations, projects, facts, tell)

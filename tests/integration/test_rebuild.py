@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,7 @@ from agents.memory import Memory
 from bus.settings import Settings
 from ops import rebuild as module
 from ops.rebuild import rebuild
-from schemas.chat import ReadConversation, Turn
+from schemas.chat import ReadConversation
 from schemas.documents import GetStorageStatus
 from schemas.errors import KaraisError
 from schemas.forgetting import Forget
@@ -49,7 +48,6 @@ async def test_a_rebuilt_memory_is_the_same_and_takes_the_place(start_bus, setti
     agents = [HashEmbedder(settings), Memory(settings), Librarian(settings)]
     async with running.running(*agents), running.connected() as bus:
         await bus.call(ChangeProject(project="boat", create=True, folder="boat"))
-        await agents[2].set_folders({"boat": "boat"})
         await say(bus, "I live in Hamburg.", answer="a1")
         await say(bus, f"I work for {CANARY}.", answer="a2")
         await bus.call(AddFact(text="The boiler is of 1998."))
@@ -105,4 +103,4 @@ async def test_a_rebuilt_memory_is_the_same_and_takes_the_place(start_bus, setti
         await bus.record(
             Turn(conversation="c9", answer="a9", role="user", text="I own a kayak.", at=time.time())
         )
-        await until(recalled(bus, "kayak", kinds=("turn",)))
+        await until(recalled(bus, "kayak", kinds=("turn",)), seconds=SECONDS)
