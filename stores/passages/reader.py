@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stores import lance_files
 from stores.passages import indexes
 from stores.passages.book import Book, TableName
-from stores.passages.rows import NAMED, READ, unpacked
+from stores.passages.rows import NAMED, READ, unpacked, vectors_of
 from stores.scope import Scope, among, plain
 
 if TYPE_CHECKING:
@@ -125,6 +125,10 @@ class PassagesReader:
         if self._table is None:
             return []
         return unpacked(await self._table.query().select([*READ, "vector"]).to_arrow())
+
+    async def vectors_of(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the vectors of texts that were embedded before, by ``rows.text_hash``, of any source."""
+        return {} if self._table is None else await vectors_of(self._table, hashes)
 
     async def numbered(self, source: str, numbers: Sequence[int], scope: Scope) -> list[dict[str, Any]]:
         """Return the rows of one source with these numbers, in order."""

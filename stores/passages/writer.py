@@ -18,7 +18,7 @@ from schemas.failure import Code
 from stores import lance_files
 from stores.passages import indexes, upkeep
 from stores.passages.book import Book, TableName, free_folder, lock
-from stores.passages.rows import NAMED, Moved, SourcePassages, is_current, listed, renamed, rows
+from stores.passages.rows import Moved, SourcePassages, is_current, listed, renamed, rows, vectors_of
 from stores.scope import among
 
 if TYPE_CHECKING:
@@ -110,14 +110,7 @@ class PassagesWriter:
 
     async def vectors_of(self, hashes: Collection[str]) -> dict[str, bytes]:
         """Return the vectors of texts that were embedded before, by ``rows.text_hash``, of any source."""
-        found: dict[str, bytes] = {}
-        wanted = list(hashes)
-        for start in range(0, len(wanted) if self._table is not None else 0, NAMED):
-            assert self._table is not None
-            query = self._table.query().where(among("text_hash", tuple(wanted[start : start + NAMED])))
-            for row in listed(await query.select(["text_hash", "vector"]).to_arrow()):
-                found[row["text_hash"]] = row["vector"].astype("<f4").tobytes()
-        return found
+        return {} if self._table is None else await vectors_of(self._table, hashes)
 
     async def replace(self, sources: Sequence[SourcePassages]) -> Written:
         """Make these the passages of these sources, in one commit."""
