@@ -36,6 +36,7 @@ _STOP = frozenset(STOP_WORDS.split()) | frozenset(
     based given called known refers typically usually generally often various several certain specific
     important however therefore thus hence additionally furthermore also well via per within upon while
     does doing done being been having let lets able used use uses using need needs needed want wants
+    kind kinds type types sort way ways instead exist exists
     yes no not never none nor cannot don t s re ve ll d m
     """.split()  # noqa: SIM905
 )
