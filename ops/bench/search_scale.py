@@ -10,6 +10,7 @@ the same vectors, in an environment of their own below the bench's folder
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import shutil
@@ -52,8 +53,40 @@ class Options:
     """Single writes; 0 leaves that part out."""
 
 
-async def measure(report: Report, options: Options) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this part's options to the command line of `karais bench recall`."""
+    parser.add_argument(
+        "--scale-data", type=Path, help="a folder with storage-sample, cranfield and locomo: the seeds"
+    )
+    parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000], help="sizes of tables")
+    parser.add_argument("--queries", type=int, default=200, help="questions asked of each table")
+    parser.add_argument("--seed", type=int, default=7, help="of the passages mixed and the questions chosen")
+    parser.add_argument("--singles", type=int, default=10_000, help="single writes; 0 leaves them out")
+    parser.add_argument("--no-stores", action="store_true", help="leave pgvector and Milvus Lite out")
+
+
+async def measure(report: Report, options: argparse.Namespace) -> None:
     """Add the figures of every size, the comparison at the smallest, and those of single writes."""
+    if options.scale_data is None:
+        report.missing.append("scale: name a folder of seeds by --scale-data")
+        return
+    await measure_stores(
+        report,
+        Options(
+            data=options.scale_data,
+            model=options.model,
+            folder=options.cache / "scale",
+            rows=options.rows,
+            queries=options.queries,
+            seed=options.seed,
+            peers=not options.no_stores,
+            singles=options.singles,
+        ),
+    )
+
+
+async def measure_stores(report: Report, options: Options) -> None:
+    """Measure as ``measure`` does, by typed options."""
     seeds = await asyncio.to_thread(
         search_corpus.seeds, options.data, options.model, options.folder / "embeddings"
     )
@@ -141,12 +174,10 @@ async def _hybrid(reader: Any, question: str, vector: Any) -> int:
     from stores.recall import recall
     from stores.scope import Scope
 
-    async def embedding() -> Vectors:
+    async def embed(_: str) -> Vectors:
         return Vectors(model=MODEL, rows=1, dimensions=vector.size, data=vector.tobytes())
 
-    passages, _ = await recall(
-        [reader], Recall(query=question, limit=TOP), Scope(), embedding(), lambda rows: rows
-    )
+    passages, _ = await recall([reader], Recall(query=question, limit=TOP), Scope(), embed, lambda rows: rows)
     return len(passages)
 
 

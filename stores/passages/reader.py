@@ -166,7 +166,7 @@ class PassagesReader:
         where = scope.where()
         bounds = (scope.after is None, scope.before is None, scope.as_of is None)
         like = (scope.project, scope.with_global, scope.kinds, *bounds)
-        wanted = limit + limit // 2
+        wanted = limit + max(10, limit // 8)
         if like not in self._narrow:
             found = await search(wanted, None)
             kept = [row for row in unpacked(found) if scope.holds(row)]
