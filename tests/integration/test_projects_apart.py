@@ -44,7 +44,7 @@ def source(project: str, kind: str, number: int, chance: random.Random) -> Sourc
 
 async def test_ten_thousand_random_searches_find_nothing_of_another_project(tmp_path: Path) -> None:
     """Of any kind and time, by words and by meaning; ``global`` only where the search says so."""
-    chance = random.Random(7)  # noqa: S311 - a repeatable choice of searches
+    chance = random.Random(7)
     readers = []
     for name, kinds in (("documents", KINDS[:1]), ("memory", KINDS[1:])):
         writer = PassagesWriter(tmp_path, name, MODEL)
