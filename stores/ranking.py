@@ -1,32 +1,42 @@
-"""From two lists of candidates, by meaning and by words, to the passages that are worth reading.
+"""From lists of candidates, by meaning and by words, to the passages that are worth reading.
 
-A passage's score is a weighted sum of its cosine and of its BM25 score divided
-by the best one of the reply. On Cranfield (1,400 abstracts, 113 queries) this
-gave nDCG@10 of 0.443, reciprocal rank fusion 0.435, words alone 0.389, meaning
-alone 0.381; and unlike a sum of ranks it says how much better one passage is
-than another. Then a floor decides what is related to the question at all; a
-question that has nothing to do with the storage gets nothing.
+A first look scores each candidate by a weighted sum of its cosine and of its
+BM25 score divided by the best one of the reply; unlike a sum of ranks it says
+how much better one passage is than another. Then the question is widened by
+what the best passages say (``stores.feedback``). What was said gains by its
+surroundings: a turn beside a good one (an answer seldom repeats its question),
+and a turn of a speaker whom the question names.
+
+Last, a floor decides what is related to the question at all; a question that
+has nothing to do with what is stored gets nothing.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
 
 from schemas.documents import Passage
-from stores.stop_words import STOP_WORDS
+from stores import feedback
+from stores.terms import Terms, plain, words
 
 MEANING = 0.65
 """Weight of the cosine in a score; the words have the rest."""
+NAMED = 0.1
+"""What a turn gains whose speaker the question names."""
+BESIDE = 0.1
+"""Share of its excess over the middle score that a turn gives to the turns before and after it."""
+BESIDE_SECONDS = 600.0
+"""Turns that are further apart are not beside each other."""
+NAME_WORDS = 3
+"""A heading of a turn that has more words is no speaker's name."""
 PER_FILE = 2
 CLEARLY_BETTER = 0.15
 """How far a file's further passage must score above the best one of other files to be taken as well."""
-
-MOST_TERMS = 64
 
 NEAR = 0.40
 """Cosine from which a passage is related by its meaning alone."""
@@ -46,6 +56,7 @@ class Candidate(Struct):
     """A passage that one search or both found."""
 
     row: dict[str, Any]
+    """As the table's reader returns it."""
     cosine: float | None = None
     """Cosine to the question; None when there are no vectors to compare."""
     words: float = 0.0
@@ -54,20 +65,42 @@ class Candidate(Struct):
     """Share of the question's words that it holds."""
 
 
-def rank(query: str, candidates: Sequence[Candidate], limit: int) -> list[Passage]:
-    """Return the related passages, best first, at most ``limit`` and PER_FILE of a file."""
+def rank(query: str, candidates: Sequence[Candidate], limit: int, vector: Any = None) -> list[Passage]:
+    """Return the related passages, best first, at most ``limit`` and PER_FILE of a file.
+
+    ``vector`` is the question's (numpy, float32, length 1); without it, or
+    where rows have none, the question is widened by words only.
+    """
+    if not candidates:
+        return []
     terms = Terms(query)
-    best_words = max((candidate.words for candidate in candidates), default=0.0) or 1.0
-    kept: list[tuple[float, Candidate]] = []
     for candidate in candidates:
         row = candidate.row
         candidate.covered = terms.coverage(row["path"], row["heading"], row["text"])
-        if related(candidate):
-            kept.append((score(candidate, best_words), candidate))
+    if not any(related(candidate) for candidate in candidates):
+        return []
+    scores = _beside(candidates, _second_look(query, candidates, vector))
+    kept = [
+        (float(points), candidate)
+        for points, candidate in zip(scores, candidates, strict=True)
+        if related(candidate)
+    ]
     kept.sort(key=lambda item: item[0], reverse=True)
-    floor = WORTH * kept[0][0] if kept else 0.0
+    floor = WORTH * kept[0][0]
     worth = [(points, candidate) for points, candidate in kept if points >= floor]
-    return [passage_of(candidate.row, round(points, 4)) for points, candidate in _spread(worth, limit)]
+    return [
+        passage_of(candidate.row, round(max(0.0, min(1.0, points)), 4))
+        for points, candidate in _spread(worth, limit)
+    ]
+
+
+def best_turns(query: str, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return the turns that look best at first, best first: those whose surroundings are worth reading."""
+    if not candidates:
+        return []
+    scores = _first_look(query, candidates)
+    order = sorted(range(len(candidates)), key=lambda at: -scores[at])
+    return [candidates[at] for at in order if candidates[at].row["kind"] == "turn"][:count]
 
 
 def related(candidate: Candidate) -> bool:
@@ -87,41 +120,84 @@ def related(candidate: Candidate) -> bool:
     return cosine >= FAR and cosine + covered / 4 >= BOTH
 
 
-def score(candidate: Candidate, best_words: float) -> float:
-    """Return 0 to 1: how near by meaning, and how good by words beside the best of the reply."""
-    words = candidate.words / best_words
-    if candidate.cosine is None:
-        return min(1.0, words)
-    return max(0.0, min(1.0, MEANING * candidate.cosine + (1 - MEANING) * words))
+def named_speakers(query: str, rows: Iterable[dict[str, Any]]) -> set[str]:
+    """Return the headings of turns, which say who spoke, that the question names."""
+    asked = set(words(plain(query)))
+    headings = {row["heading"] for row in rows if row["kind"] == "turn" and row["heading"]}
+    parts = {heading: words(plain(heading)) for heading in headings}
+    return {heading for heading, name in parts.items() if 0 < len(name) <= NAME_WORDS and asked >= set(name)}
 
 
-class Terms:
-    """The words of a question that say what it is about, looked for in passages by their stems."""
-
-    def __init__(self, query: str) -> None:
-        words = [word for word in _words(_plain(query)) if word not in _STOP][:MOST_TERMS]
-        self._weights = {_stem(word): min(len(word), 8) for word in words}
-
-    def coverage(self, *texts: str) -> float:
-        """Return the share of the terms, by their length, that occur in the texts."""
-        if not self._weights:
-            return 0.0
-        text = _plain("\n".join(texts))
-        held = sum(weight for stem, weight in self._weights.items() if _holds(text, stem))
-        return held / sum(self._weights.values())
+def _first_look(query: str, candidates: Sequence[Candidate]) -> Any:
+    """Return a score each: how near by meaning, and how good by words beside the best."""
+    own, cosines = _own(candidates)
+    return MEANING * cosines + (1 - MEANING) * own + _named(query, candidates)
 
 
-def _holds(text: str, stem: str) -> bool:
-    """Return whether a word of the text begins with the stem; a short stem must be the whole word."""
-    anywhere = _WIDE_RUN.match(stem) is not None
-    start = text.find(stem)
-    while start >= 0:
-        end = start + len(stem)
-        begins = start == 0 or not text[start - 1].isalnum()
-        if anywhere or (begins and (len(stem) > 3 or end == len(text) or not text[end].isalnum())):
-            return True
-        start = text.find(stem, start + 1)
-    return False
+def _second_look(query: str, candidates: Sequence[Candidate], vector: Any) -> Any:
+    """Return a score each for the question widened by what the best candidates say."""
+    import numpy as np
+
+    own, cosines = _own(candidates)
+    best, counted = feedback.weights(_first_look(query, candidates))
+    stored: list[Any] = [candidate.row.get("vector") for candidate in candidates]
+    if vector is not None and all(one is not None and one.size == vector.size for one in stored):
+        stacked = np.stack(stored)
+        cosines = stacked @ feedback.widened(vector, stacked, best, counted)
+    texts = [f"{candidate.row['heading']} {candidate.row['text']}" for candidate in candidates]
+    further = feedback.by_words(texts, best, counted)
+    by_words = feedback.OWN_WORDS * own + (1 - feedback.OWN_WORDS) * further
+    if all(candidate.cosine is None for candidate in candidates):
+        return by_words + _named(query, candidates)
+    return MEANING * cosines + (1 - MEANING) * by_words + _named(query, candidates)
+
+
+def _own(candidates: Sequence[Candidate]) -> tuple[Any, Any]:
+    """Return the candidates' BM25 scores, the highest 1, and cosines; without one, the former for it."""
+    import numpy as np
+
+    own = np.array([candidate.words for candidate in candidates])
+    highest = own.max()
+    own = own / highest if highest > 0 else own
+    cosines = [
+        own[at] if candidate.cosine is None else candidate.cosine for at, candidate in enumerate(candidates)
+    ]
+    return own, np.array(cosines)
+
+
+def _named(query: str, candidates: Sequence[Candidate]) -> Any:
+    """Return what each turn gains by a speaker whom the question names."""
+    import numpy as np
+
+    speakers = named_speakers(query, (candidate.row for candidate in candidates))
+    return np.array(
+        [
+            NAMED if candidate.row["kind"] == "turn" and candidate.row["heading"] in speakers else 0.0
+            for candidate in candidates
+        ]
+    )
+
+
+def _beside(candidates: Sequence[Candidate], scores: Any) -> Any:
+    """Return the scores, those of turns raised by what stands before and after them."""
+    import numpy as np
+
+    said: dict[str, list[int]] = defaultdict(list)
+    for at, candidate in enumerate(candidates):
+        if candidate.row["kind"] == "turn":
+            said[candidate.row["path"]].append(at)
+    if not said:
+        return scores
+    excess = np.maximum(0.0, scores - np.median(scores))
+    raised = scores.copy()
+    for turns in said.values():
+        turns.sort(key=lambda at: (candidates[at].row["at"], candidates[at].row["number"]))
+        for before, after in pairwise(turns):
+            apart = candidates[after].row["at"] - candidates[before].row["at"]
+            if apart <= BESIDE_SECONDS:
+                raised[after] += BESIDE * excess[before]
+                raised[before] += BESIDE * excess[after]
+    return raised
 
 
 def _spread(kept: list[tuple[float, Candidate]], limit: int) -> list[tuple[float, Candidate]]:
@@ -131,9 +207,10 @@ def _spread(kept: list[tuple[float, Candidate]], limit: int) -> list[tuple[float
     best: dict[str, float] = {}
     for points, candidate in kept:
         best.setdefault(candidate.row["source"], points)
+    leading = sorted(best.items(), key=lambda item: -item[1])[:2]
     for points, candidate in kept:
         file = candidate.row["source"]
-        others = max((top for other, top in best.items() if other != file), default=0.0)
+        others = next((top for other, top in leading if other != file), 0.0)
         if per_file.get(file, 0) < PER_FILE or points > others + CLEARLY_BETTER:
             per_file[file] = per_file.get(file, 0) + 1
             taken.append((points, candidate))
@@ -157,50 +234,3 @@ def passage_of(row: dict[str, Any], points: float = 0.0) -> Passage:
         project=row["project"],
         at=row["at"],
     )
-
-
-_WORD = re.compile(r"[^\W_]+")
-_WIDE_RUN = re.compile(r"[\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
-
-
-def _plain(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of a text; runs of scripts without spaces as overlapping pairs."""
-    found: list[str] = []
-    for word in _WORD.findall(text):
-        if word.isascii() or not _WIDE_RUN.search(word):
-            found.append(word)
-            continue
-        found += _WIDE_RUN.sub(" ", word).split()
-        for run in _WIDE_RUN.findall(word):
-            found += [run[at : at + 2] for at in range(max(1, len(run) - 1))]
-    return found
-
-
-def _stem(word: str) -> str:
-    """Cut the commonest English endings, alike in question and passage."""
-    if len(word) > 4 and word.isascii():
-        for ending in (
-            "ations",
-            "ation",
-            "ings",
-            "ing",
-            "ies",
-            "ied",
-            "ers",
-            "er",
-            "es",
-            "ed",
-            "s",
-            "e",
-            "y",
-        ):
-            if word.endswith(ending) and len(word) - len(ending) >= 3:
-                return word[: -len(ending)]
-    return word
-
-
-_STOP = frozenset(STOP_WORDS.split())

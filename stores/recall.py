@@ -1,68 +1,149 @@
-"""Finding what helps to answer a question: both searches at once, then one ranking."""
+"""Finding what helps to answer a question: searches by words and by meaning, then one ranking."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from schemas.documents import Passage, Recall
 from schemas.embeddings import Vectors
+from stores.follow_up import in_context
 from stores.passages import PassagesReader
-from stores.ranking import Candidate, rank
+from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank
 from stores.scope import Scope
+from stores.terms import telling
 
-CANDIDATES = 30
+CANDIDATES = 100
 """Of each search; ranking looks no deeper."""
 MATCHED_CHARS = 2000
 """Of a question, searched by words: a longer one is a text, and its beginning and end say what is asked."""
+SURROUNDED = 10
+"""Turns whose surroundings are read."""
+
+Rows = list[dict[str, Any]]
 
 
 async def recall(
     tables: Sequence[PassagesReader],
     ask: Recall,
     scope: Scope,
-    embedding: Awaitable[Vectors | None],
-    keep: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+    embed: Callable[[str], Awaitable[Vectors | None]],
+    keep: Callable[[Rows], Rows],
 ) -> tuple[tuple[Passage, ...], bool]:
     """Return the passages for a question, best first, and whether they were also searched by meaning.
 
     All tables are searched and ranked as one. ``keep`` returns those of the
     rows found that may be shown (facts that hold, turns of other
     conversations); it blocks for milliseconds and runs in a thread.
-    ``embedding`` is awaited while the words are searched; None means that
-    there is none, and words alone must do.
+    ``embed`` turns what is asked into a vector while the words are searched;
+    None means that there is none, and words alone must do.
     """
-    words = ask.query
-    if len(words) > MATCHED_CHARS:
-        words = f"{words[: MATCHED_CHARS // 2]} {words[-MATCHED_CHARS // 2 :]}"
-    count = max(CANDIDATES, 2 * ask.limit)
-    matching = [asyncio.ensure_future(table.matching(words, scope, count)) for table in tables]
+    query = in_context(ask.query, ask.context)
+    matched = query
+    if len(matched) > MATCHED_CHARS:
+        matched = f"{matched[: MATCHED_CHARS // 2]} {matched[-MATCHED_CHARS // 2 :]}"
+    embedding = asyncio.ensure_future(embed(query))
     try:
+        by_words = await asyncio.gather(*[table.matching(matched, scope, CANDIDATES) for table in tables])
+        bare = _without_speakers(query, [row for found in by_words for row in found])
         vectors = await embedding
-        near: list[list[dict[str, Any]]] = []
+        if vectors is not None and bare != query:
+            vectors = await embed(bare) or vectors
+        near: list[Rows] = []
         for table in tables:
             comparable = vectors is not None and vectors.model == table.model
-            near.append(await table.nearest(vectors.data, scope, count) if vectors and comparable else [])
-    except BaseException:
-        for search in matching:
-            search.cancel()
-        raise
+            near.append(
+                await table.nearest(vectors.data, scope, CANDIDATES) if vectors and comparable else []
+            )
+    finally:
+        embedding.cancel()
+    candidates = await _candidates([*near, *by_words], vectors, keep)
+    known = {candidate.row["id"] for candidate in candidates}
+    turns = best_turns(query, candidates, SURROUNDED)
+    if turns:
+        moments = [candidate.row["at"] for candidate in turns]
+        around = [await table.said_around(moments, BESIDE_SECONDS / 2, scope) for table in tables]
+        fresh = [[row for row in found if row["id"] not in known] for found in around]
+        candidates += await _candidates(fresh, vectors, keep)
+    found = await asyncio.to_thread(rank, query, candidates, ask.limit, _array(vectors))
+    if ask.neighbours and found and len(found) < ask.limit:
+        found = await _with_neighbours(tables, found, ask, scope, keep)
+    return tuple(found), vectors is not None
+
+
+async def _candidates(
+    searches: Sequence[Rows], vectors: Vectors | None, keep: Callable[[Rows], Rows]
+) -> list[Candidate]:
+    """Return what the searches found, each passage once."""
     rows: dict[str, dict[str, Any]] = {}
-    for found in [*near, *[await search for search in matching]]:
+    for found in searches:
         for row in found:
             rows.setdefault(row["id"], {}).update(row)
+    query = _array(vectors)
     candidates = []
     for row in await asyncio.to_thread(keep, list(rows.values())):
-        cosine = _cosine(row["vector"], vectors.data) if vectors is not None else None
+        cosine = None
+        if query is not None and row["vector"].size == query.size:
+            cosine = float(row["vector"] @ query)
         candidates.append(Candidate(row, cosine=cosine, words=row.get("_score", 0.0)))
-    return tuple(rank(ask.query, candidates, ask.limit)), vectors is not None
+    return candidates
 
 
-def _cosine(vector: Any, query: bytes) -> float | None:
+async def _with_neighbours(
+    tables: Sequence[PassagesReader],
+    found: Sequence[Passage],
+    ask: Recall,
+    scope: Scope,
+    keep: Callable[[Rows], Rows],
+) -> list[Passage]:
+    """Fill the places that are left with what stands beside the passages found, those of the best first."""
+    taken = {passage.id for passage in found}
+    filled = list(found)
+    for passage in found:
+        source, _, number = passage.id.rpartition("-")
+        near: Rows = []
+        for table in tables:
+            if passage.kind == "turn":
+                said = await table.said_around([passage.at], BESIDE_SECONDS, scope)
+                near += _beside([row for row in said if row["path"] == passage.path], passage, ask.neighbours)
+            else:
+                at = int(number)
+                numbers = range(max(0, at - ask.neighbours), at + ask.neighbours + 1)
+                near += await table.numbered(source, numbers, scope)
+        for row in await asyncio.to_thread(keep, near):
+            if row["id"] not in taken and len(filled) < ask.limit:
+                taken.add(row["id"])
+                filled.append(passage_of(row))
+        if len(filled) == ask.limit:
+            break
+    return filled
+
+
+def _beside(said: Rows, passage: Passage, count: int) -> Rows:
+    """Return the turns directly before and after a passage among those of its conversation."""
+    said = sorted(said, key=lambda row: (row["at"], row["number"]))
+    at = next((at for at, row in enumerate(said) if row["id"] == passage.id), None)
+    return [] if at is None else said[max(0, at - count) : at + count + 1]
+
+
+def _without_speakers(query: str, rows: Rows) -> str:
+    """Return a question without the names of speakers that it asks about.
+
+    Who spoke is known of a turn; a name in the question's vector would draw it
+    towards whatever mentions somebody of that name.
+    """
+    bare = query
+    for name in named_speakers(query, rows):
+        bare = re.sub(rf"\b{re.escape(name)}(?:['\u2019]s)?(?!\w)", " ", bare, flags=re.IGNORECASE)
+    bare = " ".join(bare.split()) if bare != query else query
+    return bare if telling(bare) else query
+
+
+def _array(vectors: Vectors | None) -> Any:
+    if vectors is None:
+        return None
     import numpy as np
 
-    other = np.frombuffer(query, dtype="<f4")
-    if vector.size != other.size:
-        return None
-    return float(np.dot(vector, other))
+    return np.frombuffer(vectors.data, dtype="<f4")

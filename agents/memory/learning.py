@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
 from agents.common.table_writer import WriterProcess
@@ -40,6 +41,8 @@ BATCH = 64
 """Turns, or facts, at a time."""
 CONTEXT = 12
 """Earlier turns of a conversation by which a new one is understood."""
+KNOWN_FACTS = 1000
+"""Latest facts that a new statement may refer to ("I sold the Golf")."""
 EMBED_SECONDS = 120.0
 TEXTS_A_CALL = 64
 FORGOTTEN_AT_A_TIME = 500
@@ -178,10 +181,11 @@ class Learner:
         turns = await self._next_turns()
         if not turns:
             return False
+        fresh: list[tuple[str, Fact]] = []
         for _, turn in turns:
             if turn.role == "user":
                 async with self.writing:
-                    await self._extract(turn)
+                    fresh += await self._extract(turn, fresh)
         await self._index_turns(turns)
         await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
         return True
@@ -190,18 +194,36 @@ class Learner:
         after = await asyncio.to_thread(self._conversations.position, "learned")
         return await asyncio.to_thread(self._conversations.learn_from, after, BATCH)
 
-    async def _extract(self, turn: Turn) -> None:
-        """Put the facts of a turn into the log; one that is known or was forgotten changes nothing."""
+    async def _extract(self, turn: Turn, fresh: Sequence[tuple[str, Fact]]) -> list[tuple[str, Fact]]:
+        """Put the facts of a turn into the log, and return those that are new, with their user.
+
+        One that is known or was forgotten changes nothing. ``fresh`` ones may
+        not have come back from the log yet.
+        """
         if await asyncio.to_thread(self._is_forgotten, turn):
-            return
+            return []
         history = await asyncio.to_thread(
             self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
         )
+        known = await asyncio.to_thread(
+            self._facts.list, turn.project, turn.user, as_of=turn.at, limit=KNOWN_FACTS
+        )
+        # Of the owner's clock as it stood then: "yesterday" and "on Monday" are the owner's.
+        zone = datetime.fromtimestamp(turn.at, UTC).astimezone().tzinfo
         try:
-            found = await asyncio.to_thread(extract, history)
+            found = await asyncio.to_thread(
+                extract,
+                history,
+                known=(
+                    *known.facts,
+                    *(fact for user, fact in fresh if (user, fact.project) == (turn.user, turn.project)),
+                ),
+                zone=zone,
+            )
         except Exception:
             log.exception("nothing is learned from the question of the answer %s", turn.answer)
-            return
+            return []
+        learned: list[tuple[str, Fact]] = []
         for fact in found:
             if fact.answer != turn.answer:
                 continue
@@ -210,6 +232,8 @@ class Learner:
             entry = FactLearned(user=turn.user, project=fact.project, learned=fact)
             await self._bus.record(entry, id=f"fact.{fact.id}")
             log.info("learned the fact %s from the answer %s", fact.id, turn.answer)
+            learned.append((turn.user, fact))
+        return learned
 
     async def _index_facts(self) -> bool:
         """Make the next facts findable; returns whether there were any."""

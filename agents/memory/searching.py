@@ -51,14 +51,13 @@ class Searcher(KnowledgeKeeper):
         """Find what helps to answer a question, by meaning and by words."""
         if not await self._loaded():
             return Recalled(passages=(), degraded=LOADING)
-        embedding = asyncio.create_task(self._embed(ask))
         try:
-            passages, complete = await self._search(ask, embedding)
+            passages, complete = await self._search(ask)
         except LOST as error:
             # Its version was removed meanwhile, as after a long sleep of this machine.
             log.warning("searching failed (%s): reading the tables anew", error)
             await self.look_anew()
-            passages, complete = await self._search(ask, embedding)
+            passages, complete = await self._search(ask)
         degraded = "" if complete else "The embedder does not answer: searched by words only."
         return Recalled(passages=passages, degraded=degraded)
 
@@ -99,9 +98,7 @@ class Searcher(KnowledgeKeeper):
             await self.documents.refresh()
             await self.remembered.refresh(version)
 
-    async def _search(
-        self, ask: Recall, embedding: asyncio.Task[Vectors | None]
-    ) -> tuple[tuple[Passage, ...], bool]:
+    async def _search(self, ask: Recall) -> tuple[tuple[Passage, ...], bool]:
         """Return the best of both tables, best first, and whether they were searched by meaning too."""
         scope = Scope(
             project=ask.project,
@@ -115,7 +112,7 @@ class Searcher(KnowledgeKeeper):
         def keep(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             return [row for row in rows if self._may_show(row, ask)]
 
-        return await recall((self.documents, self.remembered), ask, scope, embedding, keep)
+        return await recall((self.documents, self.remembered), ask, scope, self._embed, keep)
 
     def _may_show(self, row: dict[str, Any], ask: Recall) -> bool:
         """Tell whether a fact held at the time that is asked for, and a turn is of another conversation."""
@@ -144,10 +141,10 @@ class Searcher(KnowledgeKeeper):
             return True
         return False
 
-    async def _embed(self, ask: Recall) -> Vectors | None:
+    async def _embed(self, query: str) -> Vectors | None:
         try:
             reply: Vectors = await self.bus.call(
-                Embed(texts=(ask.query,), purpose="query"), timeout=EMBED_SECONDS
+                Embed(texts=(query,), purpose="query"), timeout=EMBED_SECONDS
             )
         except KaraisError as error:
             log.info("searching by words only: %s", error)

@@ -30,8 +30,12 @@ MOST_ROWS = 32 * 1024
 PART_SHARE = 0.1
 """Share of an index that its smaller parts may be before ``tidy`` merges all."""
 MOST_PARTS = 3
-KEEP_VERSIONS = timedelta(seconds=60)
-"""How long a reader may stay at a version that is no longer the newest."""
+KEEP_VERSIONS = timedelta(seconds=10)
+"""How long a reader may stay at a version that is not the newest; then it must open the table anew.
+
+Readers hear of a change within milliseconds; thirty single writes a second
+leave a hundred files each second of it.
+"""
 
 
 def freshen(files: Path) -> None:

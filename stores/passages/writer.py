@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 FRESHEN_AFTER = 32
 """Commits after which ``freshen`` is due; without it, the twice as many-th change does it itself."""
+FRESHEN_ROWS = 8192
+"""Rows written after which it is due as well: words that no index has are searched passage by passage."""
 COPIED_ROWS = 10_000
 """Rows in memory at a time while a table is copied."""
 
@@ -59,6 +61,8 @@ class PassagesWriter:
         self._old: AsyncTable | None = None
         """The table of the model before, which readers use until ``switch``."""
         self._commits = 0
+        self._unindexed = 0
+        """Rows written since the indexes took up what was new, about."""
 
     @property
     def filling(self) -> bool:
@@ -193,8 +197,9 @@ class PassagesWriter:
     async def tidy(self) -> Written:
         """Merge fragments, bring the indexes up to date, drop old versions. For quiet moments."""
         if self._table is not None:
-            await indexes.ensure(self._table)
             await self._kept_up(self._table, upkeep.tidy)
+            await indexes.ensure(self._table)
+            await asyncio.to_thread(self._durability.sync)
         return await self._written(0)
 
     async def freshen(self) -> Written:
@@ -266,7 +271,8 @@ class PassagesWriter:
         if self._old is not None and self._book.current is not None:
             old = lance_files.Durability(self._book.files(self._book.current))
             await asyncio.to_thread(old.sync)
-        if self._commits >= 2 * FRESHEN_AFTER:
+            self._unindexed += touched
+        if self._due >= 2:
             return msgspec.structs.replace(await self.freshen(), touched=touched)
         return await self._written(touched)
 
@@ -274,7 +280,11 @@ class PassagesWriter:
         await asyncio.to_thread(keep_up, self._files)
         await table.checkout_latest()  # type: ignore[no-untyped-call]
         await asyncio.to_thread(self._durability.sync)
-        self._commits = 0
+        self._commits = self._unindexed = 0
+
+    @property
+    def _due(self) -> float:
+        return max(self._commits / FRESHEN_AFTER, self._unindexed / FRESHEN_ROWS)
 
     async def _written(self, touched: int) -> Written:
         if self._table is None:
@@ -285,7 +295,7 @@ class PassagesWriter:
             rows=await self._table.count_rows(),
             state=f"{self._own.table}@{version}",
             touched=touched,
-            due=self._commits >= FRESHEN_AFTER,
+            due=self._due >= 1,
         )
 
     async def _copied(self, table: AsyncTable, name: TableName) -> TableName:
