@@ -100,7 +100,5 @@ async def test_a_rebuilt_memory_is_the_same_and_takes_the_place(start_bus, setti
         assert [turn.answer for turn in turns] == ["a1", "a1"]
         high = await until(recalled(bus, "How high is the mast?", project="boat"))
         assert high[0].path == "boat/mast.md"
-        await bus.record(
-            Turn(conversation="c9", answer="a9", role="user", text="I own a kayak.", at=time.time())
-        )
+        await say(bus, "I own a kayak.", conversation="c9", answer="a9")
         await until(recalled(bus, "kayak", kinds=("turn",)), seconds=SECONDS)
