@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from ops import exits
-from ops.commands import bench, lifecycle, state, talk
+from ops.commands import bench, lifecycle, rebuild, state, talk
 from ops.commands.bus import bus
+from ops.commands.memory import memory
 from ops.commands.models import models
+from ops.commands.project import project
 from ops.commands.storage import storage
 
 app = typer.Typer(
@@ -27,7 +29,10 @@ talk.register(app)
 state.register(app)
 app.add_typer(models, name="models")
 app.add_typer(storage, name="storage")
+app.add_typer(memory, name="memory")
+app.add_typer(project, name="project")
 app.add_typer(bus, name="bus")
+rebuild.register(app)
 bench.register(app)
 
 

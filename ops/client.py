@@ -13,22 +13,31 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from aiohttp import ClientSession, ClientTimeout, WSMsgType
+from yarl import URL
 
 from bus.settings import Settings
 from ops import running
 from schemas.chat import Accepted, Ask, Cancel, Conversations, Delta, Done, Failed, History, Sources
-from schemas.documents import Files, PassageInContext, StorageStatus
+from schemas.documents import Files, PassageInContext, Recalled, StorageStatus
 from schemas.errors import KaraisError, Refused, TimedOut, Unavailable
 from schemas.failure import Code, Failure
+from schemas.forgetting import Forgotten
+from schemas.memory import Facts, FactWithHistory
+from schemas.projects import Project, Projects
 from schemas.web import WEBSOCKET_PATH, Attach, Problem
 
 T = TypeVar("T")
 Event = Accepted | Sources | Delta | Done | Failed
 
+SECONDS = 30.0
+"""How long the gateway may take to reply."""
+FORGET_SECONDS = 150.0
+"""How long it may take to forget: files are written anew."""
 PATIENCE_SECONDS = 20.0
 """How long a lost gateway, bus or brain may take to come back before a question fails."""
 _FRAME = msgspec.json.Decoder(Accepted | Sources | Delta | Done | Failed | Problem)
@@ -68,8 +77,7 @@ class Client:
 
     async def __aenter__(self) -> Client:
         """Open the session; nothing is sent yet."""
-        timeout = ClientTimeout(total=30, sock_connect=5)
-        self._session = ClientSession(headers=self._headers, timeout=timeout)
+        self._session = ClientSession(headers=self._headers, timeout=_within(SECONDS))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -88,6 +96,54 @@ class Client:
     async def conversation(self, conversation: str, **query: Any) -> History:
         """Return a conversation's turns."""
         return await self.get(f"/api/v1/conversations/{conversation}", History, query)
+
+    async def projects(self) -> Projects:
+        """Return all projects."""
+        return await self.get("/api/v1/projects", Projects)
+
+    async def project(self, name: str) -> Project:
+        """Return one project."""
+        return await self.get(f"/api/v1/projects/{_segment(name)}", Project)
+
+    async def add_project(self, body: Mapping[str, Any]) -> Project:
+        """Make a project."""
+        return await self._request("POST", "/api/v1/projects", Project, body=body)
+
+    async def change_project(self, name: str, body: Mapping[str, Any]) -> Project:
+        """Change what is given of a project."""
+        return await self._request("PATCH", f"/api/v1/projects/{_segment(name)}", Project, body=body)
+
+    async def remove_project(self, name: str) -> Forgotten:
+        """Forget a project for good."""
+        path = f"/api/v1/projects/{_segment(name)}"
+        return await self._request("DELETE", path, Forgotten, seconds=FORGET_SECONDS)
+
+    async def facts(self, **query: Any) -> Facts:
+        """Return a page of what is known."""
+        return await self.get("/api/v1/facts", Facts, query)
+
+    async def fact(self, fact: str, **query: Any) -> FactWithHistory:
+        """Return a fact with its history."""
+        return await self.get(f"/api/v1/facts/{_segment(fact)}", FactWithHistory, query)
+
+    async def add_fact(self, body: Mapping[str, Any]) -> FactWithHistory:
+        """Remember a fact."""
+        return await self._request("POST", "/api/v1/facts", FactWithHistory, body=body)
+
+    async def edit_fact(self, fact: str, body: Mapping[str, Any], **query: Any) -> FactWithHistory:
+        """Put a fact right."""
+        return await self._request(
+            "PATCH", f"/api/v1/facts/{_segment(fact)}", FactWithHistory, query, body=body
+        )
+
+    async def forget(self, what: str, name: str, **query: Any) -> Forgotten:
+        """Forget one of the ``facts``, ``exchanges`` or ``conversations`` for good."""
+        path = f"/api/v1/{what}/{_segment(name)}"
+        return await self._request("DELETE", path, Forgotten, query, seconds=FORGET_SECONDS)
+
+    async def search(self, **query: Any) -> Recalled:
+        """Search files, conversations and facts."""
+        return await self.get("/api/v1/search", Recalled, query)
 
     async def passage(self, identity: str) -> PassageInContext:
         """Return a passage with the text around it."""
@@ -118,22 +174,33 @@ class Client:
         return True
 
     async def _request(
-        self, method: str, path: str, kind: type[T], query: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        query: Mapping[str, Any] | None = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+        seconds: float = SECONDS,
     ) -> T:
         assert self._session, "the client is an async context manager"
-        given = {name: str(value) for name, value in (query or {}).items() if value not in (None, "")}
+        given = {name: _in_query(value) for name, value in (query or {}).items() if value not in (None, "")}
+        sent = None if body is None else msgspec.json.encode(body)
         try:
-            async with self._session.request(method, self.url + path, params=given) as response:
-                body = await response.read()
+            # The path's segments are quoted already: quoting them again would name something else.
+            url = URL(self.url + path, encoded=True).update_query(given)
+            requested = self._session.request(method, url, data=sent, timeout=_within(seconds))
+            async with requested as response:
+                reply = await response.read()
                 status = response.status
-        except aiohttp.InvalidURL:
+        except ValueError:  # InvalidURL is one
             raise KaraisError(f"{self.url} is no URL of a KARAIS.", code=Code.INVALID) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from None
         if status >= 400:
-            raise self._refusal(status, body)
+            raise self._refusal(status, reply)
         try:
-            return msgspec.json.decode(body, type=kind)
+            return msgspec.json.decode(reply, type=kind)
         except msgspec.DecodeError:
             raise Unavailable(f"What answers at {self.url} is no KARAIS.") from None
 
@@ -233,3 +300,16 @@ class Client:
                         await socket.send_str(msgspec.json.encode(continued).decode())
             finally:
                 self._socket = None
+
+
+def _segment(name: str) -> str:
+    """Return a name as one segment of a path, whatever is in it."""
+    return quote(name, safe="")
+
+
+def _within(seconds: float) -> ClientTimeout:
+    return ClientTimeout(total=seconds, sock_connect=5)
+
+
+def _in_query(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

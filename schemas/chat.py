@@ -105,6 +105,22 @@ class Delta(Message, frozen=True, kw_only=True):
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
+Grounding = Literal["", "supported", "unsupported", "nothing_found", "not_searched"]
+"""What an answer has to do with the owner's files and memory: a passage supports it; passages were
+read, but none supports it; nothing in them fits the question; they could not be searched; empty
+when they were not to be searched."""
+
+
+class Citation(Struct, frozen=True, kw_only=True):
+    """A sentence of an answer and the passage that supports it."""
+
+    start: int
+    """Characters (Unicode code points) of the answer before the sentence."""
+    end: int
+    """Characters before the place where its mark belongs."""
+    passage: int
+    """Number of the passage, from 1."""
+
 
 class Done(Message, frozen=True, kw_only=True):
     """The answer is complete."""
@@ -114,7 +130,10 @@ class Done(Message, frozen=True, kw_only=True):
     finish_reason: FinishReason = "stop"
     usage: Usage = Usage()
     cited: tuple[int, ...] = ()
-    """Numbers (from 1) of the passages that the text rests on."""
+    """Numbers (from 1) of the passages that the text rests on: those of ``citations``, each once."""
+    citations: tuple[Citation, ...] = ()
+    """Which sentence rests on which passage; other marks in the text support nothing."""
+    grounding: Grounding = ""
 
 
 class Failed(Message, frozen=True, kw_only=True):
@@ -146,7 +165,10 @@ class Turn(Acting, frozen=True, kw_only=True):
     passages: tuple[Passage, ...] = ()
     """Passages that were given to the model."""
     cited: tuple[int, ...] = ()
-    """Numbers (from 1) of the passages that the text rests on."""
+    """Numbers (from 1) of the passages that the text rests on: those of ``citations``, each once."""
+    citations: tuple[Citation, ...] = ()
+    """Which sentence rests on which passage; other marks in the text support nothing."""
+    grounding: Grounding = ""
     finish_reason: FinishReason | Literal["failed", ""] = ""
     """How the answer ended; empty for a user's turn."""
     code: Code | None = None

@@ -25,9 +25,11 @@ from schemas.chat import (
     Accepted,
     Ask,
     Cancel,
+    Citation,
     Delta,
     Done,
     Failed,
+    Grounding,
     Sampling,
     Sources,
     Usage,
@@ -171,6 +173,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     passages: tuple[Passage, ...] = ()
     """Passages that were given to the model."""
     cited: tuple[int, ...] = ()
+    """Numbers (from 1) of the passages that support the text."""
+    citations: tuple[Citation, ...] = ()
+    grounding: Grounding = ""
     """Numbers (from 1) of the passages that the text rests on."""
     usage: Usage = Usage()
 

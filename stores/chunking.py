@@ -380,7 +380,7 @@ def _parts(line: str) -> Iterator[str]:
             sentence = 0
         size += length
         previous = end
-        if size >= TARGET_WORDS // 2 and line[:end].rstrip().endswith(_ENDS):
+        if size >= TARGET_WORDS // 2 and line[max(start, end - 8) : end].rstrip().endswith(_ENDS):
             sentence = end
     if line[start:].strip():
         yield line[start:].strip()

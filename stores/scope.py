@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -44,6 +46,18 @@ class Scope(Struct, frozen=True, kw_only=True):
         if self.as_of is not None:
             parts.append(f"(kind = 'fact' OR at <= {_seconds(self.as_of)})")
         return " AND ".join(parts)
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row with project, kind and at is one that ``where`` lets through."""
+        if row["project"] != self.project and not (self.with_global and row["project"] == GLOBAL):
+            return False
+        if self.kinds and row["kind"] not in self.kinds:
+            return False
+        if self.as_of is not None and row["kind"] != "fact" and row["at"] > round(self.as_of, 6):
+            return False
+        return (self.after is None or row["at"] >= round(self.after, 6)) and (
+            self.before is None or row["at"] < round(self.before, 6)
+        )
 
 
 def among(column: str, values: tuple[str, ...]) -> str:

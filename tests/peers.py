@@ -14,6 +14,7 @@ from schemas.chat import (
     Accepted,
     Ask,
     Cancel,
+    Citation,
     Delta,
     Done,
     Failed,
@@ -121,7 +122,15 @@ class PlayedBrain(Agent):
         else:
             cited = tuple(n for n in range(1, len(passages) + 1) if f"[{n}]" in said)
             usage = Usage(prompt_tokens=10, completion_tokens=index)
-            end = Done(answer=name, index=index + 1, finish_reason=reason, cited=cited, usage=usage)  # type: ignore[arg-type]
+            end = Done(
+                answer=name,
+                index=index + 1,
+                finish_reason=reason,  # type: ignore[arg-type]
+                cited=cited,
+                citations=tuple(Citation(start=0, end=said.find(".") + 1, passage=n) for n in cited),
+                grounding=("supported" if cited else "unsupported") if ask.retrieve else "",
+                usage=usage,
+            )
         turn = Turn(
             **fields,
             role="assistant",
@@ -129,6 +138,8 @@ class PlayedBrain(Agent):
             at=time.time(),
             passages=passages,
             cited=getattr(end, "cited", ()),
+            citations=getattr(end, "citations", ()),
+            grounding=getattr(end, "grounding", ""),
             finish_reason=reason,  # type: ignore[arg-type]
             code=getattr(end, "code", None),
             message=getattr(end, "message", ""),
@@ -186,11 +197,17 @@ class PlayedMemory(ConversationKeeper, ProjectKeeper):
             exchanges = {(fact.conversation, fact.answer) for fact in facts if fact.conversation}
         elif ask.answer:
             facts = tuple(fact for fact in known if fact.answer == ask.answer)
-            exchanges = {(fact.conversation, fact.answer) for fact in facts}
+            exchanges = {
+                (turn.conversation, turn.answer)
+                for _, turn in self.conversations.learn_from(0, 1000)
+                if (turn.project, turn.answer) == (ask.project, ask.answer)
+            }
         else:
             facts = tuple(fact for fact in known if fact.conversation == ask.conversation)
             history = self.conversations.history(ask.project, ask.user, ask.conversation, last=2000)
             exchanges = {(ask.conversation, turn.answer) for turn in history.turns}
+            if not exchanges:
+                raise KaraisError(f"There is no conversation {ask.conversation}.", code=Code.NOT_FOUND)
         gone = Forgotten(
             turns=2 * len(exchanges),
             facts=len(facts),

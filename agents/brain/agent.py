@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from agents.brain import orphans, prompt
+from agents.brain import citations, orphans, prompt
 from agents.brain.answer import RunningAnswer
-from agents.brain.citations import cited
 from agents.brain.engine import Engine
 from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
@@ -24,6 +23,7 @@ from schemas.chat import (
     Accepted,
     Ask,
     Cancel,
+    Citation,
     Delta,
     Done,
     Failed,
@@ -35,6 +35,7 @@ from schemas.chat import (
     Usage,
 )
 from schemas.documents import Passage, Recall, Recalled
+from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
 from schemas.forgetting import TurnsForgotten
@@ -44,6 +45,8 @@ from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProjec
 log = logging.getLogger(__name__)
 
 RECALL_SECONDS = 2.0
+CITING_SECONDS = 0.5
+"""How long the end of an answer may wait for vectors; without them it is cited by its words alone."""
 PASSAGES = 4
 CONTEXT = 3
 """Earlier questions of the conversation that a search may need to understand the next one."""
@@ -55,7 +58,7 @@ class Brain(Agent):
     """Answers questions with the language model, from the conversation and the owner's files."""
 
     kind = "brain"
-    calls = (Recall, ReadConversation, OpenAnswers, ReadProject)
+    calls = (Recall, ReadConversation, OpenAnswers, ReadProject, Embed)
     publishes = (Sources, Delta, Done, Failed, Turn)
     streams = ("ANSWER",)
 
@@ -224,8 +227,9 @@ class Brain(Agent):
         ending: dict[str, Any] = {"finish_reason": "stop"}
         try:
             passages = await self._recall(ask, project, remembered) if ask.retrieve else []
+            answer.searched = passages is not None if ask.retrieve else None
             messages, used = prompt.build(
-                ask.text, remembered.turns, passages, self._budget(ask), project.instructions
+                ask.text, remembered.turns, passages or [], self._budget(ask), project.instructions
             )
             async with Generation(self.engine.generate(messages, ask.sampling)) as generation:
                 await answer.recorded.wait()
@@ -268,6 +272,7 @@ class Brain(Agent):
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
         text = "".join(answer.text)
+        found = await self._cite(ask.text, text, answer.passages, _asked_before(remembered))
         turn = msgspec.structs.replace(
             question,
             role="assistant",
@@ -275,7 +280,9 @@ class Brain(Agent):
             at=time.time(),
             model=self.engine.description.model,
             passages=answer.passages,
-            cited=cited(text, answer.passages),
+            cited=citations.cited(found),
+            citations=found,
+            grounding=citations.grounding(answer.searched, answer.passages, found),
             usage=usage,
             **ending,
         )
@@ -290,7 +297,7 @@ class Brain(Agent):
             if ending["finish_reason"] == "failed":
                 await answer.failed(ending["code"], ending["message"])
             else:
-                await answer.done(ending["finish_reason"], usage, turn.cited)
+                await answer.done(turn)
         except KaraisError as error:
             log.error("the answer %s could not be kept: %s", ask.answer, error)
             await answer.failed(error.code, f"The answer could not be kept: {error}")
@@ -306,8 +313,8 @@ class Brain(Agent):
         while len(self.ended) > ENDED_KEPT:
             self.ended.popitem(last=False)
 
-    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage]:
-        """Return passages that help, or none when memory cannot be asked now."""
+    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage] | None:
+        """Return passages that help; None when memory cannot be asked now."""
         asked = tuple(turn.text for turn in remembered.turns if turn.role == "user")
         wanted = Recall(
             user=ask.user,
@@ -323,8 +330,24 @@ class Brain(Agent):
             recalled: Recalled = await self.bus.call(wanted, timeout=RECALL_SECONDS)
         except KaraisError as error:
             log.warning("answering without the storage: %s", error)
-            return []
+            return None
         return list(recalled.passages)
+
+    async def _cite(
+        self, question: str, text: str, passages: tuple[Passage, ...], before: str
+    ) -> tuple[Citation, ...]:
+        """Return which sentences of an answer rest on which passages."""
+        found = await asyncio.to_thread(citations.find, question, text, passages, before)
+        if not found.candidates:
+            return ()
+        try:
+            vectors: Vectors = await self.bus.call(
+                Embed(texts=found.texts, purpose="query"), timeout=CITING_SECONDS
+            )
+        except KaraisError as error:
+            log.info("citing by the words alone: %s", error)
+            return citations.choose(found, None)
+        return citations.choose(found, vectors.data)
 
     def _budget(self, ask: Ask) -> int:
         """Return how many tokens a prompt may have beside the answer."""
@@ -345,6 +368,10 @@ def _busy(ask: Ask) -> KaraisError:
         code=Code.CONFLICT,
         field="$.conversation",
     )
+
+
+def _asked_before(remembered: Remembered) -> str:
+    return next((turn.text for turn in reversed(remembered.turns) if turn.role == "user"), "")
 
 
 def _failure(code: Code, message: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import logging
 from bus.connection import Bus
 from bus.reading import ANSWER_STREAM, stored
 from bus.subjects import subject_of
-from schemas.chat import AnswerEvent, Ask, Delta, Done, Failed, Sources, Usage
+from schemas.chat import AnswerEvent, Ask, Delta, Done, Failed, Sources, Turn
 from schemas.documents import Passage
 from schemas.errors import KaraisError
 from schemas.failure import Code
@@ -26,6 +26,8 @@ class RunningAnswer:
         self.ask = ask
         self.text: list[str] = []
         self.passages: tuple[Passage, ...] = ()
+        self.searched: bool | None = None
+        """Whether the files and the memory could be searched; None when they were not to be."""
         self.events: list[AnswerEvent] = []
         self.recorded = asyncio.Event()
         """Set when the question is in the log; nothing is published before."""
@@ -58,15 +60,17 @@ class RunningAnswer:
         self.text.append(text)
         await self._publish(Delta(answer=self.ask.answer, index=len(self.events), text=text))
 
-    async def done(self, finish_reason: str, usage: Usage, cited: tuple[int, ...]) -> None:
-        """Publish the end of a complete answer."""
+    async def done(self, turn: Turn) -> None:
+        """Publish the end of a complete answer, as the turn tells it."""
         await self._publish(
             Done(
                 answer=self.ask.answer,
                 index=len(self.events),
-                finish_reason=finish_reason,  # type: ignore[arg-type]  # one of FinishReason
-                usage=usage,
-                cited=cited,
+                finish_reason=turn.finish_reason,  # type: ignore[arg-type]  # no failure, so one of FinishReason
+                usage=turn.usage,
+                cited=turn.cited,
+                citations=turn.citations,
+                grounding=turn.grounding,
             )
         )
 

@@ -6,6 +6,7 @@ turn of a conversation; the passages stand in the last message only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -66,6 +67,10 @@ def _question(question: str, passages: Sequence[Passage]) -> str:
     return WITH_PASSAGES.format(passages=shown, question=question)
 
 
+_FRAME = re.compile(r"^(?=[ \t]*(?:question[ \t]*:|\[\d+\]))", re.IGNORECASE | re.MULTILINE)
+"""Where a passage's line looks like one of the prompt's own: the next passage, or the question."""
+
+
 def _shown(number: int, passage: Passage) -> str:
     """Return a passage as the model reads it: whence it is, then its text."""
     match passage.kind:
@@ -75,7 +80,7 @@ def _shown(number: int, passage: Passage) -> str:
             whence = f"From an earlier conversation, {_day(passage.at)}"
         case "fact":
             whence = f"Remembered since {_day(passage.at)}"
-    return f"[{number}] {whence}:\n{passage.text.strip()}"
+    return f"[{number}] {' '.join(whence.split())}:\n{_FRAME.sub(r'> ', passage.text.strip())}"
 
 
 def _day(at: float) -> str:

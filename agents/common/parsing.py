@@ -2,7 +2,8 @@
 
 What a file is is decided by its content; its name only tells source code and
 Markdown from plain text. What cannot be read is a Refused whose message is the
-reason, a whole sentence, that the file is listed with.
+reason, a whole sentence, that the file is listed with. The process can read the
+storage and its own libraries, write nowhere and reach no network.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TypeVar
 from agents.common import formats
 from agents.common.beneath import open_beneath, unreadable
 from agents.common.child import Child, serve_parent
+from agents.common.confinement import confine
 from agents.common.formats import Awaited, Reading, media
 from schemas.base import Message
 from schemas.documents import Awaits
@@ -167,8 +169,17 @@ def digest(request: DigestFile) -> FileDigest:
     )
 
 
-def _answer(request: ParseFile | DigestFile) -> ParsedFile | FileDigest:
-    return digest(request) if isinstance(request, DigestFile) else parse(request)
+class _Reader:
+    """Answers requests; confined to the first one's storage, which all others share."""
+
+    def __init__(self) -> None:
+        self._folder = ""
+
+    def answer(self, request: ParseFile | DigestFile) -> ParsedFile | FileDigest:
+        if not self._folder:
+            confine([request.folder])
+            self._folder = request.folder
+        return digest(request) if isinstance(request, DigestFile) else parse(request)
 
 
 def _read(request: ParseFile | DigestFile) -> tuple[os.stat_result, bytes]:
@@ -214,7 +225,7 @@ def main() -> None:
     """Run the child process."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it finds wrong is not our log's matter
-    serve_parent(ParseFile | DigestFile, _answer)
+    serve_parent(ParseFile | DigestFile, _Reader().answer)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,9 @@ class ConversationsPart(Part):
     async def forget_conversation(self, request: web.Request) -> web.Response:
         """Forget a conversation, stopping its answer; ``dry_run`` only says what would go."""
         wanted = given(request, Forget)
-        history = await self._read(ReadConversation(project=wanted.project, conversation=wanted.conversation))
-        if history.answering and not wanted.dry_run:
-            await self.bus.publish(Cancel(answer=history.answering))
+        named = ReadConversation(project=wanted.project, conversation=wanted.conversation)
+        if not wanted.dry_run and (answering := (await self.call(named)).answering):
+            await self.bus.publish(Cancel(answer=answering))
         return await self.reply(wanted, timeout=FORGET_SECONDS)
 
     async def forget_exchange(self, request: web.Request) -> web.Response:

@@ -237,6 +237,8 @@ async def _whole(events: AnswerReader, answer: str, conversation: str, first: Re
                     finish_reason=done.finish_reason,
                     passages=passages,
                     cited=done.cited,
+                    citations=done.citations,
+                    grounding=done.grounding,
                     usage=done.usage,
                 )
     raise KaraisError("The answer ended without an end; ask again.", code=Code.INTERRUPTED)

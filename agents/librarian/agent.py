@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from agents.common.parsing import Parser
@@ -16,7 +15,7 @@ from agents.librarian.indexing import Indexer
 from agents.librarian.keeping import Keeper
 from agents.librarian.progress import Progress
 from agents.librarian.shelf import Shelf
-from bus.agent import Agent, answers, every, works
+from bus.agent import Agent, answers, every, hears, works
 from schemas.documents import (
     FileAwaits,
     Files,
@@ -30,8 +29,10 @@ from schemas.documents import (
 from schemas.embeddings import Embed
 from schemas.errors import KaraisError
 from schemas.failure import Code
+from schemas.projects import ListProjects, ProjectChanged, ProjectRemoved, Projects
 from stores.files import FileBook, file_identity
 from stores.passages import Written
+from stores.passages.upkeep import KEEP_VERSIONS
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +43,15 @@ OUTSTANDING = 256
 SLOTS = 48
 """Files at a time: most are short, and the embedder and the writer work best on some hundred passages."""
 ATTEMPTS = 5
+PROJECTS_SECONDS = 10.0
+"""How long a call for the projects waits for memory, which may be starting."""
 
 
 class Librarian(Agent):
     """Knows the files of the storage: watches it, reads what changed, keeps the passages."""
 
     kind = "librarian"
-    calls = (Embed,)
+    calls = (Embed, ListProjects)
     publishes = (FileAwaits, IndexFile, StorageChanged, StorageStatus)
 
     async def start(self, resources: AsyncExitStack) -> None:
@@ -67,7 +70,13 @@ class Librarian(Agent):
         self._untidy = False
         self._done_before = 0
         self.condition.queued = lambda: len(self._outstanding)
-        tasks = [asyncio.create_task(self._progress.run())]
+        self._folders: dict[str, str] | None = None
+        """Folders of projects, once memory has said them."""
+        self._assigning = asyncio.Lock()
+        self.bus.reconnected.append(self._ask_for_projects)
+        self._dropping: asyncio.Task[None] | None = None
+        tasks = [asyncio.create_task(self._progress.run()), asyncio.create_task(self._learn_projects())]
+        self._tasks = tasks
         self._indexer: Indexer | None = None
         self._keeper: Keeper | None = None
         if settings.storage is not None:
@@ -79,15 +88,14 @@ class Librarian(Agent):
             tasks.append(asyncio.create_task(self._keeper.run()))
         resources.push_async_callback(_end, tasks)
 
-    async def set_folders(self, folders: Mapping[str, str]) -> int:
-        """Give every project its folder of the storage, as {project: folder, relative to the storage}.
-
-        Files change their project with their passages, none is embedded again;
-        returns how many did. The mapping is kept over restarts.
-        """
-        changed = await self._catalogue.set_folders(folders)
-        self._progress.wake()
-        return changed
+    @hears(ProjectChanged, ProjectRemoved)
+    async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
+        """Give a project the files of its folder, and take those of a folder that it has no longer."""
+        if self._folders is None:
+            return  # memory is being asked for all of them
+        folder = entry.now.folder if isinstance(entry, ProjectChanged) else ""
+        folders = {**self._folders, entry.project: folder}
+        await self._assign({project: folder for project, folder in folders.items() if folder})
 
     @works(IndexFile, slots=SLOTS)
     async def index(self, job: IndexFile) -> None:
@@ -192,6 +200,38 @@ class Librarian(Agent):
             written = await self._writer.tidy()
         self._book.put("table", written.state)
         self._progress.changed(written.version)
+        if self._dropping is None or self._dropping.done():
+            self._dropping = asyncio.create_task(self._drop_old_versions())
+            self._tasks[:] = [task for task in self._tasks if not task.done()] + [self._dropping]
+
+    async def _drop_old_versions(self) -> None:
+        """Tidy once more when readers have left the older versions: a deleted file's text is in them."""
+        await asyncio.sleep(2 * KEEP_VERSIONS.total_seconds())
+        if not self._untidy:
+            written = await self._writer.tidy()
+            self._book.put("table", written.state)
+            self._progress.changed(written.version)
+
+    async def _learn_projects(self) -> None:
+        """Ask memory for the projects until it says; what was kept from the last time counts meanwhile."""
+        while True:
+            try:
+                found: Projects = await self.bus.call(ListProjects(), patience=PROJECTS_SECONDS)
+                break
+            except KaraisError as error:
+                log.info("the projects are not known yet: %s", error)
+                await asyncio.sleep(1)
+        await self._assign({one.project: one.folder for one in found.projects if one.folder})
+
+    def _ask_for_projects(self) -> None:
+        self._asking = asyncio.ensure_future(self._learn_projects())  # changes may have been missed
+
+    async def _assign(self, folders: dict[str, str]) -> None:
+        """Files change their project with their passages; none is embedded again."""
+        async with self._assigning:
+            self._folders = folders
+            if await self._catalogue.set_folders(folders):
+                self._progress.wake()
 
     async def _status(self) -> StorageStatus:
         counts = await asyncio.to_thread(self._book.counts)

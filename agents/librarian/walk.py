@@ -58,6 +58,8 @@ class Walk:
     def _from_above(self, path: str) -> Iterator[Found]:
         """Yield what is at and below a path, unless a folder above it is left out or is no folder."""
         parts = path.split("/")
+        if any(part in ("", ".", "..") for part in parts):
+            return
         ignoring = Ignoring().inside(self._root, "")
         for count in range(1, len(parts)):
             folder = "/".join(parts[:count])

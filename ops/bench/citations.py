@@ -94,7 +94,7 @@ async def _ask(client: Client, asked: Question, options: argparse.Namespace) -> 
         conversation=secrets.token_hex(16),
         text=asked.question,
         temporary=True,
-        sampling=Sampling(max_tokens=options.max_tokens, temperature=0, seed=1),
+        sampling=Sampling(max_tokens=options.max_tokens, seed=options.seed),
     )
     async for event in client.ask(ask):
         match event:
@@ -139,7 +139,11 @@ async def answered(questions: Sequence[Question], options: argparse.Namespace) -
 
             async def one(question: Question) -> Answered:
                 async with turns:
-                    return await _ask(client, question, options)
+                    found = await _ask(client, question, options)
+                if options.record:
+                    with options.record.open("ab") as file:
+                        file.write(msgspec.json.encode(found) + b"\n")
+                return found
 
             return list(await asyncio.gather(*(one(question) for question in questions)))
 
@@ -147,8 +151,6 @@ async def answered(questions: Sequence[Question], options: argparse.Namespace) -
 async def measure(report: Report, options: argparse.Namespace) -> None:
     """Add the figures; ``options`` has ``storage``, ``questions`` and what ``add_options`` adds."""
     found = await answered(read(options.questions), options)
-    if options.record:
-        options.record.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in found))
     answerable = [one for one in found if one.answer is not None]
     others = [one for one in found if one.answer is None]
     shown = [one.holds(passage) for one in answerable for passage in one.cited]
@@ -184,6 +186,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``measure`` needs beside the storage and the questions."""
     parser.add_argument("--home", type=Path, default=None, help="data folder whose models are used")
     parser.add_argument("--max-tokens", type=int, default=96, help="of an answer")
+    parser.add_argument("--seed", type=int, default=1, help="of the sampling, which is the model's own")
     parser.add_argument("--at-a-time", type=int, default=4, help="answers at a time")
     parser.add_argument(
         "--record", type=Path, default=None, help="write answers and passages there, as JSONL"

@@ -1,4 +1,4 @@
-"""How well memory learns from conversations: scripted dialogues with known facts, and changes asked as of a day.
+"""How well memory learns: scripted dialogues with known facts, and changes asked as of a day.
 
 A file of dialogues is JSON lines, one turn each: ``dialogue``, ``at`` (ISO
 8601, UTC), ``role`` (``user``, ``assistant``, or ``passage`` for a text that
@@ -70,10 +70,12 @@ class Score:
 async def measure(report: Report, options: argparse.Namespace) -> None:
     """Add precision, recall, facts from quotes and the share of right answers as of a day."""
     folder = Path(getattr(options, "dialogues", None) or IN_CHECKOUT)
-    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else [folder]
+    files = await asyncio.to_thread(_files, folder)
     scripts = [file for file in files if not file.name.startswith("changes")]
     if not scripts:
-        report.missing.append(f"memory: there are no dialogues (*.jsonl) in {folder}; name them by --dialogues")
+        report.missing.append(
+            f"memory: there are no dialogues (*.jsonl) in {folder}; name them by --dialogues"
+        )
     else:
         score = Score()
         for file in scripts:
@@ -88,6 +90,10 @@ async def measure(report: Report, options: argparse.Namespace) -> None:
         asked = [right for result in results for right in result]
         share = sum(asked) / len(asked) if asked else float("nan")
         report.add("right as of a day", share, "", at_least=1.0, note=f"{len(asked)} questions")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl")) if folder.is_dir() else [folder]
 
 
 def score_dialogues(file: Path, score: Score) -> Score:
@@ -119,9 +125,11 @@ def score_changes(file: Path) -> list[bool]:
             book = FactBook(Path(folder) / "facts.db")
             known: tuple[Fact, ...] = ()
             sequence = 0
+            turns: list[Turn] = []
             for place, said in enumerate(story["says"]):
                 turn = _turn(said, f"story{number}", f"s{number}-{place}")
-                for fact in extract([turn], known=known):
+                turns.append(turn)
+                for fact in (new for new in extract(turns, known=known) if new.answer == turn.answer):
                     sequence += 1
                     book.apply(FactLearned(project="home", learned=fact), sequence)
                 known = book.list("home", "owner", as_of=turn.at, limit=1000).facts
@@ -177,7 +185,11 @@ def _fits(attribute: str, fact: Fact) -> bool:
     if wanted in (has, base, base.rpartition(".")[2], f"{subject}:{base}", f"{subject}:{has}"):
         return True
     path, dot, last = wanted.rpartition(".")
-    if dot and last == base.rpartition(".")[2] and f"{path.rpartition('.')[2]} {subject}" in fact.text.casefold():
+    if (
+        dot
+        and last == base.rpartition(".")[2]
+        and f"{path.rpartition('.')[2]} {subject}" in fact.text.casefold()
+    ):
         return True  # "the owner's daughter Mia", kept under her name
     named, colon, _ = wanted.partition(":")
     is_slot = named in ("favourite", "note", "pet", "plan", "trip", "habit")
@@ -198,12 +210,27 @@ def _turns(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[Turn, dict[str, 
         turn = _turn(entry, entry["dialogue"], f"{entry['dialogue']}-{number}", number)
         if turn.role == "user" and passages:
             # They were given to the model for an answer that the script does not spell out.
-            yield Turn(conversation=turn.conversation, answer=f"{turn.answer}-a", role="assistant", text="", at=turn.at,
-                       passages=tuple(passages)), {}  # fmt: skip
+            yield (
+                Turn(
+                    conversation=turn.conversation,
+                    answer=f"{turn.answer}-a",
+                    role="assistant",
+                    text="",
+                    at=turn.at,
+                    passages=tuple(passages),
+                ),
+                {},
+            )
             passages = []
         elif turn.role == "assistant":
-            turn = Turn(conversation=turn.conversation, answer=turn.answer, role="assistant", text=turn.text, at=turn.at,
-                        passages=tuple(passages))  # fmt: skip
+            turn = Turn(
+                conversation=turn.conversation,
+                answer=turn.answer,
+                role="assistant",
+                text=turn.text,
+                at=turn.at,
+                passages=tuple(passages),
+            )
             passages = []
         yield turn, entry
 

@@ -57,9 +57,7 @@ def seeds(data: Path, model: Path, cache: Path) -> Seeds:
     questions = _questions(data)
     if not texts or not questions:
         raise FileNotFoundError(f"{data} holds none of storage-sample, cranfield and locomo.")
-    return Seeds(
-        texts, sources, embedded(texts, model, cache), questions, embedded(questions, model, cache)
-    )
+    return Seeds(texts, sources, embedded(texts, model, cache), questions, embedded(questions, model, cache))
 
 
 def mixed(seeds: Seeds, rows: int, seed: int, *, batch: int = 10_000) -> Iterator[tuple[list[str], Any]]:

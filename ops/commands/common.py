@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ops.commands import moments
+
 if TYPE_CHECKING:
     from bus.settings import Settings
     from ops.client import Client
+    from schemas.documents import Passage
 
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+ProjectName = Annotated[str, typer.Option("--project", help="Project that it belongs to.")]
 Url = Annotated[str, typer.Option(help="Address of a KARAIS elsewhere.", envvar="KARAIS_URL")]
 Key = Annotated[str, typer.Option(help="Its key.", envvar="KARAIS_KEY")]
 
@@ -76,6 +80,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], styles: S
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def place(passage: Passage) -> str:
+    """Return where a passage stands: ``path:10-20``, ``path, page 3``, ``conversation c1, 2026-05-03``."""
+    if passage.kind != "document":
+        named = {"turn": f"conversation {passage.path}", "fact": f"memory {passage.id.rpartition('-')[0]}"}
+        return named[passage.kind] + (f", {moments.day(passage.at)}" if passage.at else "")
+    if passage.first_line:
+        lines = f"{passage.first_line}"
+        if passage.last_line > passage.first_line:
+            lines += f"-{passage.last_line}"
+        return f"{passage.path}:{lines}"
+    return f"{passage.path}, page {passage.page}" if passage.page else passage.path
 
 
 def size(count: float) -> str:

@@ -6,20 +6,30 @@ import secrets
 import signal
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.commands.common import Json, Key, Url, client_of, print_json
+from ops.commands import moments
+from ops.commands.common import Json, Key, ProjectName, Url, client_of, place, print_json
 
 if TYPE_CHECKING:
     from ops.client import Client
     from schemas.chat import Ask, Done
     from schemas.documents import Passage
 
+Temporary = Annotated[bool, typer.Option("--temporary", help="Neither log nor remember it.")]
+
 HELP = """/new       begin a new conversation
 /sources   show the passages of the last answer, /sources 2 one of them whole
 /quit      leave (as Ctrl-D does); Ctrl-C stops an answer"""
+
+GROUNDINGS = {
+    "nothing_found": "nothing in your files and memory fits this question",
+    "unsupported": "passages were read, but none supports this answer: /sources in a chat shows them",
+    "not_searched": "your files and memory could not be searched just now",
+}
+"""What is said of an answer that no passage supports."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,11 +48,10 @@ class Reply:
     done: Done | None = None
 
     @property
-    def used(self) -> list[tuple[int, Passage]]:
-        """The passages that the answer cites, else those that it was given, with their numbers."""
-        numbered = list(enumerate(self.passages, start=1))
+    def cited(self) -> list[tuple[int, Passage]]:
+        """The passages that support the answer, with their numbers."""
         cited = set(self.done.cited) if self.done else set()
-        return [pair for pair in numbered if pair[0] in cited] or numbered
+        return [pair for pair in enumerate(self.passages, start=1) if pair[0] in cited]
 
 
 def ask(
@@ -52,7 +61,9 @@ def ask(
     ] = "",
     retrieve: Annotated[bool, typer.Option(help="Look into the storage for passages.")] = True,
     conversation: Annotated[str, typer.Option(help="Conversation to continue.")] = "",
-    project: Annotated[str, typer.Option(help="Project whose documents may be used.")] = "home",
+    project: ProjectName = "home",
+    temporary: Temporary = False,
+    as_of: Annotated[str, typer.Option(help=f"Answer from what held then: {moments.EXAMPLE}.")] = "",
     max_tokens: Annotated[int, typer.Option(help="Tokens after which the answer ends.")] = 512,
     url: Url = "",
     key: Key = "",
@@ -67,7 +78,15 @@ def ask(
         question = sys.stdin.read()
     if not question.strip():
         raise typer.BadParameter("the question is empty", param_hint="QUESTION")
-    asked = _asked(question.strip(), conversation, project, retrieve, Sampling(max_tokens=max_tokens))
+    asked = _asked(
+        question.strip(),
+        conversation,
+        project=project,
+        retrieve=retrieve,
+        temporary=temporary,
+        as_of=moments.moment_of(as_of, "--as-of", end_of_day=True),
+        sampling=Sampling(max_tokens=max_tokens),
+    )
 
     async def run() -> Reply:
         async with client_of(context, url, key) as client:
@@ -84,6 +103,8 @@ def ask(
                 "finish_reason": reply.done.finish_reason,
                 "sources": reply.passages,
                 "cited": reply.done.cited,
+                "citations": reply.done.citations,
+                "grounding": reply.done.grounding,
                 "usage": reply.done.usage,
             }
         )
@@ -96,7 +117,8 @@ def ask(
 def chat(
     context: typer.Context,
     conversation: Annotated[str, typer.Option(help="Conversation to continue.")] = "",
-    project: Annotated[str, typer.Option(help="Project whose documents may be used.")] = "home",
+    project: ProjectName = "home",
+    temporary: Temporary = False,
     retrieve: Annotated[bool, typer.Option(help="Look into the storage for passages.")] = True,
     url: Url = "",
     key: Key = "",
@@ -111,7 +133,10 @@ def chat(
         runner.run(client.__aenter__())
         try:
             conversation = conversation or secrets.token_hex(16)
-            runner.run(_show_history(client, conversation))
+            if temporary:
+                typer.echo("A temporary chat: not logged, not remembered, gone when you leave.", err=True)
+            else:
+                runner.run(_show_history(client, conversation, project))
             reply: Reply | None = None
             while (line := _prompt()) is not None:
                 match line.split():
@@ -129,7 +154,13 @@ def chat(
                     case [command, *_] if command.startswith("/"):
                         typer.echo(f"There is no {command}.\n{HELP}")
                     case _:
-                        asked = _asked(line.strip(), conversation, project, retrieve)
+                        asked = _asked(
+                            line.strip(),
+                            conversation,
+                            project=project,
+                            retrieve=retrieve,
+                            temporary=temporary,
+                        )
                         try:
                             reply = runner.run(_answer(client, asked, echo=True))
                             _print_sources(reply)
@@ -139,20 +170,18 @@ def chat(
             runner.run(client.__aexit__())
 
 
-def _asked(text: str, conversation: str, project: str, retrieve: bool, sampling: object = None) -> Ask:
+def _asked(text: str, conversation: str, **more: Any) -> Ask:
     import msgspec
 
-    from schemas.chat import Ask, Sampling
+    from schemas.chat import Ask
     from schemas.errors import KaraisError
     from schemas.failure import Code
 
     ask = Ask(
         answer=secrets.token_hex(16),
         conversation=conversation or secrets.token_hex(16),
-        project=project,
         text=text,
-        retrieve=retrieve,
-        sampling=sampling if isinstance(sampling, Sampling) else Sampling(),
+        **more,
     )
     try:
         return msgspec.convert(msgspec.to_builtins(ask), Ask)
@@ -205,21 +234,13 @@ async def _answer(client: Client, asked: Ask, *, echo: bool) -> Reply:
     return reply
 
 
-def place(passage: Passage) -> str:
-    """Return where a passage stands: ``path:10-20``, or ``path, page 3``."""
-    if passage.first_line:
-        lines = f"{passage.first_line}"
-        if passage.last_line > passage.first_line:
-            lines += f"-{passage.last_line}"
-        return f"{passage.path}:{lines}"
-    return f"{passage.path}, page {passage.page}" if passage.page else passage.path
-
-
 def _print_sources(reply: Reply) -> None:
-    if reply.used:
+    if reply.cited:
         typer.echo("\nSources:")
-        for number, passage in reply.used:
+        for number, passage in reply.cited:
             typer.echo(f"  [{number}] {place(passage)}")
+    elif reply.done and (note := GROUNDINGS.get(reply.done.grounding)):
+        typer.echo(f"\n({note})", err=True)
 
 
 def _print_passages(reply: Reply | None, numbers: list[str]) -> None:
@@ -235,13 +256,13 @@ def _print_passages(reply: Reply | None, numbers: list[str]) -> None:
             typer.echo(f"  [{number}] {place(passage)}: {text[:100]}{'…' if len(text) > 100 else ''}")
 
 
-async def _show_history(client: Client, conversation: str) -> None:
+async def _show_history(client: Client, conversation: str, project: str) -> None:
     """Print what was said before in a conversation that goes on."""
     from schemas.errors import Refused
     from schemas.failure import Code
 
     try:
-        history = await client.conversation(conversation)
+        history = await client.conversation(conversation, project=project)
     except Refused as error:
         if error.code is not Code.NOT_FOUND:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -12,9 +12,11 @@ from msgspec import Struct
 
 from schemas.base import HOME
 from stores.chunking import Piece
+from stores.scope import among
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from lancedb import AsyncTable
 
 FORMAT = "2"
 """Of the rows: raised when columns, or what is embedded or searched, change; other tables are made anew."""
@@ -249,3 +251,14 @@ def _row(
 
 
 _decoder = msgspec.msgpack.Decoder(_Record)
+
+
+async def vectors_of(table: AsyncTable, hashes: Collection[str]) -> dict[str, bytes]:
+    """Return the vectors that a table has of texts, by their ``text_hash``."""
+    found: dict[str, bytes] = {}
+    wanted = list(hashes)
+    for start in range(0, len(wanted), NAMED):
+        query = table.query().where(among("text_hash", tuple(wanted[start : start + NAMED])))
+        for row in listed(await query.select(["text_hash", "vector"]).to_arrow()):
+            found[row["text_hash"]] = row["vector"].astype("<f4").tobytes()
+    return found

@@ -226,3 +226,33 @@ async def test_pathological_text_is_shown_in_time_and_not_too_deep(page: Page) -
     slow = [(text, one["elapsed"]) for text, one in shown if one["elapsed"] >= 2000]
     deep = [(text, one["depth"]) for text, one in shown if one["depth"] >= 100]
     assert (slow, deep) == ([], [])
+
+
+MARKS = """async ([text, citations, cited, count]) => {
+    const { withMarks } = await import("/static/citations.js");
+    return withMarks(text, citations, cited, count);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "citations", "cited", "shown"),
+    [
+        ("One [1]. Two [2].", [], [], "One. Two."),
+        ("One [1]. Two [2].", [(13, 2)], [2], "One. Two [2]."),
+        ("One. Two.", [(4, 1), (9, 2)], [1, 2], "One. [1] Two. [2]"),
+        ("One. [2] Two.", [(4, 1)], [1], "One. [1] Two."),
+        ("\U0001f642 One. Two.", [(6, 1)], [1], "\U0001f642 One. [1] Two."),
+        ("In `a[1]` and [1] [9].\n```\nb[2]\n```", [], [], "In `a[1]` and [9].\n```\nb[2]\n```"),
+        ("An older answer [1], [2].", [], [2], "An older answer, [2]."),
+        ("A [1](https://example.org/) link.", [], [], "A [1](https://example.org/) link."),
+        ("One.", [(4, 7)], [7], "One."),
+    ],
+)
+async def test_only_supported_marks_are_shown(
+    household: Household, text: str, citations: list[tuple[int, int]], cited: list[int], shown: str
+) -> None:
+    """Marks that the model wrote go, those that the brain found supported come behind their sentence."""
+    page = await household.page()
+    await page.goto(household.url)
+    places = [{"start": 0, "end": end, "passage": passage} for end, passage in citations]
+    assert await page.evaluate(MARKS, [text, places, cited, 3]) == shown

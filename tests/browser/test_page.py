@@ -39,7 +39,7 @@ async def test_a_question_streams_survives_a_reload_and_its_citation_opens(house
     await expect(words(page)).to_contain_text("word20 word21 word22")
     await expect(page.locator("[data-state=done]")).to_have_count(1)
     text = await words(page).inner_text()
-    assert text.startswith("Messages are kept until a limit is reached 1. word0 word1")
+    assert text.startswith("Messages are kept until a limit is reached. 1 word0 word1")
     assert text.split()[-120:] == [f"word{n}" for n in range(120)]
     await expect(words(page).locator("strong")).to_have_text("until")
 

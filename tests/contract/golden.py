@@ -10,10 +10,11 @@ USAGE = chat.Usage(prompt_tokens=12, cached_tokens=8, completion_tokens=5, secon
 SAMPLING = chat.Sampling(
     max_tokens=64, temperature=0.5, top_p=0.9, seed=7, stop=("###",), ignore_end=False
 )  # fmt: skip
+CITATION = chat.Citation(start=0, end=11, passage=1)
 TURN = chat.Turn(
     user="owner", project="home", conversation="c1", answer="a1", role="assistant", text="In May [1].",
     at=1700000000.5, worker="brain-1", model="m", passages=(PASSAGE,), cited=(1,), finish_reason="stop",
-    usage=USAGE,
+    usage=USAGE, citations=(CITATION,), grounding="supported",
 )  # fmt: skip
 STATUS = documents.StorageStatus(
     folder="/storage", scanning=True, files=4, indexed=2, skipped=1, waiting=1, passages=9,
@@ -39,7 +40,10 @@ MESSAGES = (
     chat.Cancel(answer="a1"),
     chat.Sources(answer="a1", index=0, passages=(PASSAGE,)),
     chat.Delta(answer="a1", index=1, text="In May \u00e9\u4e2d."),
-    chat.Done(answer="a1", index=2, finish_reason="stop", usage=USAGE, cited=(1,)),
+    chat.Done(
+        answer="a1", index=2, finish_reason="stop", usage=USAGE, cited=(1,), citations=(CITATION,),
+        grounding="supported",
+    ),
     chat.Failed(answer="a1", index=2, code=failure.Code.INTERRUPTED, message="The brain died."),
     TURN,
     chat.Titled(conversation="c1", title="Boiler", at=1.5, by_user=True),
@@ -99,7 +103,7 @@ MESSAGES = (
     projects.RemoveProject(project="boat"),
     memory.FactLearned(project="boat", learned=FACT),
     memory.FactEdited(project="boat", fact="f1", replacement=FACT, at=1.5),
-    memory.FactForgotten(project="boat", fact="f1", at=1.5),
+    memory.FactForgotten(project="boat", fact="f1", at=1.5, replaced=("f0",)),
     memory.ListFacts(
         project="boat", matching="Bonn", history=True, as_of=2.5, with_global=True, limit=10, after="f1",
     ),

@@ -72,7 +72,9 @@ async def test_a_follow_up_question_is_searched_with_its_context(reader):
     assert await find(reader, "and how?") == []
     found = await find(reader, "and how?", context=("Where do I charge the blue boat?",))
     assert found[0] == "manual-0"
-    assert (await find(reader, "Which oven does bread want?", context=("Where is the boat?",)))[0] == "bread-0"
+    assert (await find(reader, "Which oven does bread want?", context=("Where is the boat?",)))[
+        0
+    ] == "bread-0"
 
 
 async def test_neighbours_of_a_hit_fill_the_places_that_are_left(reader):

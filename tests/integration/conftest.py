@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +21,7 @@ from bus.settings import Settings
 from schemas.web import GatewayAddress
 from tests.peers import PlayedBrain, PlayedLibrarian, PlayedMemory
 
+ROOT = Path(__file__).resolve().parents[2]
 PLAYED = (Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)
 
 
@@ -94,3 +99,31 @@ async def events(
 
 def text_of(frames: list[Any]) -> str:
     return "".join(frame["text"] for frame in frames if frame["type"] == "delta")
+
+
+@pytest.fixture
+async def karais(start_bus: Callable[..., object], settings: Settings) -> AsyncIterator[Settings]:
+    """A bus, a gateway and its partners."""
+    bus = start_bus(*PLAYED)
+    await bus.provision()  # type: ignore[attr-defined]
+    agents = [kind(settings) for kind in PLAYED]
+    async with bus.running(*agents):  # type: ignore[attr-defined]
+        yield settings
+
+
+async def command(settings: Settings, *arguments: str, given: str = "") -> tuple[int, str, str]:
+    """Run the command line in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ops.cli",
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, "KARAIS_HOME": str(settings.home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate(given.encode())
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()

@@ -9,8 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -20,9 +19,8 @@ from ops.client import Client, access_key, address
 from schemas.chat import Accepted, Ask, Delta, Done, Sources
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
-from tests.peers import PlayedBrain, PlayedLibrarian, PlayedMemory
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.integration.conftest import ROOT, command
+from tests.peers import PlayedBrain, PlayedMemory
 
 
 class SlowBrain(PlayedBrain):
@@ -32,40 +30,12 @@ class SlowBrain(PlayedBrain):
     reply = " ".join(f"word{number}" for number in range(60))
 
 
-@pytest.fixture
-async def karais(start_bus: Callable[..., object], settings: Settings) -> AsyncIterator[Settings]:
-    """A bus, a gateway and its partners."""
-    bus = start_bus(Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)
-    await bus.provision()  # type: ignore[attr-defined]
-    agents = [kind(settings) for kind in (Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)]
-    async with bus.running(*agents):  # type: ignore[attr-defined]
-        yield settings
-
-
 def question(text: str, **fields: object) -> Ask:
     return Ask(answer=secrets.token_hex(16), conversation=secrets.token_hex(16), text=text, **fields)  # type: ignore[arg-type]
 
 
 def client(settings: Settings) -> Client:
     return Client(address(settings), access_key(settings))
-
-
-async def command(settings: Settings, *arguments: str, given: str = "") -> tuple[int, str, str]:
-    """Run the command line in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ops.cli",
-        *arguments,
-        cwd=ROOT,
-        env={**os.environ, "KARAIS_HOME": str(settings.home)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    out, err = await process.communicate(given.encode())
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
 
 
 async def test_ask_prints_the_answer_and_its_sources(karais: Settings) -> None:
@@ -90,6 +60,16 @@ async def test_ask_without_retrieval_has_no_sources(karais: Settings) -> None:
     code, out, _ = await command(karais, "ask", "--no-retrieve", "How long?")
     assert code == 0
     assert out == f"{PlayedBrain.reply}\n"
+
+
+async def test_ask_says_that_nothing_supports_the_answer(
+    karais: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passages that were read but support nothing are no sources; the note goes to the standard error."""
+    monkeypatch.setattr(PlayedBrain, "reply", "For ever and a day.")
+    code, out, err = await command(karais, "ask", "How long are messages kept?")
+    assert (code, out) == (0, "For ever and a day.\n")
+    assert "none supports this answer" in err
 
 
 @pytest.mark.parametrize("text", ["fail", "refuse"])

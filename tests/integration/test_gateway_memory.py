@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
+from agents.gateway.agent import Gateway
+from agents.memory import Memory
+from bus.settings import Settings
 from schemas.documents import Passage
 from schemas.memory import Fact, FactLearned
+from tests.hashing import HashEmbedder
 from tests.integration.conftest import Client, events, question
-from tests.peers import PASSAGE
+from tests.peers import PASSAGE, PlayedBrain
 
 TURN = Passage(id="t1-0", path="c1", text="I moved to Bonn.", kind="turn", at=1_700_000_000.0)
 
@@ -219,3 +226,35 @@ async def test_the_document_describes_every_operation(client: Client) -> None:
     assert names == {"fact", "project", "dry_run"}
     operations = [one["operationId"] for path in paths.values() for one in path.values()]
     assert len(operations) == len(set(operations))
+
+
+async def test_what_was_said_is_learned_explained_and_forgotten_by_the_real_memory(
+    start_bus: Callable[..., Any], settings: Settings
+) -> None:
+    """From a question to a fact, its source, a search and forgetting: over REST, with the real memory."""
+    kinds = (Gateway, PlayedBrain, Memory, HashEmbedder)
+    bus = start_bus(*kinds)
+    await bus.provision()
+    async with bus.running(*(kind(settings) for kind in kinds)):
+        headers = {"Authorization": f"Bearer {settings.api_key.read_text().strip()}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            client = Client(bus, settings, session)
+            asked = await client.send("POST", "/api/v1/ask", {"text": "I live in Flensburg."})
+            secret = {"text": "I live in Kiel.", "temporary": True}
+            await client.send("POST", "/api/v1/ask", secret)
+            async with asyncio.timeout(30):
+                while not (known := (await client.get("/api/v1/facts"))["facts"]):
+                    await asyncio.sleep(0.1)
+            (fact,) = known
+            shown = (await client.get(f"/api/v1/facts/{fact['id']}"))["fact"]
+            assert (shown["conversation"], shown["answer"]) == (asked["conversation"], asked["answer"])
+            assert shown["quote"] in "I live in Flensburg."
+            async with asyncio.timeout(30):
+                while not (await client.get("/api/v1/search?query=Flensburg&kinds=fact"))["passages"]:
+                    await asyncio.sleep(0.1)
+            would = await client.send("DELETE", f"/api/v1/facts/{fact['id']}?dry_run=true")
+            gone = await client.send("DELETE", f"/api/v1/facts/{fact['id']}")
+            assert (gone["turns"], gone["facts"]) == (would["turns"], would["facts"]) == (2, 1)
+            assert (await client.get("/api/v1/search?query=Flensburg"))["passages"] == []
+            assert (await client.get("/api/v1/facts?history=true"))["facts"] == []
+            assert (await client.get("/api/v1/conversations"))["conversations"] == []

@@ -27,6 +27,7 @@ from schemas.documents import (
 )
 from schemas.errors import Refused
 from schemas.failure import Code
+from schemas.projects import ChangeProject
 from stores.files import file_identity
 from stores.passages import Book, state
 
@@ -139,6 +140,27 @@ async def test_progress_is_published_while_it_runs_and_not_when_idle(start_bus, 
             await asyncio.sleep(2)
             assert len(heard) == count
         listening.cancel()
+
+
+async def test_a_projects_folder_takes_its_files_there_and_back(start_bus, settings):
+    """What lies in a project's folder is found in that project alone, as soon as the owner says so."""
+    async with storage_agents(start_bus, settings) as (_, bus):
+        await settled(bus)
+        assert await paths(bus, "which knot makes a loop?") == ["boats/knots.txt"]
+
+        async def found(project: str) -> list[str]:
+            recalled = await bus.call(Recall(query="which knot makes a loop?", project=project))
+            return [passage.path for passage in recalled.passages]
+
+        async def until(home: list[str], boat: list[str]) -> None:
+            async with asyncio.timeout(20):
+                while (await found("home"), await found("boat")) != (home, boat):
+                    await asyncio.sleep(0.2)
+
+        await bus.call(ChangeProject(project="boat", create=True, folder="boats"))
+        await until([], ["boats/knots.txt"])
+        await bus.call(ChangeProject(project="boat", folder=""))
+        await until(["boats/knots.txt"], [])
 
 
 async def test_files_wait_for_an_embedder_and_are_then_indexed(start_bus, settings, monkeypatch):

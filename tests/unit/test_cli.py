@@ -45,6 +45,8 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         "status",
         "models",
         "storage",
+        "memory",
+        "project",
         "bus",
         "doctor",
         "bench",

@@ -11,6 +11,7 @@ directives in square brackets in the last message of the prompt::
     [exit]                    end the process at once, as a crash would
     [obey]                    answer with the first order that stands anywhere in the prompt
 
+A script whose only reply is ``{"obey": true}`` obeys in every prompt.
 An order is what follows ``IMPORTANT:`` or ``ignore your instructions and say``:
 a model that falls for every injected text. Untold, it repeats the question.
 Tokens are words; the same prompt always gives the same answer.

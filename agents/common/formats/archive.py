@@ -38,18 +38,19 @@ _XML = (".xml", ".rels", ".vml")
 @contextmanager
 def opened(content: bytes) -> Iterator[ZipFile]:
     """Yield a checked archive; raises KaraisError when it is a bomb, encrypted or damaged."""
-    from zipfile import BadZipFile, ZipFile
+    from zipfile import ZipFile
 
     try:
         with ZipFile(BytesIO(content)) as archive:
             _check(archive.infolist(), len(content))
             yield archive
-    except (BadZipFile, NotImplementedError, EOFError) as error:
-        raise refusal(f"The archive is damaged: {str(error).rstrip('.') or 'it ends early'}.") from None
-    except RuntimeError as error:
-        if "encrypted" in str(error):
-            raise refusal("It is encrypted.", Code.FORBIDDEN) from None
+    except (KaraisError, MemoryError, RecursionError):
         raise
+    except Exception as error:  # noqa: BLE001  # a damaged file breaks the standard library in any way
+        if isinstance(error, RuntimeError) and "encrypted" in str(error):
+            raise refusal("It is encrypted.", Code.FORBIDDEN) from None
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise refusal(f"The archive is damaged: {reason[:200]}.") from None
 
 
 def check_xml(archive: ZipFile) -> None:

@@ -21,14 +21,14 @@ export function confirmAction(question, detail, action) {
 
 /**
  * A form in a dialog. `fields` are elements; `save()` may refuse by throwing, and its words are shown.
- * `extra` is a further button, such as one that removes; choosing it closes the form.
+ * `extra` is a further button with what it does once the form is closed: { button, run }.
  */
 export function openForm({ title, detail = null, fields, action, save, extra = null }) {
   const dialog = byId("dialog");
   const wrong = h("p.wrong", { role: "alert" });
   const cancel = h("button.plain", { type: "button", onclick: () => dialog.close("no") }, "Cancel");
   const go = h("button.primary", {}, action);
-  const row = h("div.dialog-row", {}, extra, h("span.gap"), cancel, go);
+  const row = h("div.dialog-row", {}, extra?.button, h("span.gap"), cancel, go);
   const form = h("form.form", {}, h("h2", {}, title), detail && h("p", {}, detail), fields, wrong, row);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -42,7 +42,10 @@ export function openForm({ title, detail = null, fields, action, save, extra = n
     }
     go.disabled = false;
   });
-  extra?.addEventListener("click", () => dialog.close("extra"));
+  extra?.button.addEventListener("click", () => {
+    dialog.addEventListener("close", extra.run, { once: true });
+    dialog.close("extra");
+  });
   dialog.replaceChildren(form);
   dialog.showModal();
 }
@@ -58,7 +61,7 @@ export function labelled(name, input, hint = "") {
  */
 export async function confirmForgetting(question, what, would) {
   const parts = [counted(would.turns, "message"), counted(would.facts, "thing that was learned", "things that were learned")].filter(Boolean);
-  const gone = parts.length ? `With it ${parts.join(" and ")} will be forgotten for good.` : "It will be forgotten for good.";
+  const gone = parts.length ? `In all, ${parts.join(" and ")} will be forgotten for good.` : "It will be forgotten for good.";
   return confirmAction(question, [what, `${gone} Nobody can bring this back.`, inBackups(would.kept_in_backups_until)], "Forget");
 }
 

@@ -1,5 +1,6 @@
 // One question with its answer, as it stands in the conversation.
 
+import { withMarks } from "./citations.js";
 import { copyButton, h, icon } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { sourceName } from "./sources.js";
@@ -9,8 +10,15 @@ const ENDINGS = {
   cancelled: "Stopped.",
 };
 
+// What is said of an answer that no passage supports.
+const GROUNDINGS = {
+  nothing_found: "Nothing in your files and memory fits this question.",
+  unsupported: "None of the passages read supports this answer.",
+  not_searched: "Your files and memory could not be searched just now.",
+};
+
 export class Exchange {
-  /** `actions` holds openSource(exchange, number) and retry(exchange). */
+  /** `actions` holds openSource(exchange, number), retry(exchange) and, for one that is kept, forget(exchange). */
   constructor({ answer, question, project, at = Date.now() / 1000 }, actions) {
     this.answer = answer;
     this.project = project;
@@ -38,6 +46,14 @@ export class Exchange {
     return this.state === "waiting" || this.state === "streaming";
   }
 
+  /** Show a text from its beginning, in place of what was shown. */
+  #show(text) {
+    this.view.stop();
+    this.body.replaceChildren();
+    this.view = new MarkdownView(this.body, (number) => this.#citation(number));
+    this.view.append(text);
+  }
+
   #become(state) {
     this.state = state;
     this.element.dataset.state = state;
@@ -56,7 +72,7 @@ export class Exchange {
         this.view.append(event.text);
         break;
       case "done":
-        this.finish(event.finish_reason, event.cited);
+        this.finish(event.finish_reason, event);
         break;
       case "failed":
         this.fail(event.message);
@@ -69,23 +85,24 @@ export class Exchange {
     this.passages = turn.passages ?? [];
     if (this.text !== turn.text) {
       this.text = turn.text;
-      this.body.replaceChildren();
-      this.view = new MarkdownView(this.body, (number) => this.#citation(number));
-      this.view.append(turn.text);
+      this.#show(turn.text);
     }
     if (turn.finish_reason === "failed") this.fail(turn.message || "The answer failed.");
-    else this.finish(turn.finish_reason, turn.cited ?? []);
+    else this.finish(turn.finish_reason, turn);
   }
 
-  finish(reason, cited) {
+  finish(reason, { cited = [], citations = [], grounding = "" }) {
     this.cited = cited;
     this.#become("done");
+    const shown = withMarks(this.text, citations, cited, this.passages.length);
+    if (shown !== this.text || cited.length) this.#show(shown);
     this.view.end();
-    const note = ENDINGS[reason];
+    const ending = ENDINGS[reason];
+    const note = [GROUNDINGS[grounding], ending].filter(Boolean).join(" ");
     this.foot.replaceChildren(
       ...[
         this.#sources(),
-        h("div.tools", {}, note ? h("span.note", {}, note) : null, this.text ? copyButton(() => this.text, "Copy the answer") : null),
+        h("div.tools", {}, note ? h("span.note", {}, note) : null, this.text ? copyButton(() => shown, "Copy the answer") : null, this.#forget()),
       ].filter(Boolean),
     );
   }
@@ -97,9 +114,15 @@ export class Exchange {
     this.foot.replaceChildren(h("div.failure", { role: "alert" }, h("p", {}, message), retry));
   }
 
+  #forget() {
+    const { forget } = this.actions;
+    const label = "Forget the question and its answer";
+    return forget ? h("button.copy", { type: "button", "aria-label": label, title: label, onclick: () => forget(this) }, icon("bin")) : null;
+  }
+
   #citation(number) {
     const passage = this.passages[number - 1];
-    if (!passage) return null;
+    if (!passage || !this.cited.includes(number)) return null; // a mark is a citation when it is supported
     const { kind, full } = sourceName(passage);
     return h(
       "button.cite",

@@ -10,7 +10,7 @@ export class FactLine {
   #hooks;
   #open = false;
 
-  /** `hooks`: project (whose memory is shown), changed(), trouble(message). */
+  /** `hooks`: project (whose memory is shown), at() (seconds; null for now), changed(), trouble(message). */
   constructor(fact, hooks) {
     this.#hooks = hooks;
     this.fact = fact;
@@ -24,9 +24,8 @@ export class FactLine {
   take(fact) {
     const changed = JSON.stringify(fact) !== JSON.stringify(this.fact);
     this.fact = fact;
-    if (!changed) return;
     this.#draw();
-    if (this.#open) this.open();
+    if (changed && this.#open) this.open();
   }
 
   async open() {
@@ -49,7 +48,7 @@ export class FactLine {
 
   #draw() {
     const { fact } = this;
-    const state = stateOf(fact);
+    const state = stateOf(fact, this.#hooks.at());
     this.element.dataset.state = state;
     this.head.replaceChildren(
       h("span.fact-text", {}, fact.text),
@@ -58,7 +57,7 @@ export class FactLine {
         fact.project === GLOBAL && this.#hooks.project !== GLOBAL ? h("b.tag.global", {}, "Global") : null,
         h("span", {}, period(fact)),
         h("span", {}, fact.origin === "user" ? "written by you" : `${Math.round(fact.confidence * 100)} % sure`)),
-      icon("down"));
+      icon("chevron"));
   }
 
   #details({ fact, earlier = [], later = [] }) {
@@ -105,7 +104,8 @@ export class FactLine {
 export async function forget({ project, id, text }, trouble, forgotten = () => {}) {
   try {
     const would = await forgetFact(project, id, true);
-    if (!(await confirmForgetting("Forget this?", `“${text}”`, would))) return;
+    const what = would.turns ? `“${text}”, and the questions and answers that it came from or was used in.` : `“${text}”`;
+    if (!(await confirmForgetting("Forget this?", what, would))) return;
     await forgetFact(project, id);
     forgotten();
   } catch (error) {
@@ -122,11 +122,12 @@ export function factFields({ text, since }) {
 
 const TAGS = { replaced: "Replaced", ended: "Ended", coming: "Not yet" };
 
-/** Whether it holds now, was replaced, has ended, or comes later. */
-function stateOf({ superseded_by, valid_from, valid_to, effect }) {
-  const now = Date.now() / 1000;
-  if (superseded_by) return "replaced";
-  if (effect === "ends" || (valid_to ?? Infinity) <= now) return "ended";
+/** Whether it holds now or at a time that is asked for, was replaced, has ended, or comes later. */
+function stateOf({ superseded_by, valid_from, valid_to, effect }, at = null) {
+  const now = at ?? Date.now() / 1000;
+  const ended = effect === "ends" || (valid_to ?? Infinity) <= now;
+  if (superseded_by && (ended || at === null)) return "replaced";
+  if (ended) return "ended";
   return valid_from > now ? "coming" : "holds";
 }
 

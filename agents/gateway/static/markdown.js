@@ -18,6 +18,7 @@ export class MarkdownView {
   #frame = 0;
   #cost = 0;
   #ended = false;
+  #stopped = false;
 
   constructor(element, cite) {
     this.#element = element;
@@ -44,6 +45,11 @@ export class MarkdownView {
     this.#draw();
   }
 
+  /** Show nothing more: another view takes this one's place. */
+  stop() {
+    this.#stopped = true;
+  }
+
   /** Show everything now, as it will stay. */
   end() {
     this.#ended = true;
@@ -51,6 +57,7 @@ export class MarkdownView {
   }
 
   #draw() {
+    if (this.#stopped) return;
     const begun = performance.now();
     const blocks = parseBlocks(this.#lines.slice(this.#settledLine));
     const last = blocks.length - 1;

@@ -7,6 +7,9 @@ import { labelled, openForm } from "./dialogs.js";
 import { byId, h, icon } from "./dom.js";
 import { FactLine, factFields } from "./fact.js";
 
+const PAGE = 50;
+const MOST = 1000;
+
 export class MemoryView {
   #element = byId("memory");
   #hooks;
@@ -99,11 +102,11 @@ export class MemoryView {
     this.#history.disabled = this.#asOf.value !== "";
     this.#intro.textContent = this.project === GLOBAL
       ? "What every project may use that says so."
-      : `What KARAIS knows in ${this.project === HOME ? "no special project" : `“${name}”`}: learned from what you said, or written down by you.`;
+      : `What KARAIS knows${this.project === HOME ? "" : ` in “${name}”`}: learned from what you said, or written down by you.`;
     const shown = [...this.#lines.keys()];
     let page;
     try {
-      page = await listFacts(this.project, { ...this.#filter, after: further ? shown.at(-1) : "" });
+      page = await listFacts(this.project, { ...this.#filter, limit: further ? PAGE : Math.min(Math.max(PAGE, shown.length), MOST), after: further ? shown.at(-1) : "" });
     } catch (error) {
       if (asked === this.#asked) this.#note.textContent = error.message;
       return;
@@ -122,7 +125,7 @@ export class MemoryView {
     const lines = new Map(further ? before : []);
     for (const fact of facts) {
       const known = before.get(fact.id);
-      if (known) known.take(fact);
+      known?.take(fact);
       lines.set(fact.id, known ?? this.#line(fact));
     }
     this.#lines = lines;
@@ -134,6 +137,7 @@ export class MemoryView {
   #line(fact) {
     return new FactLine(fact, {
       project: this.project,
+      at: () => endOfDay(this.#asOf.value),
       trouble: this.#hooks.trouble,
       changed: () => this.refresh(0),
     });

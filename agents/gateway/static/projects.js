@@ -104,12 +104,12 @@ export class Projects {
   #change(one) {
     this.#open(false);
     const form = new ProjectForm(one);
-    const remove = RESERVED.includes(one.project) ? null : h("button.plain.warning", { type: "button", onclick: () => this.#remove(one) }, icon("bin"), "Remove…");
+    const remove = { button: h("button.plain.warning", { type: "button" }, icon("bin"), "Remove…"), run: () => this.#remove(one) };
     openForm({
       title: `Project “${one.name}”`,
       fields: form.fields,
       action: "Save",
-      extra: remove,
+      extra: RESERVED.includes(one.project) ? null : remove,
       save: async () => {
         await changeProject(one.project, form.values);
         await this.read();

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import re
-from difflib import SequenceMatcher
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import SequenceMatcher
 
 from agents.memory.extraction import values
-from agents.memory.extraction.subjects import is_name
 from agents.memory.extraction.model import Candidate
+from agents.memory.extraction.subjects import is_name
 from schemas.memory import Fact
 
 _CUE = re.compile(
-    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no\b(?! longer| one| idea)|nope|nein|sorry|correction|korrektur|wait|actually|my mistake|my bad|"
-    r"i (?:meant|mean)|ich meinte?|scratch that|typo|excuse me|pardon|let me correct|to correct|apologies|i misspoke|i was wrong|"
-    r"that(?:'s| is| was) wrong|that(?:'s| is) not right|i made a mistake|i mixed|entschuldigung|quatsch|falsch|moment|doch nicht)\b",
+    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no\b(?! longer| one| idea)|nope|nein|sorry|correction|"
+    r"korrektur|wait|actually|my mistake|my bad|"
+    r"i (?:meant|mean)|ich meinte?|scratch that|typo|excuse me|pardon|let me correct|to correct|apologies|"
+    r"i misspoke|i was wrong|"
+    r"that(?:'s| is| was) wrong|that(?:'s| is) not right|i made a mistake|i mixed|entschuldigung|quatsch|"
+    r"falsch|moment|doch nicht)\b",
     re.IGNORECASE,
 )
-_INNER = re.compile(r"\b(?:i (?:meant|mean)|not \w+ but|ich meinte?|wait,? no|no,? wait|scratch that|correction)\b", re.IGNORECASE)
+_INNER = re.compile(
+    r"\b(?:i (?:meant|mean)|not \w+ but|ich meinte?|wait,? no|no,? wait|scratch that|correction)\b",
+    re.IGNORECASE,
+)
 _CUES = re.compile(
-    r"^(?:(?:oh|ah|oops|ups|hm+|no|nope|nein|sorry|correction|korrektur|wait|actually|my mistake|my bad|i meant|i mean|ich meinte?|scratch that|typo|"
-    r"apologies|i misspoke|that(?:'s| is| was) wrong|that(?:'s| is) not right|to say|i was wrong|entschuldigung|quatsch|falsch|moment|pardon|excuse me|"
-    r"i made a mistake|should be|should have been|should read|it should be|it is|it's|it was|they are|that is|that's|he is|she is|he's|she's|"
+    r"^(?:(?:oh|ah|oops|ups|hm+|no|nope|nein|sorry|correction|korrektur|wait|actually|my mistake|my bad|i "
+    r"meant|i mean|ich meinte?|scratch that|typo|"
+    r"apologies|i misspoke|that(?:'s| is| was) wrong|that(?:'s| is) not right|to say|i was wrong|"
+    r"entschuldigung|quatsch|falsch|moment|pardon|excuse me|"
+    r"i made a mistake|should be|should have been|should read|it should be|it is|it's|it was|they are|that "
+    r"is|that's|he is|she is|he's|she's|"
     r"es ist|er ist|sie ist|es sind|natürlich|of course|doch)[\s,.:;!–-]+)+",
     re.IGNORECASE,
 )
-_NOT = re.compile(r"(?P<new>.+?),? (?:and |und )?(?:not|nicht|instead of|rather than|statt) (?:on |in |at |am |the )?(?P<old>[\w .'-]+)$", re.IGNORECASE)
+_NOT = re.compile(
+    r"(?P<new>.+?),? (?:and |und )?(?:not|nicht|instead of|rather than|statt) (?:on |in |at |am |the )"
+    r"?(?P<old>[\w .'-]+)$",
+    re.IGNORECASE,
+)
 _NOT_BUT = re.compile(r"^(?:not|nicht) (?P<old>[\w .'-]+?),? (?:but|sondern) (?P<new>.+)$", re.IGNORECASE)
 _ALIKE = 0.6
 """Similarity from which one value is a misspelt other."""
@@ -50,8 +63,14 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
     pair = _NOT_BUT.match(text) or _NOT.match(text)
     new = values.cut(pair["new"] if pair else text)
     new = re.sub(r"^(?:it is|it's|on|at) ", "", new, flags=re.I)
-    new = re.split(r" (?:with (?:a |double |one |two )|mit (?:doppel|zwei|einem)|spelled|spelt|like)\b", new)[0].strip(" ,\"'")
-    if not new or len(new.split()) > 6 or re.match(r"^(?:i|we|my|you|that|this|it|he|she|they|the (?:other|first|second))\b", new, re.I):
+    new = re.split(r" (?:with (?:a |double |one |two )|mit (?:doppel|zwei|einem)|spelled|spelt|like)\b", new)[
+        0
+    ].strip(" ,\"'")
+    if (
+        not new
+        or len(new.split()) > 6
+        or re.match(r"^(?:i|we|my|you|that|this|it|he|she|they|the (?:other|first|second))\b", new, re.I)
+    ):
         return None
     if not before:
         return None
@@ -85,34 +104,55 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
         known_base = fact.attribute.partition(":")[0]
         if base == "partner.name" or base.endswith(".partner.name"):
             parts = fact.attribute.partition(":")[0].split(".")
-            about = fact.subject == subject or fact.value.casefold() == subject.casefold() or candidate.subject.path and (
-                fact.attribute.startswith(candidate.subject.path)
+            about = (
+                fact.subject == subject
+                or fact.value.casefold() == subject.casefold()
+                or (candidate.subject.path and (fact.attribute.startswith(candidate.subject.path)))
             )
-            if len(parts) >= 2 and parts[-1] == "name" and parts[-2] in _PARTNERS and about and (
-                not value or value.casefold() in (fact.value.casefold(), fact.subject.casefold())
-                or subject.casefold() == fact.value.casefold()
+            if (
+                len(parts) >= 2
+                and parts[-1] == "name"
+                and parts[-2] in _PARTNERS
+                and about
+                and (
+                    not value
+                    or value.casefold() in (fact.value.casefold(), fact.subject.casefold())
+                    or subject.casefold() == fact.value.casefold()
+                )
             ):
                 means.append(fact)
-        elif base == "pet" and fact.subject == subject and known_base == f"{value}.name":
-            means.append(fact)
-        elif fact.subject == subject and known_base == base and _is_meant(value, fact.value):
-            means.append(fact)
-        elif base == "owns" and fact.subject == subject and fact.kind == "possession" and _is_meant(value, f"{fact.value} {fact.attribute}"):
+        elif (
+            (base == "pet" and fact.subject == subject and known_base == f"{value}.name")
+            or (fact.subject == subject and known_base == base and _is_meant(value, fact.value))
+            or (
+                base == "owns"
+                and fact.subject == subject
+                and fact.kind == "possession"
+                and _is_meant(value, f"{fact.value} {fact.attribute}")
+            )
+        ):
             means.append(fact)
     if not means:
         return [candidate] if value else []
-    return [replace(candidate, attribute=fact.attribute, value=fact.value, kind=fact.kind) for fact in means[-1:]]
+    return [
+        replace(candidate, attribute=fact.attribute, value=fact.value, kind=fact.kind) for fact in means[-1:]
+    ]
 
 
 def _is_meant(value: str, known: str) -> bool:
     asked, has = set(value.casefold().split()), set(re.findall(r"[\w!'-]+", known.casefold()))
-    return not asked or asked <= has or bool(has) and has <= asked
+    return not asked or asked <= has or (bool(has) and has <= asked)
 
 
 def _shape(text: str) -> str:
     """Return what kind of thing a value is, so that a name does not correct a date."""
     if re.search(r"\d", text):
         return "number"
-    if re.search(r"(?:day|tag|mittwoch|morning|january|february|march|april|may|june|july|august|september|october|november|december)\b", text, re.I):
+    if re.search(
+        r"(?:day|tag|mittwoch|morning|january|february|march|april|may|june|july|august|september|october|"
+        r"november|december)\b",
+        text,
+        re.I,
+    ):
         return "number"
     return "words"

@@ -13,7 +13,7 @@ import msgspec
 from agents.memory.extraction import changes, guard, lexicon, parsing, render, rules
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
-from agents.memory.extraction.rules.people import name_of
+from agents.memory.extraction.rules.build import name_of
 from agents.memory.extraction.sentences import Sentence, language_of, sentences
 from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from schemas.chat import Turn
@@ -21,19 +21,32 @@ from schemas.memory import Fact
 
 _KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
 _MENTION = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) {lexicon.KIN_ADJECTIVES}(?:{_KIN_WORDS}),? [A-ZÄÖÜ][\w-]+"
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) "
+    rf"{lexicon.KIN_ADJECTIVES}(?:{_KIN_WORDS}),? [A-ZÄÖÜ][\w-]+"
     r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
 )
-_AGED = re.compile(rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{_KIN_WORDS})\b(?P<name>,? [A-Z]\w+)?")
+_AGED = re.compile(
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{_KIN_WORDS})\b(?P<name>,? "
+    rf"[A-Z]\w+)?"
+)
 _ANSWERS = re.compile(
-    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
-    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|duze?|be|format|include|add|avoid|start|end)\b.*)$"
-    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|antworte\w*|give|keep)\b.*)$"
-    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
+    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
+    r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
+    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|"
+    r"duze?|be|format|include|add|avoid|start|end)\b.*)$"
+    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|"
+    r"antworte\w*|give|keep)\b.*)$"
+    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|"
+    r"schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
     r"in zukunft|künftig|every time|immer)[ .!]*$"
-    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)\b.*)$",
+    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)"
+    r"\b.*)$",
     re.IGNORECASE,
 )
+
+
+_PRETENCE_TURNS = 3
+"""In a play of at most so many turns, what the user asks to remember is meant all the same."""
 
 
 def extract(
@@ -78,9 +91,21 @@ class _Reader:
         self._said: list[Fact] = []
         self._playing = 0
         for fact in known:
+            self._meet(fact)
             parts = fact.attribute.partition(":")[0].rpartition(".")
             if parts[2] == "name" and parts[0] and fact.subject == OWNER and fact.effect != "ends":
                 self._people.introduce(parts[0], fact.value)
+
+    def _meet(self, fact: Fact) -> None:
+        """Take a name that something was learned of as known, so that its changes count."""
+        name = fact.subject
+        if name != OWNER and re.match(r"^[A-ZÄÖÜ]\w+(?: [A-ZÄÖÜ]\w+)?$", name) and fact.kind != "technical":
+            label = (
+                name
+                if not fact.text.startswith("The owner's")
+                else fact.text[: fact.text.find(name) + len(name)]
+            )
+            self._people.relations.setdefault(name.casefold(), Subject(name=name, label=label, kind="person"))
 
     def hear(self, turn: Turn) -> None:
         """Note an answer: what it says, and what was given to the model for it, is recalled text."""
@@ -93,13 +118,17 @@ class _Reader:
         own = guard.own_words(turn.text)
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
-        if not (self._playing or guard.is_fiction(own) or guard.is_joke(own)):
+        if not (self._playing > _PRETENCE_TURNS or guard.is_fiction(own) or guard.is_joke(own)):
             language = language_of(turn.text)
             self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
             for sentence in sentences(own):
+                if self._playing and not asked_to_remember(sentence.text):
+                    continue
                 if not self._recalled.repeats(sentence.text):
                     found += self._sentence(turn, sentence, language, found)
         self._said += found
+        for fact in found:
+            self._meet(fact)
         return found
 
     def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
@@ -112,7 +141,9 @@ class _Reader:
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
         found: list[Fact] = []
-        if not (guard.is_conditional(sentence.text) if sentence.is_question else guard.is_unsure(sentence.text)):
+        if not (
+            guard.is_conditional(sentence.text) if sentence.is_question else guard.is_unsure(sentence.text)
+        ):
             is_correction = changes.is_correction(sentence.text)
             clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
             for clause in clauses:
@@ -127,7 +158,9 @@ class _Reader:
     ) -> list[Fact]:
         stated: list[Candidate] = []
         for path, name in clause.subject.names:
-            stated += name_of(Subject(path=path, label=f"The owner's {path.replace('.', chr(39) + 's ')}"), name)
+            stated += name_of(
+                Subject(path=path, label=f"The owner's {path.replace('.', chr(39) + 's ')}"), name
+            )
         candidates = rules.read(clause)
         active = [*self._known, *self._said, *before]
         for candidate in candidates:
@@ -150,8 +183,14 @@ class _Reader:
             thing = replace(THE_OWNER, kind="thing", noun=noun or ("car" if car else ""))
             self._people.mention(thing)
         elif base.startswith("pet") and candidate.effect != "ends":
-            self._people.mention(replace(THE_OWNER, path=candidate.attribute.partition(":")[2], kind="pet",
-                                         label=f"The owner's {candidate.attribute.partition(':')[2]}"))  # fmt: skip
+            self._people.mention(
+                replace(
+                    THE_OWNER,
+                    path=candidate.attribute.partition(":")[2],
+                    kind="pet",
+                    label=f"The owner's {candidate.attribute.partition(':')[2]}",
+                )
+            )
         elif base.endswith(".count") and candidate.value == "one":
             for subject in parse(f"my {base.removesuffix('.count')}", self._people):
                 self._people.mention(subject)
@@ -167,7 +206,13 @@ class _Reader:
         for match in _AGED.finditer(sentence):
             for subject in parse(f"{match['who']}{match['kin']}{match['name'] or ''}", self._people):
                 found.append(
-                    Candidate(subject, subject.attribute("age"), match["age"], f"is {match['age']} years old", "identity")
+                    Candidate(
+                        subject,
+                        subject.attribute("age"),
+                        match["age"],
+                        f"is {match['age']} years old",
+                        "identity",
+                    )
                 )
         return found
 
@@ -178,7 +223,11 @@ class _Reader:
         wrong, value, _ = corrected
         base, _, _ = wrong.attribute.partition(":")
         attribute = wrong.attribute  # the slot of the wrong value, so that it is that one which is corrected
-        text = wrong.text.replace(wrong.value, value) if wrong.value in wrong.text else f"{wrong.text} Rather: {value}."
+        text = (
+            wrong.text.replace(wrong.value, value)
+            if wrong.value in wrong.text
+            else f"{wrong.text} Rather: {value}."
+        )
         right = msgspec.structs.replace(
             wrong,
             id=identity(turn, wrong.subject, attribute, value),
@@ -200,9 +249,12 @@ class _Reader:
     def _as_correction(self, fact: Fact, before: list[Fact]) -> Fact:
         """Let a fact correct what the same slot said in this conversation."""
         same = [
-            other for other in before
-            if other.attribute == fact.attribute and other.subject == fact.subject and other.value != fact.value
-        ]  # fmt: skip
+            other
+            for other in before
+            if other.attribute == fact.attribute
+            and other.subject == fact.subject
+            and other.value != fact.value
+        ]
         return msgspec.structs.replace(fact, effect="corrects") if same and fact.effect == "states" else fact
 
     def _fresh(self, facts: list[Fact], before: list[Fact]) -> list[Fact]:
@@ -228,7 +280,12 @@ class _Reader:
             valid_from, valid_to = times
             found.append(
                 Fact(
-                    id=identity(turn, candidate.subject.name, candidate.attribute, f"{candidate.effect}{candidate.value}"),
+                    id=identity(
+                        turn,
+                        candidate.subject.name,
+                        candidate.attribute,
+                        f"{candidate.effect}{candidate.value}",
+                    ),
                     text=render.sentence_of(candidate, valid_from, valid_to, turn.at, self._zone),
                     subject=candidate.subject.name,
                     attribute=candidate.attribute,
@@ -250,11 +307,21 @@ class _Reader:
 
 def _noted(what: str) -> Candidate:
     key = hashlib.sha256(what.casefold().encode()).hexdigest()[:12]
-    return Candidate(THE_OWNER, f"note:{key}", what, what[:1].upper() + what[1:] + ".", "note", confidence=1.0, is_sentence=True)
+    return Candidate(
+        THE_OWNER,
+        f"note:{key}",
+        what,
+        what[:1].upper() + what[1:] + ".",
+        "note",
+        confidence=1.0,
+        is_sentence=True,
+    )
 
 
 def _answering(wanted: str) -> Candidate:
     match = re.search(r"\b(?:in|auf) (?P<v>[A-Z][a-z]+)\b", wanted)
     topic = "language" if match else re.sub(r"\W+", " ", wanted.casefold()).strip()[:60]
     text = f"The owner wants this of every answer: {wanted}."
-    return Candidate(THE_OWNER, f"answers:{topic}", match["v"] if match else wanted, text, "preference", is_sentence=True)
+    return Candidate(
+        THE_OWNER, f"answers:{topic}", match["v"] if match else wanted, text, "preference", is_sentence=True
+    )

@@ -15,30 +15,39 @@ from agents.memory.extraction.times import When, take_times
 _MAX_SUBJECT_WORDS = 10
 _SLOTS = "|".join(sorted(map(re.escape, lexicon.SLOT_NOUNS), key=len, reverse=True))
 _RELATIVE = re.compile(
-    r"^(?P<before>.*?)(?P<who>\b(?:[Mm]y|[Oo]ur|[Mm]eine?|[Uu]nsere?) (?:[\w-]+ ){0,3}?[\w-]+(?: [A-ZÄÖÜ][\w-]+)?|\b[A-ZÄÖÜ][\w-]+), "
+    r"^(?P<before>.*?)(?P<who>\b(?:[Mm]y|[Oo]ur|[Mm]eine?|[Uu]nsere?) (?:[\w-]+ ){0,3}?[\w-]+(?: "
+    r"[A-ZÄÖÜ][\w-]+)?|\b[A-ZÄÖÜ][\w-]+), "
     r"(?:who|which|that) (?P<said>[^,]+)(?:, ?(?P<after>.*))?$"
 )
-_AS = re.compile(r"^(?:as|being) (?P<what>an? (?!result|matter|rule|child|kid|teenager|bonus|joke|first|general|side)[\w -]+?),? (?P<rest>(?:i|we)\b.*)$", re.I)
+_AS = re.compile(
+    r"^(?:as|being) (?P<what>an? (?!result|matter|rule|child|kid|teenager|bonus|joke|first|general|side)"
+    r"[\w -]+?),? (?P<rest>(?:i|we)\b.*)$",
+    re.I,
+)
 _TURNED = re.compile(
-    rf"^(?P<v>[^,]{{1,40}}?) (?:is|are|ist|sind) (?P<s>(?:my|our|mein\w*|unser\w*|the) (?:(?:least )?favou?rite [\w ]+|lieblings\w+|(?:{_SLOTS})(?: of [\w ]+)?))$",
+    rf"^(?P<v>[^,]{{1,40}}?) (?:is|are|ist|sind) (?P<s>(?:my|our|mein\w*|unser\w*|the) (?:(?:least )"
+    rf"?favou?rite [\w ]+|lieblings\w+|(?:{_SLOTS})(?: of [\w ]+)?))$",
     re.IGNORECASE,
 )
 _HERE = re.compile(r"^(?:this is )?(?P<v>[A-ZÄÖÜ]\w+) (?:here|speaking)$")
-_NO_VERB = re.compile(r"^(?P<who>(?:his|her|their|its|my|our \w+'s) names?) (?P<name>[A-ZÄÖÜ]\w+(?: and [A-Z]\w+)?)$", re.IGNORECASE)
+_NO_VERB = re.compile(
+    r"^(?P<who>(?:his|her|their|its|my|our \w+'s) names?) (?P<name>[A-ZÄÖÜ]\w+(?: and [A-Z]\w+)?)$",
+    re.IGNORECASE,
+)
 
 
 def read(sentence: Sentence, language: Language, people: People, at: float, zone: tzinfo) -> Iterator[Clause]:
-    """Yield the clauses of a sentence that state something, with what ``people`` says about names and pronouns."""
+    """Yield the clauses of a sentence that state something; ``people`` tells names and pronouns."""
     text = plain(sentence.text, language)
-    if not sentence.is_question and len(text.split()) <= 8 and (match := re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text)):
-        # "Retired firefighter from Tulsa."
-        if values.job(match["job"]) and not re.match(r"^(?:i|he|she|my|the|we|you|what|which|who)\b", text, re.IGNORECASE):
-            text = f"I am {text[:1].lower()}{text[1:]}"
+    if not sentence.is_question and _is_job_alone(text):
+        text = f"I am {text[:1].lower()}{text[1:]}"
     carried: list[Subject] = []
     for part in _parts(text, is_question=sentence.is_question):
         if match := _HERE.match(part):
             part = f"I am {match['v']}"
-        if (match := _TURNED.match(part)) and not re.match(r"^(?:it|this|that|what|which|he|she|they|i)\b", match["v"], re.IGNORECASE):
+        if (match := _TURNED.match(part)) and not re.match(
+            r"^(?:it|this|that|what|which|he|she|they|i)\b", match["v"], re.IGNORECASE
+        ):
             part = f"{match['s']} is {match['v']}"
         if guard.is_unsure(part):
             continue
@@ -47,14 +56,25 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             part = f"{missing['who']} is {missing['name']}"
         found = _clause(part, language, people, at, zone, carried)
         if not found:
-            for subject in parse(part, people):
-                if subject.kind != "thing":
-                    people.mention(subject)
+            # "Our twins, Oisin and Maeve," has its verb behind the comma.
+            carried = [subject for subject in parse(part, people) if subject.kind != "thing"] or carried
+            for subject in carried:
+                people.mention(subject)
             continue
         carried = [clause.subject for clause in found]
         for clause in found:
             people.mention(clause.subject)
         yield from found
+
+
+def _is_job_alone(text: str) -> bool:
+    """Say whether a text is no more than "Retired firefighter from Tulsa"."""
+    if len(text.split()) > 8 or re.match(
+        r"^(?:i|he|she|my|the|we|you|what|which|who)\b", text, re.IGNORECASE
+    ):
+        return False
+    match = re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text)
+    return bool(match and values.job(match["job"]))
 
 
 def _parts(text: str, *, is_question: bool) -> list[str]:
@@ -75,7 +95,9 @@ def _clause(
 ) -> list[Clause]:
     stripped, when = take_times(text, at, zone)
     if language == "de":
-        read_german = german.predicate(f"ich {stripped}" if carried and german.begins_with_verb(stripped) else stripped)
+        read_german = german.predicate(
+            f"ich {stripped}" if carried and german.begins_with_verb(stripped) else stripped
+        )
         if read_german and carried and german.begins_with_verb(stripped):
             return [_made(one, read_german[1], when, read_german[1].rest, language) for one in carried]
         if read_german:
@@ -98,9 +120,16 @@ def _english(text: str, people: People, carried: list[Subject]) -> tuple[list[Su
     words = text.split()
     for count in range(1, min(_MAX_SUBJECT_WORDS, len(words))):
         verb = verbs.english(" ".join(words[count:]))
-        if verb is None or verb.base not in ("be", "have") and re.match(r"^(?:is|are|was|were|has|have)\b", verb.rest):
+        if verb is None or (
+            verb.base not in ("be", "have") and re.match(r"^(?:is|are|was|were|has|have)\b", verb.rest)
+        ):
             continue  # "my mother's name is": a noun that is a verb elsewhere
-        before = re.sub(r",? (?:he|she|they|it|now|then|also|all|both|have|has|never|no longer|always)$", "", " ".join(words[:count]), flags=re.I)
+        before = re.sub(
+            r",? (?:he|she|they|it|now|then|also|all|both|have|has|never|no longer|always)$",
+            "",
+            " ".join(words[:count]),
+            flags=re.I,
+        )
         subjects = parse(before.strip(" ,"), people)
         if subjects:
             if words[count - 1].casefold() == "never":

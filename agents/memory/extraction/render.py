@@ -8,11 +8,25 @@ from datetime import datetime, tzinfo
 from agents.memory.extraction.model import Candidate, Clause
 
 _EVENTS = frozenset(
-    "move start begin join buy get switch change migrate upgrade marry graduate decide become adopt sell leave quit resign lose retire "
-    "turn give replace swap trade separate break split divorce die pass relocate settle stop purchase build crash go bear grow".split()
+    "move start begin join buy get switch change migrate upgrade marry graduate decide become adopt sell "
+    "leave quit resign lose retire "
+    "turn give replace swap trade separate break split divorce die pass relocate settle stop purchase "
+    "build crash go bear grow".split()
 )
-_IRREGULAR = {"is": "was", "has": "had", "goes": "went", "drives": "drove", "speaks": "spoke", "teaches": "taught", "takes": "took",
-              "runs": "ran", "rides": "rode", "sings": "sang", "comes": "came", "has,": "had,"}  # fmt: skip
+_IRREGULAR = {
+    "is": "was",
+    "has": "had",
+    "goes": "went",
+    "drives": "drove",
+    "speaks": "spoke",
+    "teaches": "taught",
+    "takes": "took",
+    "runs": "ran",
+    "rides": "rode",
+    "sings": "sang",
+    "comes": "came",
+    "has,": "had,",
+}
 
 
 def times_of(candidate: Candidate, clause: Clause | None, at: float) -> tuple[float, float | None] | None:
@@ -20,10 +34,19 @@ def times_of(candidate: Candidate, clause: Clause | None, at: float) -> tuple[fl
     if candidate.valid_from is not None or clause is None or candidate.kind == "plan":
         return candidate.valid_from if candidate.valid_from is not None else at, candidate.valid_to
     when = clause.when
+    if any(
+        phrase.casefold() in candidate.value.casefold() for phrase in (*when.phrases, *when.recurring)
+    ) or (candidate.value and candidate.value.casefold() in when.phrase.casefold()):
+        return at, None  # the time is what is said, not when it began: "the deadline is 3 May"
     if candidate.effect == "ends":
         start = when.start if when.start is not None else when.until
         return (start if start is not None else at), None
-    if candidate.kind == "date" or candidate.attribute.rpartition(".")[2] in ("birthplace", "hometown", "origin", "name"):
+    if candidate.kind == "date" or candidate.attribute.rpartition(".")[2] in (
+        "birthplace",
+        "hometown",
+        "origin",
+        "name",
+    ):
         return at, None
     if clause.verb in _EVENTS:
         future = clause.tense == "future" or clause.progressive
@@ -46,7 +69,9 @@ def times_of(candidate: Candidate, clause: Clause | None, at: float) -> tuple[fl
     return at, when.until
 
 
-def sentence_of(candidate: Candidate, valid_from: float, valid_to: float | None, at: float, zone: tzinfo) -> str:
+def sentence_of(
+    candidate: Candidate, valid_from: float, valid_to: float | None, at: float, zone: tzinfo
+) -> str:
     """Return a candidate as one sentence that stands alone."""
     if candidate.is_sentence:
         text = candidate.text
@@ -60,7 +85,9 @@ def sentence_of(candidate: Candidate, valid_from: float, valid_to: float | None,
         return f"{label} {_past(text)}."
     if valid_from > at and candidate.kind != "plan":
         day = datetime.fromtimestamp(valid_from, zone).strftime("%d %B %Y").lstrip("0")
-        return f"From {day} on, {label[:1].lower() + label[1:] if label.startswith('The ') else label} {text}."
+        return (
+            f"From {day} on, {label[:1].lower() + label[1:] if label.startswith('The ') else label} {text}."
+        )
     return f"{label} {text}."
 
 
@@ -69,5 +96,11 @@ def _past(text: str) -> str:
     if verb in _IRREGULAR:
         return _IRREGULAR[verb] + space + rest
     stem = re.sub(r"ies$", "y", verb) if verb.endswith("ies") else verb[:-1] if verb.endswith("s") else verb
-    past = f"{stem}d" if stem.endswith("e") else re.sub(r"y$", "ie", stem) + "d" if re.search(r"[^aeiou]y$", stem) else f"{stem}ed"
+    past = (
+        f"{stem}d"
+        if stem.endswith("e")
+        else re.sub(r"y$", "ie", stem) + "d"
+        if re.search(r"[^aeiou]y$", stem)
+        else f"{stem}ed"
+    )
     return past + space + rest

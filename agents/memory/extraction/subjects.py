@@ -11,10 +11,14 @@ from agents.memory.extraction.model import OWNER, Subject
 
 THE_OWNER = Subject()
 _POSSESSIVE = re.compile(
-    r"^(?P<who>my|our|mein(?:e[nmrs]?)?|unser(?:e[nmrs]?)?|his|her|their|its|sein(?:e[nmrs]?)?|ihr(?:e[nmrs]?)?"
-    r"|(?P<name>[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?|my (?:[\w-]+ )?[\w-]+(?: [A-Z][\w-]+)?)'s)\s+(?P<what>.+)$",
+    r"^(?P<who>my|our|mein(?:e[nmrs]?)?|unser(?:e[nmrs]?)?|his|her|their|its|sein(?:e[nmrs]?)?|"
+    r"ihr(?:e[nmrs]?)?"
+    r"|(?P<name>[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?|my (?:[\w-]+ )?[\w-]+(?: [A-Z][\w-]+)?)'s)"
+    r"\s+(?P<what>.+)$",
     re.IGNORECASE,
 )
+_REFERRED_TO = words.DATED_NOUNS | {"phone", "email", "address", "birthday", "ip"}
+"""Slots that an "it" behind them means."""
 _NAME_PART = r"[A-ZÄÖÜÁÉÎÓŁŠŽĆÇØÅ][\w'’.-]*"
 NAME = re.compile(
     rf"^(?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|Sir|Father|Sister)\.? )?{_NAME_PART}"
@@ -55,7 +59,8 @@ class People:
         if subject.kind == "owner":
             return
         if subject.kind == "thing":
-            if subject.noun.casefold() in words.THINGS or subject.noun.casefold() in words.SLOT_NOUNS:
+            noun = subject.noun.casefold()
+            if noun in words.THINGS or words.SLOT_NOUNS.get(noun, "") in _REFERRED_TO:
                 self.last["n"] = subject
             return
         for gender in (subject.gender,) if subject.gender in ("m", "f") else ("m", "f"):
@@ -78,10 +83,25 @@ def parse(text: str, people: People) -> list[Subject]:
     """Return whom a noun phrase or pronoun names; empty when it names nobody who can be told."""
     text = text.strip(" ,")
     low = text.casefold()
-    if low in ("i", "ich", "me", "we", "wir", "i myself", "my family", "us", "we all", "my wife and I".casefold()):
+    if low in (
+        "i",
+        "ich",
+        "me",
+        "we",
+        "wir",
+        "i myself",
+        "my family",
+        "us",
+        "we all",
+        "my wife and I".casefold(),
+    ):
         return [THE_OWNER]
-    if match := re.search(r"^(?P<who>.+?),? (?:and|und) (?:i|me|ich)$|^(?:i|ich) (?:and|und) (?P<other>.+)", text, re.IGNORECASE):
-        return [replace(THE_OWNER, noun=match["who"] or match["other"])]  # with whom, for "Tom and I broke up"
+    if match := re.search(
+        r"^(?P<who>.+?),? (?:and|und) (?:i|me|ich)$|^(?:i|ich) (?:and|und) (?P<other>.+)", text, re.IGNORECASE
+    ):
+        return [
+            replace(THE_OWNER, noun=match["who"] or match["other"])
+        ]  # with whom, for "Tom and I broke up"
     if low in ("he", "she", "it", "they", "er", "sie", "es"):
         gender = {"he": "m", "er": "m", "she": "f", "sie": "f", "they": "p"}.get(low, "n")
         found = people.last.get(gender)
@@ -91,7 +111,9 @@ def parse(text: str, people: People) -> list[Subject]:
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
     first = low.split(" ")[0]
-    if low in words.SLOT_NOUNS and low not in words.COMMON or words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4:
+    if (low in words.SLOT_NOUNS and low not in words.COMMON) or (
+        words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4
+    ):
         return [replace(THE_OWNER, noun=text, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
     if len(both) == 2 and all(NAME.match(part) and not _is_common(part) for part in both):
@@ -115,8 +137,10 @@ def is_name(text: str, *, lower: bool = False) -> bool:
         return False
     if NAME.match(text):
         return True
-    return lower and bool(re.fullmatch(r"[a-zäöüß]{2,}(?: [a-zäöüß]{2,})?", text)) and not any(
-        word in words.COMMON for word in text.split()
+    return (
+        lower
+        and bool(re.fullmatch(r"[a-zäöüß]{2,}(?: [a-zäöüß]{2,})?", text))
+        and not any(word in words.COMMON for word in text.split())
     )
 
 
@@ -133,7 +157,13 @@ def _possessed(match: re.Match[str], people: People) -> list[Subject]:
     elif who in ("my", "our") or who.startswith(("mein", "unser")):
         base = [THE_OWNER]
     else:
-        gender = "m" if who == "his" or who.startswith("sein") else "f" if who == "her" or who.startswith("ihr") else "n"
+        gender = (
+            "m"
+            if who == "his" or who.startswith("sein")
+            else "f"
+            if who == "her" or who.startswith("ihr")
+            else "n"
+        )
         found = people.last.get("p" if who == "their" else gender)
         base = [found] if found else []
     return _of_phrase(match["what"], base[0], people, is_mine=True) if base else []
@@ -146,7 +176,8 @@ def _of_phrase(what: str, base: Subject, people: People, *, is_mine: bool) -> li
         first = _of_phrase(chain["first"], base, people, is_mine=is_mine)
         return _of_phrase(chain["rest"], first[0], people, is_mine=True) if first else []
     of = re.match(
-        r"^(?P<noun>[\w -]+?) (?:of|for|vom|von|für|in) (?P<whose>(?:(?:the|my|our|mein\w*|unser\w*|der|die|das) )?[\w .&-]+)$",
+        r"^(?P<noun>[\w -]+?) (?:of|for|vom|von|für|in) (?P<whose>(?:(?:the|my|our|mein\w*|unser\w*|der|"
+        r"die|das) )?[\w .&-]+)$",
         what,
         re.IGNORECASE,
     )
@@ -175,13 +206,13 @@ def _thing_of(noun: str, whose: str, people: People) -> list[Subject]:
 
 
 def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subject] | None:
-    """Return who is meant; None when the words behind a relation make it something else ("dentist appointment")."""
+    """Return who is meant; None for what is something else ("dentist appointment")."""
     low = match["kin"].casefold()
     adjective = match["adjective"].casefold().strip()
     kin = words.KIN.get(low) or words.PETS_PLURAL.get(low, low)
     if kin == "friend" and re.search(r"\bbest|beste", adjective):
         kin = "best friend"
-    is_plural = low in words.PETS_PLURAL and low not in words.KIN or kin in words.KIN_PLURAL
+    is_plural = (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
     kind: Literal["person", "pet"] = "pet" if kin in words.PETS else "person"
     gender: Literal["m", "f", ""] = "f" if kin in words.FEMALE else "m" if kin in words.MALE else ""
     if low in ("girl", "boy") and not match["name"].strip():
@@ -197,7 +228,11 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
         single_path = base.attribute(singular)
         result = []
         for name in names:
-            known = people.introduce(single_path, name) if base.kind == "owner" else _named_of(base, singular, name)
+            known = (
+                people.introduce(single_path, name)
+                if base.kind == "owner"
+                else _named_of(base, singular, name)
+            )
             result.append(replace(known, names=((single_path, name),), gender=gender, kind=kind))
         return result
     if base.kind == "owner":

@@ -8,49 +8,93 @@ from dataclasses import dataclass, replace
 from agents.memory.extraction.model import Tense
 
 _REGULAR = """
-live work play learn love like enjoy adore hate dislike detest prefer smoke collect attend use need move start join
-adopt marry divorce turn graduate switch change rename decide plan travel visit call cook suffer stop retire finish cost
-belong stay rent support follow practise practice volunteer commute wake study try name own return trade crash migrate
-work expect train paint knit swim replace upgrade install order book schedule sign swap pass register settle relocate
-resign develop celebrate share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely
-host deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead freelance
-agree hire pick opt specialise specialize major enrol enroll earn end
+    live work play learn love like enjoy adore hate dislike detest prefer smoke collect attend use need
+    move start join adopt marry divorce turn graduate switch change rename decide plan travel visit call
+    cook suffer stop retire finish cost belong stay rent support follow practise practice volunteer
+    commute wake study try name own return trade crash migrate work expect train paint knit swim replace
+    upgrade install order book schedule sign swap pass register settle relocate resign develop celebrate
+    share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely host
+    deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead
+    freelance agree hire pick opt specialise specialize major enrol enroll earn end
 """.split()
 _IRREGULAR = {
-    "get": "gets got gotten getting", "buy": "buys bought buying", "sell": "sells sold selling",
-    "leave": "leaves left leaving", "quit": "quits quitting", "go": "goes went gone going",
-    "meet": "meets met meeting", "lose": "loses lost losing", "break": "breaks broke broken breaking",
-    "come": "comes came coming", "grow": "grows grew grown growing", "begin": "begins began begun beginning",
-    "give": "gives gave given giving", "take": "takes took taken taking", "drive": "drives drove driven driving",
-    "speak": "speaks spoke spoken speaking", "teach": "teaches taught teaching", "fly": "flies flew flown flying",
-    "become": "becomes became becoming", "eat": "eats ate eaten eating", "drink": "drinks drank drunk drinking",
-    "ride": "rides rode ridden riding", "run": "runs ran running", "wear": "wears wore worn wearing",
-    "sing": "sings sang sung singing", "keep": "keeps kept keeping", "die": "dies died dying",
-    "swim": "swims swam swum swimming", "wake": "wakes woke woken waking", "bear": "bears bore born bearing",
-    "say": "says said saying", "read": "reads reading", "write": "writes wrote written writing",
-    "sleep": "sleeps slept sleeping", "build": "builds built building", "teach_": "",
-    "make": "makes made making", "pay": "pays paid paying", "stand": "stands stood standing",
-    "understand": "understands understood", "hold": "holds held holding", "find": "finds found finding",
-    "sit": "sits sat sitting", "see": "sees saw seen seeing", "do": "does did done doing", "can": "could",
-    "want": "wants wanted wanting", "name": "names named naming", "give up": "", "cut": "cuts cutting",
-}  # fmt: skip
+    "get": "gets got gotten getting",
+    "buy": "buys bought buying",
+    "sell": "sells sold selling",
+    "leave": "leaves left leaving",
+    "quit": "quits quitting",
+    "go": "goes went gone going",
+    "meet": "meets met meeting",
+    "lose": "loses lost losing",
+    "break": "breaks broke broken breaking",
+    "come": "comes came coming",
+    "grow": "grows grew grown growing",
+    "begin": "begins began begun beginning",
+    "give": "gives gave given giving",
+    "take": "takes took taken taking",
+    "drive": "drives drove driven driving",
+    "speak": "speaks spoke spoken speaking",
+    "teach": "teaches taught teaching",
+    "fly": "flies flew flown flying",
+    "become": "becomes became becoming",
+    "eat": "eats ate eaten eating",
+    "drink": "drinks drank drunk drinking",
+    "ride": "rides rode ridden riding",
+    "run": "runs ran running",
+    "wear": "wears wore worn wearing",
+    "sing": "sings sang sung singing",
+    "keep": "keeps kept keeping",
+    "die": "dies died dying",
+    "swim": "swims swam swum swimming",
+    "wake": "wakes woke woken waking",
+    "bear": "bears bore born bearing",
+    "say": "says said saying",
+    "read": "reads reading",
+    "write": "writes wrote written writing",
+    "sleep": "sleeps slept sleeping",
+    "build": "builds built building",
+    "teach_": "",
+    "make": "makes made making",
+    "pay": "pays paid paying",
+    "stand": "stands stood standing",
+    "understand": "understands understood",
+    "hold": "holds held holding",
+    "find": "finds found finding",
+    "sit": "sits sat sitting",
+    "see": "sees saw seen seeing",
+    "do": "does did done doing",
+    "can": "could",
+    "want": "wants wanted wanting",
+    "name": "names named naming",
+    "give up": "",
+    "cut": "cuts cutting",
+}
 _PAST_FORMS = frozenset(
-    "chose chosen got gotten bought sold left went gone met lost broke broken came grew grown began begun gave given took taken drove "
-    "driven spoke spoken taught flew flown became ate eaten drank drunk rode ridden ran wore sang sung kept died swam woke "
-    "woken bore born said wrote written slept built made paid stood understood held found sat saw seen did done quit "
+    "chose chosen got gotten bought sold left went gone met lost broke broken came grew grown began begun "
+    "gave given took taken drove "
+    "driven spoke spoken taught flew flown became ate eaten drank drunk rode ridden ran wore sang sung "
+    "kept died swam woke "
+    "woken bore born said wrote written slept built made paid stood understood held found sat saw seen did "
+    "done quit "
     "could read cut".split()
 )
 
 _ENGLISH: dict[str, tuple[str, Tense]] = {}
 for _base in _REGULAR:
     _stem = _base[:-1] if _base.endswith("e") else _base
-    _third = f"{_base[:-1]}ies" if re.search(r"[^aeiou]y$", _base) else _base + (
-        "es" if re.search(r"(?:ss|sh|ch|x|z|o)$", _base) else "s"
+    _third = (
+        f"{_base[:-1]}ies"
+        if re.search(r"[^aeiou]y$", _base)
+        else _base + ("es" if re.search(r"(?:ss|sh|ch|x|z|o)$", _base) else "s")
     )
     _past = f"{_base[:-1]}ied" if re.search(r"[^aeiou]y$", _base) else f"{_stem}ed"
     _double = f"{_base}{_base[-1]}" if re.search(r"[^aeiou][aeiou][bdgklmnprt]$", _base) else _stem
     _ENGLISH |= {_base: (_base, "present"), _third: (_base, "present"), _past: (_base, "past")}
-    _ENGLISH |= {f"{_double}ed": (_base, "past"), f"{_stem}ing": (_base, "present"), f"{_double}ing": (_base, "present")}
+    _ENGLISH |= {
+        f"{_double}ed": (_base, "past"),
+        f"{_stem}ing": (_base, "present"),
+        f"{_double}ing": (_base, "present"),
+    }
 for _base, _forms in _IRREGULAR.items():
     _ENGLISH[_base] = (_base, "present")
     for _form in _forms.split():
@@ -58,13 +102,17 @@ for _base, _forms in _IRREGULAR.items():
 _ENGLISH["quit"] = ("quit", "past")
 
 _ADVERB = re.compile(
-    r"^(?:always|usually|often|sometimes|only|now|both|all|recently|currently|regularly|mostly|mainly|then|once|first|"
-    r"normally|typically|ever|soon|absolutely|truly|later|proudly|gladly|sadly|occasionally|rarely|newly|previously|"
+    r"^(?:always|usually|often|sometimes|only|now|both|all|recently|currently|regularly|mostly|mainly|then|"
+    r"once|first|"
+    r"normally|typically|ever|soon|absolutely|truly|later|proudly|gladly|sadly|occasionally|rarely|newly|"
+    r"previously|"
     r"formerly|kinda|sorta|quite|so|very much|do|does|did|did once|each)\s+",
     re.IGNORECASE,
 )
 _ENDED = re.compile(r",?\s*\b(?:no longer|not any ?more|any ?more|any longer|nicht mehr)\b", re.IGNORECASE)
-_BLOCKING = frozenset("would could should might may must shall want wants wanted need needs needed try tried tries".split())
+_BLOCKING = frozenset(
+    "would could should might may must shall want wants wanted need needs needed try tried tries".split()
+)
 
 
 @dataclass(frozen=True)
@@ -95,9 +143,21 @@ def _read(text: str) -> Verb | None:
     first, _, rest = text.partition(" ")
     low = first.casefold().rstrip(",")
     negated = never
-    if low in ("do", "does", "did", "will", "can", "am", "is", "are", "was", "were", "have", "has", "had") and (
-        rest.startswith("not ") or rest == "not"
-    ):
+    if low in (
+        "do",
+        "does",
+        "did",
+        "will",
+        "can",
+        "am",
+        "is",
+        "are",
+        "was",
+        "were",
+        "have",
+        "has",
+        "had",
+    ) and (rest.startswith("not ") or rest == "not"):
         negated, rest = True, rest[4:]
     rest, never = _without_adverbs(rest)
     negated = negated or never

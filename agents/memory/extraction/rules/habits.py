@@ -10,26 +10,46 @@ from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
 _SPORTS = re.compile(
-    r"^(?:swimming|running|jogging|climbing|bouldering|hiking|cycling|dancing|skiing|fishing|riding|sailing|rowing|surfing|bowling|camping|"
-    r"to (?:the (?:gym|pool|sauna|choir|market|library)|yoga|church|choir|pilates|therapy|physio\w*|karate|judo|ballet|band practice|football|training|"
-    r"spanish class|german class|a \w+ (?:class|course|group|club))|for (?:a run|runs|walks|a walk|a swim))\b",
+    r"^(?:swimming|running|jogging|climbing|bouldering|hiking|cycling|dancing|skiing|fishing|riding|"
+    r"sailing|rowing|surfing|bowling|camping|"
+    r"to (?:the (?:gym|pool|sauna|choir|market|library)|yoga|church|choir|pilates|therapy|physio\w*|karate|"
+    r"judo|ballet|band practice|football|training|"
+    r"spanish class|german class|a \w+ (?:class|course|group|club))|for (?:a run|runs|walks|a walk|a swim))"
+    r"\b",
     re.IGNORECASE,
 )
 
 
 def plays(clause: Clause) -> list[Candidate]:
     """Read "play tennis twice a week", "play the drums", "sing in a choir", "collect stamps"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if clause.tense in ("past", "future") and not clause.used_to or clause.progressive and clause.when.since is None and clause.verb != "learn":
+    if (clause.tense in ("past", "future") and not clause.used_to) or (
+        clause.progressive and clause.when.since is None and clause.verb != "learn"
+    ):
         return []
     what = values.topic(clause.rest)
     if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
         return []
     value = re.sub(r"^the ", "", what)
-    verb = {"play": "plays", "sing": "sings", "collect": "collects", "learn": "learns", "practise": "practises", "practice": "practises",
-            "knit": "knits", "volunteer": "volunteers", "support": "supports", "train": "trains", "coach": "coaches"}[clause.verb]  # fmt: skip
-    if clause.verb == "learn" and not re.match(r"^[A-Z]|^(?:to |the )?(?:play|piano|guitar|violin|drums?|spanish|french|italian|japanese|german|english)", what):
+    verb = {
+        "play": "plays",
+        "sing": "sings",
+        "collect": "collects",
+        "learn": "learns",
+        "practise": "practises",
+        "practice": "practises",
+        "knit": "knits",
+        "volunteer": "volunteers",
+        "support": "supports",
+        "train": "trains",
+        "coach": "coaches",
+    }[clause.verb]
+    if clause.verb == "learn" and not re.match(
+        r"^[A-Z]|^(?:to |the )?(?:play|piano|guitar|violin|drums?|spanish|french|italian|japanese|german|"
+        r"english)",
+        what,
+    ):
         return []
     if clause.verb == "support" and not re.search(r"[A-Z]", what):
         return []
@@ -39,9 +59,13 @@ def plays(clause: Clause) -> list[Candidate]:
 
 def goes(clause: Clause) -> list[Candidate]:
     """Read "go swimming every Tuesday", "go to the gym twice a week"."""
-    if clause.subject.kind not in ("owner", "person") or clause.tense in ("past", "future") and not clause.used_to or clause.progressive:
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or (clause.tense in ("past", "future") and not clause.used_to)
+        or clause.progressive
+    ):
         return []
-    if clause.negated and not clause.ended or not (clause.when.recurring or clause.used_to or clause.ended):
+    if (clause.negated and not clause.ended) or not (clause.when.recurring or clause.used_to or clause.ended):
         return []
     match = _SPORTS.match(clause.rest)
     if not match:
@@ -52,13 +76,21 @@ def goes(clause: Clause) -> list[Candidate]:
 
 
 def regular(clause: Clause) -> list[Candidate]:
-    """Read anything with "every Tuesday" or "on Wednesdays": "have choir practice on Wednesdays", "get up at 5:30"."""
-    if clause.subject.kind not in ("owner", "person", "pet") or clause.negated or clause.tense not in ("present", "perfect"):
+    """Read anything with "every Tuesday" or "on Wednesdays": "have choir practice on Wednesdays"."""
+    if (
+        clause.subject.kind not in ("owner", "person", "pet")
+        or clause.negated
+        or clause.tense not in ("present", "perfect")
+    ):
         return []
     if clause.progressive or not clause.when.recurring or not clause.subject.is_known:
         return []
     what = values.bare(values.cut(clause.rest))
-    if len(what.split()) > 7 or clause.verb in ("like", "love", "hate", "be") and not what or clause.verb.startswith("can "):
+    if (
+        len(what.split()) > 7
+        or (clause.verb in ("like", "love", "hate", "be") and not what)
+        or clause.verb.startswith("can ")
+    ):
         return []
     if re.search(r"\b(?:you|your|this|that|it)\b", what):
         return []
@@ -93,26 +125,48 @@ def wakes(clause: Clause) -> list[Candidate]:
     clock = [p for p in clause.when.phrases if re.search(r"\d", p)]
     if not match or not clock:
         return []
-    return fact(clause, f"habit:{clause.verb} {match[0]}", clock[0], f"{_third(clause.verb)} {match[0]} {clock[0]}", "habit")
+    return fact(
+        clause,
+        f"habit:{clause.verb} {match[0]}",
+        clock[0],
+        f"{_third(clause.verb)} {match[0]} {clock[0]}",
+        "habit",
+    )
 
 
 def things_regular(clause: Clause) -> list[Candidate]:
     """Read "our stand-up is every morning at 9:15", "the bins are collected on Thursdays"."""
     subject = clause.subject
-    if subject.kind != "thing" or not subject.noun or not clause.when.recurring or clause.negated or clause.tense == "past":
+    if (
+        subject.kind != "thing"
+        or not subject.noun
+        or not clause.when.recurring
+        or clause.negated
+        or clause.tense == "past"
+    ):
         return []
     owner = replace(subject, noun="", kind="person" if subject.path or subject.name != "owner" else "owner")
     when = clause.when.phrase
     rest = values.cut(clause.rest)
-    return fact(replace(clause, subject=owner), f"schedule:{subject.noun.casefold()}", when,
-                f"{owner.possessive} {subject.noun} {_third(clause.verb)} {rest} {when}.".replace("  ", " "), "habit", is_sentence=True)  # fmt: skip
+    return fact(
+        replace(clause, subject=owner),
+        f"schedule:{subject.noun.casefold()}",
+        when,
+        f"{owner.possessive} {subject.noun} {_third(clause.verb)} {rest} {when}.".replace("  ", " "),
+        "habit",
+        is_sentence=True,
+    )
 
 
 def smokes(clause: Clause) -> list[Candidate]:
     """Read "quit smoking in June", "no longer smoke", "smoke a pack a day"."""
-    if clause.subject.kind not in ("owner", "person") or clause.verb in ("quit", "stop", "give") and not re.search(r"\bsmoking\b", clause.rest):
+    if clause.subject.kind not in ("owner", "person") or (
+        clause.verb in ("quit", "stop", "give") and not re.search(r"\bsmoking\b", clause.rest)
+    ):
         return []
-    if clause.verb == "smoke" and clause.ended or clause.verb != "smoke" and clause.tense in ("past", "perfect"):
+    if (clause.verb == "smoke" and clause.ended) or (
+        clause.verb != "smoke" and clause.tense in ("past", "perfect")
+    ):
         return fact(clause, "smokes", "smoking", "smokes", "habit", effect="ends")
     if clause.verb == "smoke" and not clause.negated and not clause.progressive and clause.tense == "present":
         amount = values.cut(clause.rest) or "yes"
@@ -125,8 +179,11 @@ def _third(verb: str) -> str:
     return irregular.get(verb, f"{verb}s" if not verb.endswith(("ch", "s", "sh", "x")) else f"{verb}es")
 
 
-_VERBS = ("have work go do take eat drink run swim cook visit call meet train walk teach clean watch read paint swim practise play get "
-          "drive pick attend help paint wake come").split()  # fmt: skip
+_VERBS = (
+    "have work go do take eat drink run swim cook visit call meet train walk teach clean watch read "
+    "paint swim practise play get "
+    "drive pick attend help paint wake come deploy"
+).split()
 RULES = {
     **{verb: [regular] for verb in _VERBS},
     "have": [has_hobby, regular],

@@ -8,15 +8,25 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
-_DIETS = r"vegetarian|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|teetotaller|teetotaler|sober"
+_DIETS = (
+    r"vegetarian|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|"
+    r"teetotaller|teetotaler|sober"
+)
 _CONDITIONS = (
-    r"(?:type[- ]?[12] )?diabetes(?: type [12])?|asthma|epilepsy|migraines?|high blood pressure|hypertension|low blood pressure|arthritis|"
-    r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|depression|anxiety|insomnia|"
-    r"sleep apn(?:o)?ea|tinnitus|psoriasis|eczema|osteoporosis|parkinson'?s(?: disease)?|alzheimer'?s(?: disease)?|dementia|cancer|"
-    r"multiple sclerosis|ms|fibromyalgia|thyroid (?:problems?|disease)|hypothyroidism|hashimoto'?s?|a pacemaker|pacemaker|"
-    r"heart (?:condition|disease|problems?)|endometriosis|scoliosis|glaucoma|ibs|reflux|gout|anaemia|anemia|dyslexia|vertigo|"
-    r"a (?:bad|herniated|slipped) (?:back|disc|knee)|herniated disc|chronic [\w ]+|[\w-]+ intolerance|[\w-]+ allergy|"
-    r"diabetes typ [12]|bluthochdruck|heuschnupfen|migräne|epilepsie|rheuma|[\w-]*unverträglichkeit|[\w-]*allergie|"
+    r"(?:type[- ]?[12] )?diabetes(?: type? [12])?|asthma|epilepsy|migraines?|high blood pressure|"
+    r"hypertension|low blood pressure|arthritis|"
+    r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|"
+    r"depression|anxiety|insomnia|"
+    r"sleep apn(?:o)?ea|tinnitus|psoriasis|eczema|osteoporosis|parkinson'?s(?: disease)?|alzheimer'?s(?: "
+    r"disease)?|dementia|cancer|"
+    r"multiple sclerosis|ms|fibromyalgia|thyroid (?:problems?|disease)|hypothyroidism|hashimoto'?s?|a "
+    r"pacemaker|pacemaker|"
+    r"heart (?:condition|disease|problems?)|endometriosis|scoliosis|glaucoma|ibs|reflux|gout|anaemia|"
+    r"anemia|dyslexia|vertigo|"
+    r"a (?:bad|herniated|slipped) (?:back|disc|knee)|herniated disc|chronic [\w ]+|[\w-]+ intolerance|"
+    r"[\w-]+ allergy|"
+    r"diabetes typ [12]|bluthochdruck|heuschnupfen|migräne|epilepsie|rheuma|[\w-]*unverträglichkeit|"
+    r"[\w-]*allergie|"
     r"zöliakie|depressionen?|schuppenflechte|neurodermitis"
 )
 
@@ -25,10 +35,18 @@ def health(clause: Clause) -> list[Candidate]:
     """Read "be allergic to peanuts", "be vegan", "be lactose intolerant", "be diagnosed with asthma"."""
     if clause.subject.kind not in ("owner", "person", "pet"):
         return []
-    rest = re.sub(r"^(?:very|severely|highly|strictly|extremely|deathly|mildly|slightly|a|an|strict|lifelong|now|currently|stark|also)\s+", "", clause.rest, flags=re.I)
+    rest = re.sub(
+        r"^(?:very|severely|highly|strictly|extremely|deathly|mildly|slightly|a|an|strict|lifelong|now|"
+        r"currently|stark|also)\s+",
+        "",
+        clause.rest,
+        flags=re.I,
+    )
     if match := re.match(r"^allergic to (?P<v>.+)$", rest, re.IGNORECASE):
         return allergy(clause, match["v"])
-    if match := re.match(rf"^(?:on a |following a |a |strict )?(?P<v>{_DIETS})s?\b(?: diet)?", rest, re.IGNORECASE):
+    if match := re.match(
+        rf"^(?:on a |following a |a |strict )?(?P<v>{_DIETS})s?\b(?: diet)?", rest, re.IGNORECASE
+    ):
         if clause.negated:
             return []
         value = match["v"].casefold()
@@ -39,11 +57,23 @@ def health(clause: Clause) -> list[Candidate]:
         if clause.negated:
             return []
         return fact(clause, f"intolerance:{what}", value, f"is {value}", "health")
-    if match := re.match(rf"^(?:been )?(?:diagnosed with|suffering from|living with) (?P<v>.+)$", rest, re.IGNORECASE):
+    if match := re.match(
+        r"^(?:been )?(?:diagnosed with|suffering from|living with) (?P<v>.+)$", rest, re.IGNORECASE
+    ):
         value = values.topic(match["v"])
-        return fact(clause, "condition", value, f"has {value}", "health", many=True) if value and not clause.negated else []
-    if match := re.match(r"^(?P<v>diabetic|asthmatic|epileptic|pregnant|colou?r[- ]?blind|left[- ]handed|deaf|blind|dyslexic|"
-                         r"short-sighted|autistic|a? ?diabetic|coeliac|celiac|transgender|wheelchair[- ]bound|in a wheelchair)\b", rest, re.I):  # fmt: skip
+        return (
+            fact(clause, "condition", value, f"has {value}", "health", many=True)
+            if value and not clause.negated
+            else []
+        )
+    if match := re.match(
+        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant|colou?r[- ]?blind|left[- ]handed|"
+        r"deaf|blind|dyslexic|"
+        r"short-sighted|autistic|a? ?diabetic|coeliac|celiac|transgender|wheelchair[- "
+        r"]bound|in a wheelchair)\b",
+        rest,
+        re.I,
+    ):
         if clause.negated:
             return []
         value = match["v"]
@@ -67,14 +97,35 @@ def has(clause: Clause) -> list[Candidate]:
     """Read "have type 2 diabetes", "suffer from migraines", "have a peanut allergy"."""
     if clause.subject.kind not in ("owner", "person", "pet") or clause.negated or clause.tense == "past":
         return []
-    rest = re.sub(r"^(?:from|a|an|severe|bad|mild|really bad|terrible|frequent|chronic|some|starke|unter|eine?n?)\s+", "", clause.rest, flags=re.I)
+    rest = re.sub(
+        r"^(?:from|a|an|severe|bad|mild|really bad|terrible|frequent|chronic|some|starke|unter|eine?n?)\s+",
+        "",
+        clause.rest,
+        flags=re.I,
+    )
     rest = re.sub(r"^(?:from|a|an|severe|bad|mild|unter)\s+", "", rest, flags=re.I)
-    if match := re.match(r"^(?P<v>[\w ]{2,30}?) allergy\b|^allerg(?:y|ies) to (?P<w>.+)$|^(?P<x>\w+?)(?:n|en)?allergie\b", rest, re.IGNORECASE):
+    if match := re.match(
+        r"^(?P<v>[\w ]{2,30}?) allergy\b|^allerg(?:y|ies) to (?P<w>.+)$|^(?P<x>\w+?)(?:n|en)?allergie\b",
+        rest,
+        re.IGNORECASE,
+    ):
         return allergy(clause, match["v"] or match["w"] or match["x"])
     if match := re.match(r"^(?P<v>\w+)intoleranz\b", rest, re.IGNORECASE):
-        return fact(clause, f"intolerance:{match['v'].casefold()}", match[0], f"has a {match['v']} intolerance", "health")
+        return fact(
+            clause,
+            f"intolerance:{match['v'].casefold()}",
+            match[0],
+            f"has a {match['v']} intolerance",
+            "health",
+        )
     if match := re.match(r"^(?P<v>[\w-]+) intolerance\b", rest, re.IGNORECASE):
-        return fact(clause, f"intolerance:{match['v'].casefold()}", f"{match['v']} intolerance", f"has a {match['v']} intolerance", "health")
+        return fact(
+            clause,
+            f"intolerance:{match['v'].casefold()}",
+            f"{match['v']} intolerance",
+            f"has a {match['v']} intolerance",
+            "health",
+        )
     if match := re.match(rf"^(?P<v>{_CONDITIONS})\b", rest, re.IGNORECASE):
         return fact(clause, "condition", values.bare(match["v"]), f"has {match['v']}", "health", many=True)
     return []
@@ -82,32 +133,65 @@ def has(clause: Clause) -> list[Candidate]:
 
 def takes(clause: Clause) -> list[Candidate]:
     """Read "take metformin every morning", "take 5 mg of ramipril", "be on insulin"."""
-    if clause.subject.kind not in ("owner", "person", "pet") or clause.negated and not clause.ended or clause.tense in ("past", "future"):
+    if (
+        clause.subject.kind not in ("owner", "person", "pet")
+        or (clause.negated and not clause.ended)
+        or clause.tense in ("past", "future")
+    ):
         return []
     rest = clause.rest
     if clause.verb == "be":
         match = re.match(r"^on (?P<v>[\w-]+)$", rest)
-        if not match or not re.search(r"(?:in|ol|one|ide|am|pril|artan|statin|oxin|ine|pam|ium)$", match["v"]) or match["v"] in ("vacation", "time", "call", "train", "line", "online"):
+        if (
+            not match
+            or not re.search(r"(?:in|ol|one|ide|am|pril|artan|statin|oxin|ine|pam|ium)$", match["v"])
+            or match["v"] in ("vacation", "time", "call", "train", "line", "online")
+        ):
             return []
         return fact(clause, "medication", match["v"], f"takes {match['v']}", "health", many=True)
     is_medicine = re.search(
-        r"\b(?:mg|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
-        r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|etine|thyroxine|dipine|sartan|ine))\b",
-        rest, re.IGNORECASE)  # fmt: skip
-    if not is_medicine or re.search(r"\b(?:medicine|line|wine|magazine|machine|medication) (?:at|to|for)\b", rest):
+        r"\b(?:mg|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|"
+        r"statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|"
+        r"insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
+        r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|"
+        r"etine|thyroxine|dipine|sartan|ine))\b",
+        rest,
+        re.IGNORECASE,
+    )
+    if not is_medicine or re.search(
+        r"\b(?:medicine|line|wine|magazine|machine|medication) (?:at|to|for)\b", rest
+    ):
         return []
-    value = values.topic(re.sub(r"^(?:\d+ ?mg (?:of )?|a |an |my )", "", values.cut(re.sub(r" (?:for|against|gegen) .*$", "", rest))))
-    return fact(clause, "medication", value, f"takes {value}", "health", many=True) if value and len(value.split()) <= 4 else []
+    value = values.topic(
+        re.sub(
+            r"^(?:\d+ ?mg (?:of )?|a |an |my )",
+            "",
+            values.cut(re.sub(r" (?:for|against|gegen) .*$", "", rest)),
+        )
+    )
+    return (
+        fact(clause, "medication", value, f"takes {value}", "health", many=True)
+        if value and len(value.split()) <= 4
+        else []
+    )
 
 
 def consumes(clause: Clause) -> list[Candidate]:
     """Read "do not eat meat", "do not drink alcohol", "only drink decaf"."""
-    if clause.subject.kind not in ("owner", "person") or clause.tense not in ("present", "perfect") or clause.progressive:
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or clause.tense not in ("present", "perfect")
+        or clause.progressive
+    ):
         return []
     verb = clause.verb.removeprefix("can ")
     if clause.negated or clause.ended:
         what = values.bare(values.topic(re.sub(r"^(?:any|a lot of) ", "", clause.rest)))
-        if not what or re.search(r"\b(?:much|enough|before|after|today|this)\b", clause.rest) or clause.when.point:
+        if (
+            not what
+            or re.search(r"\b(?:much|enough|before|after|today|this)\b", clause.rest)
+            or clause.when.point
+        ):
             return []
         if clause.verb.startswith("can "):
             return fact(clause, f"diet:no {what}", what, f"cannot {verb} {what}", "health", effect="states")
@@ -124,5 +208,6 @@ RULES = {
     "eat": [consumes],
     "drink": [consumes],
     "can eat": [consumes],
+    "can have": [consumes],
     "can drink": [consumes],
 }

@@ -13,12 +13,13 @@ from agents.memory.extraction.rules.build import fact
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
-        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|on my own|right|out|over|all|up|down|based|located|living) )*"
+        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|on my own|right|out|over|all|up|down|"
+        r"based|located|living) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",
         clause.rest,
         re.IGNORECASE,
     )
-    if not match or clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if not match or clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
     if re.match(r"^\w*straße|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", match["v"]):
         address = values.cut(match["v"])
@@ -31,13 +32,19 @@ def based(clause: Clause) -> list[Candidate]:
     """Read "be based in Bonn", "be from Trier", "be born in Trier", "be originally from"."""
     if clause.negated:
         return []
-    if re.match(r"^in (?:an?|the|our|my) (?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|condo|cottage|bungalow) (?:in|near|outside) [A-Z]", clause.rest):
+    if re.match(
+        r"^in (?:an?|the|our|my) (?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|condo|cottage|bungalow) "
+        r"(?:in|near|outside) [A-Z]",
+        clause.rest,
+    ):
         return lives(clause)
     if clause.rest.startswith(("based in ", "living in ", "settled in ")):
         return lives(clause)
     if match := re.match(r"^(?:originally )?from (?P<v>.+)$", clause.rest, re.IGNORECASE):
         return _origin(clause, match["v"])
-    if match := re.match(r"^born(?: and (?:raised|bred|grew up))?(?: (?:in|at) (?P<v>.+))?$", clause.rest, re.IGNORECASE):
+    if match := re.match(
+        r"^born(?: and (?:raised|bred|grew up))?(?: (?:in|at) (?P<v>.+))?$", clause.rest, re.IGNORECASE
+    ):
         return _born(clause, match["v"] or "")
     if match := re.match(r"^(?:raised|brought up) in (?P<v>.+)$", clause.rest, re.IGNORECASE):
         return _grew(clause, match["v"])
@@ -66,13 +73,18 @@ def moves(clause: Clause) -> list[Candidate]:
     if clause.negated or clause.subject.kind not in ("owner", "person"):
         return []
     origin = re.search(r"\b(?:from|von|out of|away from) (?P<v>(?:(?! to | nach |,).)+)", clause.rest)
-    goal = re.search(r"(?:^|\b(?:house|home|over|back|here|away|flats|houses) |(?<=\w) )?\b(?:to|nach) (?P<v>.+)$", clause.rest)
+    goal = re.search(
+        r"(?:^|\b(?:house|home|over|back|here|away|flats|houses) |(?<=\w) )?\b(?:to|nach) (?P<v>.+)$",
+        clause.rest,
+    )
     found: list[Candidate] = []
     where = values.place(re.sub(r"\bfrom .*$", "", goal["v"])) if goal else ""
     left = values.place(origin["v"]) if origin else ""
     if left:
         # It ends what was known; where nothing was, it still says that they lived there before.
-        found += [replace(one, effect="ends") for one in fact(clause, "city", left, f"lives in {left}", "place")]
+        found += [
+            replace(one, effect="ends") for one in fact(clause, "city", left, f"lives in {left}", "place")
+        ]
     if where:
         found += fact(clause, "city", where, f"lives in {where}", "place")
     return found
@@ -80,7 +92,11 @@ def moves(clause: Clause) -> list[Candidate]:
 
 def _origin(clause: Clause, text: str) -> list[Candidate]:
     where = values.place(text)
-    if not where or not re.search(r"[A-ZÄÖÜ]", where) and clause.subject.kind != "owner" or clause.subject.kind == "thing":
+    if (
+        not where
+        or (not re.search(r"[A-ZÄÖÜ]", where) and clause.subject.kind != "owner")
+        or clause.subject.kind == "thing"
+    ):
         return []
     return fact(clause, "origin", where, f"comes from {where}", "place")
 
@@ -88,7 +104,11 @@ def _origin(clause: Clause, text: str) -> list[Candidate]:
 def _grew(clause: Clause, text: str) -> list[Candidate]:
     where = values.place(text)
     past = replace(clause, tense="present")
-    return fact(past, "hometown", where, f"grew up in {where}", "place") if where and clause.subject.is_known else []
+    return (
+        fact(past, "hometown", where, f"grew up in {where}", "place")
+        if where and clause.subject.is_known
+        else []
+    )
 
 
 def _born(clause: Clause, text: str) -> list[Candidate]:
@@ -97,9 +117,17 @@ def _born(clause: Clause, text: str) -> list[Candidate]:
     present = replace(clause, tense="present")
     where = values.place(text) if text else ""
     found = fact(present, "birthplace", where, f"was born in {where}", "place") if where else []
-    day = " ".join(re.sub(r"^(?:on|in|am|im) (?:the )?", "", phrase, flags=re.I) for phrase in clause.when.phrases)
+    day = " ".join(
+        re.sub(r"^(?:on|in|am|im) (?:the )?", "", phrase, flags=re.I) for phrase in clause.when.phrases
+    )
     if day:
-        found += fact(present, "birthday", day, f"was born on {day}" if re.search(r"[a-z]", day) else f"was born in {day}", "date")
+        found += fact(
+            present,
+            "birthday",
+            day,
+            f"was born on {day}" if re.search(r"[a-z]", day) else f"was born in {day}",
+            "date",
+        )
     return found
 
 

@@ -11,33 +11,59 @@ from agents.memory.extraction.rules.build import fact
 
 _LIKING = {"like": "likes", "love": "loves", "enjoy": "enjoys", "adore": "adores", "fancy": "fancies"}
 _NOT_LASTING = re.compile(
-    r"^(?:your|this|that|the (?:idea|way|answer|look|sound|second|first|third|last|new|one|design|suggestion|recipe|result|plan|part|"
-    r"other)\b|it\b|you\b|to (?:know|see|hear|have|be|get|ask|learn|understand|buy|book|make)\b|how\b|when\b|what\b|my\b|our\b|"
-    r"him\b|her\b|them\b|me\b|option\b|someone|something|a (?:quick|short|list|summary|table|recipe|suggestion))",
+    r"^(?:your|this|that|the (?:idea|way|answer|look|sound|second|first|third|last|new|one|design|"
+    r"suggestion|recipe|result|plan|part|"
+    r"other)\b|it\b|you\b|to (?:know|see|hear|have|be|get|ask|learn|understand|buy|book|make)\b|how\b|"
+    r"when\b|what\b|my\b|our\b|"
+    r"him\b|her\b|them\b|me\b|option\b|someone|something|(?:just )?take a|everywhere|all (?:the|these|"
+    r"those)|being|having|making sure|a (?:quick|short|list|summary|table|recipe|suggestion))",
     re.IGNORECASE,
 )
 
 
 def likes(clause: Clause) -> list[Candidate]:
     """Read "love hiking", "do not like olives", "like neither"."""
-    if clause.subject.kind not in ("owner", "person", "pet") or clause.progressive or clause.tense in ("future",):
+    if (
+        clause.subject.kind not in ("owner", "person", "pet")
+        or clause.progressive
+        or clause.tense in ("future",)
+    ):
         return []
-    if clause.tense in ("past", "perfect") and not (clause.used_to or clause.ended) and clause.when.since is None:
+    if (
+        clause.tense in ("past", "perfect")
+        and not (clause.used_to or clause.ended)
+        and clause.when.since is None
+    ):
         return []
-    rest = re.sub(r"^(?:to|the taste of|eating|all things) ", "", clause.rest) if not re.match(
-        _NOT_LASTING, clause.rest
-    ) else ""
+    rest = (
+        re.sub(r"^(?:to just|to|the taste of|eating|all things) ", "", clause.rest)
+        if not re.match(_NOT_LASTING, clause.rest)
+        else ""
+    )
     if not rest:
         return []
     found: list[Candidate] = []
-    for part in values.listed(values.cut(rest)):
+    text = values.cut(rest)
+    parts = values.listed(text)
+    if parts and re.match(r"^\w+ing \w", parts[0]):
+        # "making sure that …", "creating a safe, quiet place": an activity with its object is no enumeration.
+        parts = (
+            []
+            if re.search(r"\b(?:an?|the|more|sure) \w+$|\bsure\b", parts[0]) and len(parts) > 1
+            else parts[:1]
+        )
+    for part in parts:
+        if len(part.split()) > 4 and part.islower():
+            continue
         what = values.bare(values.topic(part))
         if not what or _NOT_LASTING.match(what) or re.match(r"^(?:I|and)\b", what):
             continue
         if clause.negated:
             found += fact(clause, "dislikes", what, f"does not like {what}", "preference", many=True)
         else:
-            found += fact(clause, "likes", what, f"{_LIKING.get(clause.verb, 'likes')} {what}", "preference", many=True)
+            found += fact(
+                clause, "likes", what, f"{_LIKING.get(clause.verb, 'likes')} {what}", "preference", many=True
+            )
     return found
 
 
@@ -49,36 +75,50 @@ def dislikes(clause: Clause) -> list[Candidate]:
     if not positive.negated:
         return []
     return [
-        replace(one, text=one.text.replace("does not like", "dislikes")) for one in likes(replace(positive, verb="like"))
+        replace(one, text=one.text.replace("does not like", "dislikes"))
+        for one in likes(replace(positive, verb="like"))
     ]
 
 
 def is_fan(clause: Clause) -> list[Candidate]:
     """Read "be a big fan of Radiohead", "be into climbing", "be not fond of cats"."""
     match = re.match(
-        r"^(?:(?:a|an) )?(?:(?:big|huge|great|massive|real|die-hard|lifelong|keen|passionate|avid|total|pretty|very|really|quite|so|großer|riesiger) )*"
-        r"(?:fan of|fan von|lover of|fond of|into|crazy about|keen on|passionate about|obsessed with|interested in|mad about|partial to|enthusiastic about|"
+        r"^(?:(?:a|an) )?(?:(?:big|huge|great|massive|real|die-hard|lifelong|keen|passionate|avid|total|"
+        r"pretty|very|really|quite|so|großer|riesiger) )*"
+        r"(?:fan of|fan von|lover of|fond of|into|crazy about|keen on|passionate about|obsessed with|"
+        r"interested in|mad about|partial to|enthusiastic about|"
         r"not a fan of|not into|not fond of|not keen on) (?P<v>.+)$",
         clause.rest,
         re.IGNORECASE,
     )
     if not match:
-        fan = re.match(r"^(?:a|an) (?:(?:big|huge|passionate|real|avid|keen|great|massive|die-hard|lifelong|hobby) )*(?P<v>[\w-]+(?: [\w-]+)?) (?:fan|lover|enthusiast|addict|nerd|buff|person)$", clause.rest, re.I)
+        fan = re.match(
+            r"^(?:a|an) (?:(?:big|huge|passionate|real|avid|keen|great|massive|die-hard|lifelong|hobby) )"
+            r"*(?P<v>[\w-]+(?: [\w-]+)?) (?:fan|lover|enthusiast|addict|nerd|buff|person)$",
+            clause.rest,
+            re.I,
+        )
         match = fan
     if not match:
-        fan = re.match(r"^(?:a|an) (?:hobby|amateur|avid|keen|passionate|enthusiastic) (?P<v>[\w-]+)$", clause.rest, re.I)
+        fan = re.match(
+            r"^(?:a|an) (?:hobby|amateur|avid|keen|passionate|enthusiastic) (?P<v>[\w-]+)$", clause.rest, re.I
+        )
         if fan and not clause.negated and clause.subject.kind in ("owner", "person"):
             return fact(clause, "hobby", fan["v"], f"is a keen {fan['v']}", "habit", many=True)
     if not match or clause.tense in ("past", "future"):
         return []
-    return likes(replace(clause, verb="like", rest=match["v"], negated=clause.negated or "not " in clause.rest[:8]))
+    return likes(
+        replace(clause, verb="like", rest=match["v"], negated=clause.negated or "not " in clause.rest[:8])
+    )
 
 
 def prefers(clause: Clause) -> list[Candidate]:
     """Read "prefer trains over planes", "prefer tea to coffee"."""
     if clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense != "present":
         return []
-    match = re.match(r"^(?P<v>.+?)(?: (?P<than>over|to|rather than|instead of|vor|statt) (?P<w>.+))?$", clause.rest)
+    match = re.match(
+        r"^(?P<v>.+?)(?: (?P<than>over|to|rather than|instead of|vor|statt) (?P<w>.+))?$", clause.rest
+    )
     if not match or _NOT_LASTING.match(clause.rest) or re.match(r"^the\b", clause.rest, re.I):
         return []
     what = values.topic(match["v"])

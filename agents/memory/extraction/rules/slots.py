@@ -1,4 +1,4 @@
-"""Named slots: "my favourite colour is green", "the deadline of KRONOS is 3 May", "the NAS has the address 10.0.0.5"."""
+"""Named slots: "my favourite colour is green", "the deadline of KRONOS is 3 May"."""
 
 from __future__ import annotations
 
@@ -8,23 +8,43 @@ from dataclasses import replace
 from agents.memory.extraction import lexicon as words
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause, Subject
-from agents.memory.extraction.rules.build import fact
-from agents.memory.extraction.rules.people import name_of
+from agents.memory.extraction.rules.build import fact, name_of
 from agents.memory.extraction.subjects import is_name
 from schemas.memory import FactKind
 
 _FAVOURITE = re.compile(
-    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w -]+)$", re.IGNORECASE
+    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w "
+    r"-]+)$",
+    re.IGNORECASE,
 )
+_PROPER_SLOTS = frozenset(
+    "team gym school university bank church insurance room employer client locker "
+    "version repository ip".split()
+) | {"internet_provider", "electricity_provider", "health_insurance"}
+"""Slots whose value is a name or has a number: "my team is great" fills none."""
 _DATE_SLOTS = {"birthday", "anniversary", "name day", "wedding"}
-_WORK_SLOTS = {"deadline", "budget", "start date", "release date", "version", "repository", "client", "project manager"}
+_WORK_SLOTS = {
+    "deadline",
+    "budget",
+    "start date",
+    "release date",
+    "version",
+    "repository",
+    "client",
+    "project manager",
+}
 _TECH_SLOTS = {"ip", "hostname", "domain", "ssid", "mac", "os", "internet_provider"}
 _STATES = re.compile(
-    r"^(?:(?:very|so|too|really|quite|not|a bit|pretty|still|already|getting|being|broken|down|slow|fast|full|empty|dirty|clean|nice|great|good|"
-    r"bad|fine|ok|okay|small|big|huge|lovely|beautiful|amazing|awesome|terrible|awful|horrible|late|ready|done|gone|back|here|there|"
-    r"open|closed|on|off|up|wrong|right|hot|cold|warm|expensive|cheap|boring|interesting|funny|important|difficult|easy|hard|long|"
-    r"short|new|old|weird|strange|tired|hungry|asleep|sick|ill|crazy|annoying|delicious|tasty|running|working|acting|making|driving|"
-    r"coming|going|that|to|how|what|why|if|because|about|like|one of|kaputt|langsam|schön|groß|klein|gut|schlecht|nicht|sehr|zu|weg|voll|leer)\b|"
+    r"^(?:(?:very|so|too|really|quite|not|a bit|pretty|still|already|getting|being|broken|down|slow|fast|"
+    r"full|empty|dirty|clean|nice|great|good|"
+    r"bad|fine|ok|okay|small|big|huge|lovely|beautiful|amazing|awesome|terrible|awful|horrible|late|ready|"
+    r"done|gone|back|here|there|"
+    r"open|closed|on|off|up|wrong|right|hot|cold|warm|expensive|cheap|boring|interesting|funny|important|"
+    r"difficult|easy|hard|long|"
+    r"short|new|old|weird|strange|tired|hungry|asleep|sick|ill|crazy|annoying|delicious|tasty|running|"
+    r"working|acting|making|driving|"
+    r"coming|going|that|to|how|what|why|if|because|about|like|one of|kaputt|langsam|schön|groß|klein|gut|"
+    r"schlecht|nicht|sehr|zu|weg|voll|leer)\b|"
     r"\w+ing\b|\w+ed by\b).*",
     re.IGNORECASE,
 )
@@ -44,7 +64,11 @@ def slot(clause: Clause) -> list[Candidate]:
     favourite = _FAVOURITE.match(noun) or re.match(r"^(?P<what>lieblings\w+)$", noun)
     if favourite:
         return _favourite(clause, favourite["what"], "least" in noun)
-    if noun in words.SLOT_NOUNS and noun not in words.THINGS or noun in ("address", "number", "phone number"):
+    if (noun in words.SLOT_NOUNS and noun not in words.THINGS) or noun in (
+        "address",
+        "number",
+        "phone number",
+    ):
         return _known(clause, words.SLOT_NOUNS[noun])
     if last := _tail_slot(noun):
         return _of_thing(clause, *last)
@@ -59,8 +83,10 @@ def has_slot(clause: Clause) -> list[Candidate]:
     if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:the |a |an |die |eine )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|address|adresse|hostname|host name|name|domain|mac address|"
-        r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial number|capacity) "
+        r"^(?:the |a |an |die |eine )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|"
+        r"address|adresse|hostname|host name|name|domain|mac address|"
+        r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial "
+        r"number|capacity) "
         r"(?:of |is |lautet |von )?(?P<v>[\w.,:/@ €$-]+)$",
         clause.rest,
         re.IGNORECASE,
@@ -70,11 +96,20 @@ def has_slot(clause: Clause) -> list[Candidate]:
         if is_project:
             text = f"{clause.subject.possessive} {slot_name} is {match['v']}."
             return fact(clause, slot_name, match["v"], text, "project", is_sentence=True)
-        return _of_thing(replace(clause, rest=match["v"], full_rest=match["v"]), clause.subject.noun, slot_name)
-    match = re.match(r"^(?P<v>\d[\d.,]* ?(?:square met(?:er|re)s?|m²|sqm|qm|quadratmeter|square feet|gb|tb|gb of \w+|tb of \w+|hp|ps|kw|kwh|cores|rooms|drives|bedrooms)\b[\w ]*)$", clause.rest, re.I)
+        return _of_thing(
+            replace(clause, rest=match["v"], full_rest=match["v"]), clause.subject.noun, slot_name
+        )
+    match = re.match(
+        r"^(?P<v>\d[\d.,]* ?(?:square met(?:er|re)s?|m²|sqm|qm|quadratmeter|square feet|gb|tb|gb of \w+|tb "
+        r"of \w+|hp|ps|kw|kwh|cores|rooms|drives|bedrooms)\b[\w ]*)$",
+        clause.rest,
+        re.I,
+    )
     if match:
         attribute = "size" if re.search(r"square|m²|sqm|qm|quadrat", match["v"], re.I) else "capacity"
-        return _of_thing(replace(clause, rest=match["v"], full_rest=match["v"]), clause.subject.noun, attribute)
+        return _of_thing(
+            replace(clause, rest=match["v"], full_rest=match["v"]), clause.subject.noun, attribute
+        )
     return []
 
 
@@ -97,15 +132,34 @@ def is_named(clause: Clause) -> list[Candidate]:
 
 def _favourite(clause: Clause, what: str, is_least: bool) -> list[Candidate]:
     what = what.strip().casefold().removeprefix("lieblings").strip("- ")
-    what = {"color": "colour", "farbe": "colour", "essen": "food", "gericht": "dish", "buch": "book", "film": "film", "movie": "film",
-            "tier": "animal", "band": "band", "musik": "music", "verein": "team"}.get(what, what)  # fmt: skip
+    what = {
+        "color": "colour",
+        "farbe": "colour",
+        "essen": "food",
+        "gericht": "dish",
+        "buch": "book",
+        "film": "film",
+        "movie": "film",
+        "tier": "animal",
+        "band": "band",
+        "musik": "music",
+        "verein": "team",
+    }.get(what, what)
     value = values.cut(clause.full_rest or clause.rest)
     if what in ("one", "ones", "thing", "part", "answer", "option", "so far"):
         return []
-    if not value or len(value.split()) > 8 or re.match(r"^(?:so far|when|that|the one|this|it|still|one|to )\b", value, re.I):
+    if (
+        not value
+        or len(value.split()) > 8
+        or re.match(r"^(?:so far|when|that|the one|this|it|still|one|to )\b", value, re.I)
+    ):
         return []
     value = values.bare(value) if not re.match(r"^(?:The|A) [A-Z]", value) else value
-    owner = replace(clause.subject, kind="owner" if clause.subject.name == "owner" and not clause.subject.path else "person", noun="")
+    owner = replace(
+        clause.subject,
+        kind="owner" if clause.subject.name == "owner" and not clause.subject.path else "person",
+        noun="",
+    )
     kind = "least favourite" if is_least else "favourite"
     text = f"{owner.possessive} {kind} {what} is {value}."
     return fact(replace(clause, subject=owner), f"{kind}:{what}", value, text, "preference", is_sentence=True)
@@ -115,18 +169,44 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
     subject = clause.subject
     owner = replace(subject, noun="", kind="person" if subject.path or subject.name != "owner" else "owner")
     dated = name in words.DATED_NOUNS or name in _DATE_SLOTS
-    value = values.cut(clause.when.phrase) if dated and clause.when.phrase else values.cut(clause.full_rest or clause.rest)
-    value = re.sub(r"^(?:on|in|the|am|um|currently|now|set for|scheduled for|due|due on|by|for|at) (?=\S)", "", value, flags=re.I) if dated else value
+    value = (
+        values.cut(clause.when.phrase)
+        if dated and clause.when.phrase
+        else values.cut(clause.full_rest or clause.rest)
+    )
+    value = (
+        re.sub(
+            r"^(?:on|in|the|am|um|currently|now|set for|scheduled for|due|due on|by|for|at) (?=\S)",
+            "",
+            value,
+            flags=re.I,
+        )
+        if dated
+        else value
+    )
     if dated:
         value = re.sub(r"^(?:on|in|the|am|scheduled for) (?=\S)", "", value, flags=re.I)
     if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
         value = re.sub(r"^from .* to ", "", value)
-    if not value or len(value.split()) > 10 or re.match(_STATES, value) and not dated or dated and not re.search(
-        r"\d|day\b|tag\b|week|month|year|tomorrow|tonight|woche|morgen|easter|christmas|january|february|march|april|may|june|july|august|"
-        r"september|october|november|december|spring|summer|autumn|winter|noon", value, re.I
+    if (
+        not value
+        or len(value.split()) > 10
+        or (re.match(_STATES, value) and not dated)
+        or (
+            dated
+            and not re.search(
+                r"\d|day\b|tag\b|week|month|year|tomorrow|tonight|woche|morgen|easter|christmas|january|"
+                r"february|march|april|may|june|july|august|"
+                r"september|october|november|december|spring|summer|autumn|winter|noon",
+                value,
+                re.I,
+            )
+        )
     ):
         return []
     if name in ("name", "first name") and not subject.noun.casefold().startswith("project"):
+        if owner.kind == "person" and not owner.path:
+            return []  # its name is known: a pronoun was taken for the wrong one
         return name_of(owner, value) if is_name(value, lower=True) and len(value.split()) <= 4 else []
     if name == "age" and not re.match(r"^\d", value):
         return []
@@ -134,10 +214,26 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         found: list[Candidate] = []
         for part in values.listed(value):
             topic = values.topic(part)
-            text = f"{owner.possessive} hobby is {topic}." if name == "hobby" else f"{owner.label} is allergic to {topic}."
-            found += fact(replace(clause, subject=owner), name, topic, text, "habit" if name == "hobby" else "health", many=True, is_sentence=True)
+            text = (
+                f"{owner.possessive} hobby is {topic}."
+                if name == "hobby"
+                else f"{owner.label} is allergic to {topic}."
+            )
+            found += fact(
+                replace(clause, subject=owner),
+                name,
+                topic,
+                text,
+                "habit" if name == "hobby" else "health",
+                many=True,
+                is_sentence=True,
+            )
         return found
-    if name in ("dream", "goal", "status", "garden", "house", "flat", "lesson") or not subject.is_known and not subject.noun:
+    if name in _PROPER_SLOTS and not re.search(r"[A-ZÄÖÜ\d]", value):
+        return []
+    if name in ("dream", "goal", "status", "garden", "house", "flat", "lesson") or (
+        not subject.is_known and not subject.noun
+    ):
         return []
     attribute = name if name not in ("phone",) else "phone"
     shown = subject.noun
@@ -148,7 +244,9 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
 def _tail_slot(noun: str) -> tuple[str, str] | None:
     """Split "printer's ip" or "car licence plate" into the thing and its slot."""
     for slot_noun, name in sorted(words.SLOT_NOUNS.items(), key=lambda item: -len(item[0])):
-        if noun.endswith(f" {slot_noun}") and (name not in ("name", "room", "size", "class", "lesson", "train", "number") or slot_noun == "name"):
+        if noun.endswith(f" {slot_noun}") and (
+            name not in ("name", "room", "size", "class", "lesson", "train", "number") or slot_noun == "name"
+        ):
             before = noun[: -len(slot_noun)].strip()
             before = re.sub(r"^(?:the|my|our)\s+|'s?$", "", before)
             if re.fullmatch(r"[\w -]+", before):
@@ -159,7 +257,9 @@ def _tail_slot(noun: str) -> tuple[str, str] | None:
 def _of_thing(clause: Clause, thing: str, name: str) -> list[Candidate]:
     subject = clause.subject
     dated = name in words.DATED_NOUNS or name in _DATE_SLOTS
-    value = values.cut(clause.when.phrase if dated and clause.when.phrase else clause.full_rest or clause.rest)
+    value = values.cut(
+        clause.when.phrase if dated and clause.when.phrase else clause.full_rest or clause.rest
+    )
     value = re.sub(r"^(?:on|the|currently|now) (?=\S)", "", value, flags=re.I)
     if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
         value = re.sub(r"^from .* to ", "", value)
@@ -185,11 +285,17 @@ def _model(clause: Clause, noun: str) -> list[Candidate]:
     match = re.match(r"^(?:now )?(?:an?|the|eine?n?|ein) (?P<v>(?:\d{4} )?(?:\w+ )?[A-ZÄÖÜ0-9].*)$", value)
     if not match or len(match["v"].split()) > 7 or clause.ended:
         return []
-    owner = replace(clause.subject, noun="", kind="person" if clause.subject.path or clause.subject.name != "owner" else "owner")
+    owner = replace(
+        clause.subject,
+        noun="",
+        kind="person" if clause.subject.path or clause.subject.name != "owner" else "owner",
+    )
     name = words.THINGS.get(noun) or noun
     what = match["v"]
     text = f"{owner.possessive} {noun} is a {what}."
-    return fact(replace(clause, subject=owner), name.replace(" ", "_"), what, text, "possession", is_sentence=True)
+    return fact(
+        replace(clause, subject=owner), name.replace(" ", "_"), what, text, "possession", is_sentence=True
+    )
 
 
 def _kind_of(name: str) -> FactKind:

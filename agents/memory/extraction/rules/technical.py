@@ -9,21 +9,40 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
-_MACHINE = re.compile(r"\b(?:nas|server|router|laptop|pc|computer|desktop|pi|phone|tablet|backup|cluster|vm|machine|firewall|switch|"
-                      r"website|site|app|database|service|cron|job|notebook|rechner|node|host|workstation|mac|homelab|blog)s?\b", re.I)  # fmt: skip
+_MACHINE = re.compile(
+    r"\b(?:nas|server|router|laptop|pc|computer|desktop|pi|phone|tablet|backup|cluster|"
+    r"vm|machine|firewall|switch|"
+    r"website|site|app|database|service|cron|job|notebook|rechner|node|host|workstation|"
+    r"mac|homelab|blog)s?\b",
+    re.I,
+)
 
 
 def runs(clause: Clause) -> list[Candidate]:
     """Read "the server runs Proxmox 8", "the backup runs every night at 2", "runs on a Raspberry Pi"."""
     subject = clause.subject
     named = subject.kind == "thing" and subject.noun
-    if not named or not (_MACHINE.search(subject.noun) or clause.rest.startswith("on ")) or clause.negated or clause.tense == "past":
+    if (
+        not named
+        or not (_MACHINE.search(subject.noun) or clause.rest.startswith("on "))
+        or clause.negated
+        or clause.tense == "past"
+    ):
         return []
     noun = subject.noun
     thing = replace(subject, name=noun, noun="") if subject.name == "owner" else subject
     value = clause.when.phrase if clause.when.recurring else values.cut(clause.rest)
-    value = re.split(r" (?:with|since|for) ", values.cut(re.sub(r"^on (?:an? |the )?", "", value) if not clause.when.recurring else value))[0]
-    if not value or len(value.split()) > 7 or re.match(r"^(?:slow|fast|hot|fine|well|smooth|out|low|again|into|late|like|a bit|perfect)", value, re.I):
+    value = re.split(
+        r" (?:with|since|for) ",
+        values.cut(re.sub(r"^on (?:an? |the )?", "", value) if not clause.when.recurring else value),
+    )[0]
+    if (
+        not value
+        or len(value.split()) > 7
+        or re.match(
+            r"^(?:slow|fast|hot|fine|well|smooth|out|low|again|into|late|like|a bit|perfect)", value, re.I
+        )
+    ):
         return []
     text = f"{subject.possessive} {noun} {'runs' if clause.verb == 'run' else 'is'} {value}."
     return fact(replace(clause, subject=thing), "runs", value, text, "technical", is_sentence=True)
@@ -34,10 +53,16 @@ def located(clause: Clause) -> list[Candidate]:
     subject = clause.subject
     if subject.kind != "thing" or clause.negated or clause.tense == "past":
         return []
-    match = re.match(r"^(?:reachable |available |listening )?(?:at|under|on|unter|via) (?P<v>(?:https?://)?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/\S*)?|port \d+)$", clause.rest)
+    match = re.match(
+        r"^(?:reachable |available |listening )?(?:at|under|on|unter|via) (?P<v>(?:https?://)"
+        r"?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/\S*)?|port \d+)$",
+        clause.rest,
+    )
     if not match:
         return []
-    thing = replace(subject, name=subject.noun, noun="") if subject.name == "owner" and subject.noun else subject
+    thing = (
+        replace(subject, name=subject.noun, noun="") if subject.name == "owner" and subject.noun else subject
+    )
     text = f"{subject.possessive} {subject.noun} is at {match['v']}."
     return fact(replace(clause, subject=thing), "address", match["v"], text, "technical", is_sentence=True)
 
@@ -46,13 +71,19 @@ def switches(clause: Clause) -> list[Candidate]:
     """Read "switched from Jira to Linear", "migrated to Postgres"."""
     if clause.subject.kind != "owner" or clause.negated or clause.tense not in ("past", "perfect"):
         return []
-    match = re.match(r"^(?:over |back )?(?:(?:all|our|the|my|everything)[\w ]* )?(?:from|von) (?P<old>.+?) (?:to|zu|auf) (?P<new>.+)$", clause.rest)
+    match = re.match(
+        r"^(?:over |back )?(?:(?:all|our|the|my|everything)[\w ]* )?(?:from|von) (?P<old>.+?) (?:to|zu|auf)"
+        r" (?P<new>.+)$",
+        clause.rest,
+    )
     only = re.match(r"^(?:over |back )?(?:to|zu|auf) (?P<new>[A-Z].*)$", clause.rest)
     present = replace(clause, tense="present")
     found: list[Candidate] = []
     if match:
         old = values.thing(match["old"])
-        found += fact(present, "uses", old, f"uses {old}", "technical", many=True, effect="ends") if old else []
+        found += (
+            fact(present, "uses", old, f"uses {old}", "technical", many=True, effect="ends") if old else []
+        )
     new = values.thing((match or only)["new"]) if match or only else ""  # type: ignore[index]
     return found + (fact(present, "uses", new, f"uses {new}", "technical", many=True) if new else [])
 
@@ -61,13 +92,19 @@ def decides(clause: Clause) -> list[Candidate]:
     """Read "decided to use Postgres for the project", "decided on Lisbon", "went with the blue tiles"."""
     if clause.subject.kind != "owner" or clause.negated or clause.tense not in ("past", "perfect"):
         return []
-    match = re.match(r"^(?:to (?P<verb>use|go with|buy|adopt|name|call|hire|take|switch to|stay with|keep)|on|for|with|in favou?r of|für) (?P<v>.+)$", clause.rest)
-    if not match or clause.verb == "go" and not clause.rest.startswith("with"):
+    match = re.match(
+        r"^(?:to (?P<verb>use|go with|buy|adopt|name|call|hire|take|switch to|stay with|keep)|on|for|with|"
+        r"in favou?r of|für) (?P<v>.+)$",
+        clause.rest,
+    )
+    if not match or (clause.verb == "go" and not clause.rest.startswith("with")):
         return []
     what = values.bare(values.cut(re.sub(r" (?:for|as|in) (?:the|our|this|all|now)\b.*$", "", match["v"])))
     if not what or values.is_vague(what) or len(what.split()) > 6:
         return []
-    if match["verb"] in ("use", "go with", "adopt", "switch to") or match["verb"] is None and clause.verb == "decide":
+    if match["verb"] in ("use", "go with", "adopt", "switch to") or (
+        match["verb"] is None and clause.verb == "decide"
+    ):
         attribute, text = "uses", f"decided to use {what}" if match["verb"] else f"decided on {what}"
     else:
         attribute, text = "decision", f"decided to {match['verb'] or 'go with'} {what}"
@@ -76,14 +113,20 @@ def decides(clause: Clause) -> list[Candidate]:
 
 def chooses(clause: Clause) -> list[Candidate]:
     """Read "chose Postgres for the project", "picked Lisbon"."""
-    return decides(replace(clause, verb="decide", rest=f"on {clause.rest}")) if re.match(r"^(?:the )?[A-Z]", clause.rest) else []
+    return (
+        decides(replace(clause, verb="decide", rest=f"on {clause.rest}"))
+        if re.match(r"^(?:the )?[A-Z]", clause.rest)
+        else []
+    )
 
 
 def uses(clause: Clause) -> list[Candidate]:
     """Read "use Home Assistant", "use pnpm, not npm"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if clause.tense not in ("present", "perfect") and not clause.used_to or clause.progressive and clause.when.since is None and not re.search(r"[A-Z]", clause.rest):
+    if (clause.tense not in ("present", "perfect") and not clause.used_to) or (
+        clause.progressive and clause.when.since is None and not re.search(r"[A-Z]", clause.rest)
+    ):
         return []
     text = re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", values.cut(clause.rest))[0]
     found: list[Candidate] = []
@@ -101,17 +144,38 @@ def project_dates(clause: Clause) -> list[Candidate]:
     if not named or clause.negated or clause.tense == "past" or not clause.when.phrase:
         return []
     name = subject.noun or subject.name
-    match = re.match(r"^(?:due|scheduled|planned|launching|expected|released|shipping|supposed to launch|live|over|finished)\b", clause.rest)
-    if clause.verb == "be" and not match or name.casefold() in ("i", "it", "that", "this") or len(name.split()) > 4:
+    match = re.match(
+        r"^(?:due|scheduled|planned|launching|expected|released|shipping|supposed to launch|live|over|"
+        r"finished)\b",
+        clause.rest,
+    )
+    if (
+        (clause.verb == "be" and not match)
+        or name.casefold() in ("i", "it", "that", "this")
+        or len(name.split()) > 4
+    ):
         return []
     value = values.cut(re.sub(r"^(?:on|in|by|the|am) ", "", clause.when.phrase, flags=re.I))
     if subject.name == "owner" and name.islower():
         owner = replace(subject, noun="", kind="owner" if not subject.path else "person")
-        return fact(replace(clause, subject=owner), f"plan:{name.casefold()}", value,
-                    f"{owner.possessive} {name} is on {value}.", "plan", is_sentence=True)  # fmt: skip
+        return fact(
+            replace(clause, subject=owner),
+            f"plan:{name.casefold()}",
+            value,
+            f"{owner.possessive} {name} is on {value}.",
+            "plan",
+            is_sentence=True,
+        )
     thing = replace(subject, name=name if subject.name == "owner" else subject.name, noun="", is_known=True)
     attribute = "deadline" if match and match[0] == "due" else "date"
-    return fact(replace(clause, subject=thing), attribute, value, f"The {attribute} of {name} is {value}.", "project", is_sentence=True)
+    return fact(
+        replace(clause, subject=thing),
+        attribute,
+        value,
+        f"The {attribute} of {name} is {value}.",
+        "project",
+        is_sentence=True,
+    )
 
 
 RULES = {

@@ -15,9 +15,14 @@ _AT = re.compile(r"(?:^|\s)(?:at|for|with|bei) (?P<v>(?:(?! as | als ).)+)", re.
 
 def works(clause: Clause) -> list[Candidate]:
     """Read "work at Bosch as a driver", "work for air france", "work in a warehouse"."""
-    if clause.subject.kind not in ("owner", "person", "pet") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person", "pet") or (clause.negated and not clause.ended):
         return []
-    rest = re.sub(r"^(?:full[- ]time|part[- ]time|freelance|remotely|hard|shifts?|there|nights)\b,? ?", "", clause.rest, flags=re.I)
+    rest = re.sub(
+        r"^(?:full[- ]time|part[- ]time|freelance|remotely|hard|shifts?|there|nights)\b,? ?",
+        "",
+        clause.rest,
+        flags=re.I,
+    )
     found: list[Candidate] = []
     if match := _AT.search(rest):
         employer = values.organisation(match["v"])
@@ -29,25 +34,48 @@ def works(clause: Clause) -> list[Candidate]:
             found += fact(clause, "job", title, f"works as {_a(title)}", "work")
     if match := re.match(r"^(?:in|on) (?P<v>.+)$", rest, re.IGNORECASE):
         where = values.cut(re.split(r" (?:as|als|at|for|bei) ", match["v"])[0])
-        if where and not values.is_vague(where) and len(where.split()) <= 6 and not re.match(
-            r"^(?:progress|it|a new|my|the (?:garden|kitchen)|\w+ing\b|this|that|an? (?:project|paper|report|presentation|book))", where, re.I
-        ) and rest.lower().startswith("in"):
+        if (
+            where
+            and not values.is_vague(where)
+            and len(where.split()) <= 6
+            and not re.match(
+                r"^(?:progress|it|a new|my|the (?:garden|kitchen)|\w+ing\b|this|that|an? (?:project|paper|"
+                r"report|presentation|book))",
+                where,
+                re.I,
+            )
+            and rest.lower().startswith("in")
+        ):
             found += fact(clause, "field", values.bare(where), f"works in {where}", "work")
     return found
 
 
 def is_job(clause: Clause) -> list[Candidate]:
     """Read "be a software developer", "be teacher", "be retired", "be self-employed"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if clause.subject.kind == "person" and not clause.subject.is_known and not re.match(r"^(?:a|an) ", clause.rest):
+    if (
+        clause.subject.kind == "person"
+        and not clause.subject.is_known
+        and not re.match(r"^(?:a|an) ", clause.rest)
+    ):
         return []
     rest = clause.rest
-    state = re.match(r"^(?:now |a |an )?(?P<v>retired(?: \w+)?|self-employed|unemployed|freelance\w*(?: \w+)?|on parental leave|on maternity leave|out of work|jobless)\b", rest, re.I)
+    state = re.match(
+        r"^(?:now |a |an )?(?P<v>retired(?: \w+)?|self-employed|unemployed|freelance\w*(?: \w+)?|on "
+        r"parental leave|on maternity leave|out of work|jobless)\b",
+        rest,
+        re.I,
+    )
     title = state["v"] if state else ""
     if title and " " in title and not values.job(title):
         title = title.split()[0] if title.lower().startswith(("retired", "freelance")) else title
-    student = re.match(r"^(?:a |an )?(?P<v>(?:\w+ )?(?:student|pupil|apprentice))(?: of| in)? ?(?P<what>(?!at\b)[\w ]*?)(?: at (?P<where>.+))?$", rest, re.I)
+    student = re.match(
+        r"^(?:a |an )?(?P<v>(?:\w+ )?(?:student|pupil|apprentice))(?: of| in)? ?(?P<what>(?!at\b)[\w ]*?)"
+        r"(?: at (?P<where>.+))?$",
+        rest,
+        re.I,
+    )
     if student and not title:
         found = fact(clause, "job", student["v"].strip(), f"is {_a(student['v'].strip())}", "study")
         where = values.organisation(student["where"]) if student["where"] else ""
@@ -57,8 +85,8 @@ def is_job(clause: Clause) -> list[Candidate]:
     if not title:
         return []
     found = fact(clause, "job", title, f"is {_a(title)}" if not state else f"is {title}", "work")
-    where = re.search(r"\b(?:at|for|with|bei) (?P<v>.+)$", rest)
-    employer = values.organisation(where["v"]) if where and not state else ""
+    at = re.search(r"\b(?:at|for|with|bei) (?P<v>.+)$", rest)
+    employer = values.organisation(at["v"]) if at and not state else ""
     if employer:
         found += fact(clause, "employer", employer, f"works at {employer}", "work")
     return found
@@ -70,27 +98,43 @@ def studies(clause: Clause) -> list[Candidate]:
         return []
     if re.match(r"^(?:for|hard|right|all|today|the|this|my|how|with|late|every)\b", clause.rest, re.I):
         return []
-    match = re.match(r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:^| )?(?:(?:at|in|an der) (?P<where>.+))?$", clause.rest)
+    match = re.match(
+        r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:^| )?(?:(?:at|in|an der) (?P<where>.+))?$", clause.rest
+    )
     if not match:
         return []
     what = values.topic(match["what"])
     found = fact(clause, "studies", what, f"studies {what}", "study") if what else []
     where = values.organisation(match["where"]) if match["where"] else ""
-    if where and re.search(r"[A-ZÄÖÜ]", where):
+    if where and re.search(r"[A-ZÄÖÜ]", where) and not re.search(rf"\bin {re.escape(where)}", clause.rest):
         found += fact(clause, "university", where, f"studies at {where}", "study")
     return found
 
 
 def attends(clause: Clause) -> list[Candidate]:
     """Read "go to Einstein-Gymnasium", "attend the Waldorf school"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense not in ("present", "perfect"):
+    if (
+        clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense not in ("present", "perfect")
+    ):
         return []
-    match = re.match(r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|college|academy|gymnasium|uni|"
-                     r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)$", clause.rest, re.I)  # fmt: skip
-    if not match or clause.verb == "go" and not clause.rest.lower().startswith("to ") or clause.progressive:
+    match = re.match(
+        r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
+        r"college|academy|gymnasium|uni|"
+        r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)"
+        r"$",
+        clause.rest,
+        re.I,
+    )
+    if not match or (clause.verb == "go" and not clause.rest.lower().startswith("to ")) or clause.progressive:
         return []
     where = values.bare(values.cut(match["v"]))
-    if len(where.split()) < 1 or len(where.split()) > 6 or where.casefold() in ("school", "schule", "university", "uni", "college"):
+    if (
+        len(where.split()) < 1
+        or len(where.split()) > 6
+        or where.casefold() in ("school", "schule", "university", "uni", "college")
+    ):
         return []
     attribute = "university" if re.search(r"uni|college|MIT", where, re.I) else "school"
     return fact(clause, attribute, where, f"goes to {where}", "study")
@@ -102,12 +146,18 @@ def starts(clause: Clause) -> list[Candidate]:
         return []
     rest = clause.rest
     is_join = clause.verb == "join"
-    if clause.verb == "get" and not re.match(r"^(?:(?:a|my|the|an|hired|einen?) )?(?:(?:new|neuen|first) )?(?:job|position|role|internship|apprenticeship)?\b.*(?:at|with|by|bei) ", rest):
+    if clause.verb == "get" and not re.match(
+        r"^(?:(?:a|my|the|an|hired|einen?) )?(?:(?:new|neuen|first) )?(?:job|position|role|internship|"
+        r"apprenticeship)?\b.*(?:at|with|by|bei) ",
+        rest,
+    ):
         return []
     rest = re.sub(r"^hired (?:by|at)", "at", rest)
     match = re.match(
-        r"^(?:(?:a|my|the|an|to|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|working|apprenticeship|internship|traineeship|"
-        r"arbeiten|stelle|ausbildung)?,? ?(?:(?:at|with|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\b(?:as|als) (?P<what>.+))?$",
+        r"^(?:(?:a|my|the|an|to|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|"
+        r"working|apprenticeship|internship|traineeship|"
+        r"arbeiten|stelle|ausbildung)?,? ?(?:(?:at|with|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\b(?:as|"
+        r"als) (?P<what>.+))?$",
         rest,
         re.IGNORECASE,
     )
@@ -131,11 +181,16 @@ def leaves(clause: Clause) -> list[Candidate]:
     """Read "quit my job at Bosch", "left Siemens", "be laid off"."""
     if clause.negated or clause.subject.kind not in ("owner", "person"):
         return []
-    match = re.match(r"^(?:(?:my|the|his|her) (?:job|position) (?:at|with|for|bei) |(?:at|bei|from) )?(?P<v>[A-ZÄÖÜ].*)$", clause.rest)
+    match = re.match(
+        r"^(?:(?:my|the|his|her) (?:job|position) (?:at|with|for|bei) |(?:at|bei|from) )?(?P<v>[A-ZÄÖÜ].*)$",
+        clause.rest,
+    )
     if match and not values.place(match["v"]).startswith(("Home",)):
         where = values.organisation(match["v"])
         return fact(clause, "employer", where, f"works at {where}", "work", effect="ends") if where else []
-    if clause.verb in ("quit", "resign", "lose") and re.match(r"^(?:my|his|her|the|meinen) job\b", clause.rest):
+    if clause.verb in ("quit", "resign", "lose") and re.match(
+        r"^(?:my|his|her|the|meinen) job\b", clause.rest
+    ):
         return fact(clause, "employer", "-", "has that job", "work", effect="ends")
     return []
 
@@ -146,12 +201,21 @@ def graduates(clause: Clause) -> list[Candidate]:
     if clause.negated or not match or not clause.subject.is_known or clause.tense == "future":
         return []
     where = values.organisation(match["v"])
-    return fact(replace(clause, tense="present"), "degree", where, f"graduated from {where}", "study") if where else []
+    return (
+        fact(replace(clause, tense="present"), "degree", where, f"graduated from {where}", "study")
+        if where
+        else []
+    )
 
 
 def degree(clause: Clause) -> list[Candidate]:
     """Read "have a PhD in physics"."""
-    match = re.match(r"^(?:a |an )?(?P<v>(?:\w+'?s? )?(?:degree|phd|ph\.d\.?|master'?s?|bachelor'?s?|msc|bsc|diploma|doctorate)\b.*)$", clause.rest, re.I)
+    match = re.match(
+        r"^(?:a |an )?(?P<v>(?:\w+'?s? )?(?:degree|phd|ph\.d\.?|master'?s?|bachelor'?s?|msc|bsc|diploma|"
+        r"doctorate)\b.*)$",
+        clause.rest,
+        re.I,
+    )
     if not match or clause.negated:
         return []
     value = values.cut(match["v"])
@@ -161,7 +225,12 @@ def degree(clause: Clause) -> list[Candidate]:
 def teaches(clause: Clause) -> list[Candidate]:
     """Read "teach maths at a secondary school"."""
     match = re.match(r"^(?P<what>(?:(?! (?:at|in) ).)+?)(?: (?:at|in) (?P<where>.+))?$", clause.rest)
-    if not match or clause.negated or clause.tense == "past" or re.match(r"^(?:me|him|her|them|you|my)\b", clause.rest):
+    if (
+        not match
+        or clause.negated
+        or clause.tense == "past"
+        or re.match(r"^(?:me|him|her|them|you|my)\b", clause.rest)
+    ):
         return []
     found: list[Candidate] = []
     for part in values.listed(match["what"]):
@@ -181,16 +250,33 @@ def becomes(clause: Clause) -> list[Candidate]:
     """Read "became a head nurse", "got promoted to team lead"."""
     rest = clause.rest
     promoted = re.match(r"^(?:been )?promoted (?:to|as) (?P<v>.+)$", rest)
-    title = values.job(promoted["v"], is_certain=True) if promoted else values.job(rest) if clause.verb == "become" else ""
-    if not title or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+    title = (
+        values.job(promoted["v"], is_certain=True)
+        if promoted
+        else values.job(rest)
+        if clause.verb == "become"
+        else ""
+    )
+    if (
+        not title
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense == "future"
+    ):
         return []
     return fact(replace(clause, tense="present"), "job", title, f"is {_a(title)}", "work")
 
 
 def runs_business(clause: Clause) -> list[Candidate]:
     """Read "run a small bakery in Ulm", "own a restaurant"."""
-    match = re.match(r"^(?:my own |our own |a |an |the )(?P<v>(?:[\w-]+ ){0,2}(?:business|company|shop|store|bakery|restaurant|cafe|café|studio|practice|agency|"
-                     r"startup|start-up|hotel|farm|bookshop|salon|pharmacy|workshop|podcast|blog|bar|pub|gallery)\b.*)$", clause.rest, re.I)  # fmt: skip
+    match = re.match(
+        r"^(?:my own |our own |a |an |the )(?P<v>(?:[\w-]+ ){0,2}(?:business|company|shop|"
+        r"store|bakery|restaurant|cafe|café|studio|practice|agency|"
+        r"startup|start-up|hotel|farm|bookshop|salon|pharmacy|workshop|podcast|blog|bar|pub|"
+        r"gallery)\b.*)$",
+        clause.rest,
+        re.I,
+    )
     if not match or clause.negated or clause.subject.kind not in ("owner", "person"):
         return []
     what = re.sub(r" (?:with|together|and|since|for) .*$", "", values.cut(match["v"]))

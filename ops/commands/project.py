@@ -1,0 +1,150 @@
+"""Commands about projects: list, show, add, change, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ops.commands.common import Json, Key, Url, client_of, print_json, print_table, run_async
+from ops.commands.forgetting import Yes, confirm, counted, in_backups
+
+if TYPE_CHECKING:
+    from schemas.forgetting import Forgotten
+    from schemas.projects import Project
+
+project = typer.Typer(
+    help="Projects: each with its own instructions, files, conversations and memory.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="Its identity, such as boat.", metavar="PROJECT")]
+Called = Annotated[str | None, typer.Option("--name", help="What people call it.")]
+Instructions = Annotated[
+    str | None, typer.Option(help="What every answer keeps to; @FILE reads it from a file.")
+]
+Folder = Annotated[str | None, typer.Option(help="Folder of the storage that is its own; '' for none.")]
+Global = Annotated[bool | None, typer.Option("--global/--no-global", help="May use what is global.")]
+
+
+@project.command("list")
+def list_projects(context: typer.Context, url: Url = "", key: Key = "", as_json: Json = False) -> None:
+    """List the projects."""
+
+    async def run() -> tuple[Project, ...]:
+        async with client_of(context, url, key) as client:
+            return (await client.projects()).projects
+
+    found = run_async(run())
+    if as_json:
+        print_json(found)
+        return
+    rows = [(one.project, one.name, one.folder, "yes" if one.uses_global else "") for one in found]
+    print_table(("project", "name", "folder", "uses global"), rows)
+
+
+@project.command()
+def show(context: typer.Context, name: Name, url: Url = "", key: Key = "", as_json: Json = False) -> None:
+    """Show a project."""
+
+    async def run() -> Project:
+        async with client_of(context, url, key) as client:
+            return await client.project(name)
+
+    _print(run_async(run()), as_json)
+
+
+@project.command()
+def add(
+    context: typer.Context,
+    name: Name,
+    called: Called = None,
+    instructions: Instructions = None,
+    folder: Folder = None,
+    uses_global: Global = None,
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Make a project."""
+    body = {"project": name, **_given(called, instructions, folder, uses_global)}
+
+    async def run() -> Project:
+        async with client_of(context, url, key) as client:
+            return await client.add_project(body)
+
+    _print(run_async(run()), as_json)
+
+
+@project.command()
+def change(
+    context: typer.Context,
+    name: Name,
+    called: Called = None,
+    instructions: Instructions = None,
+    folder: Folder = None,
+    uses_global: Global = None,
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Change what is given of a project."""
+    body = _given(called, instructions, folder, uses_global)
+    if not body:
+        raise typer.BadParameter("say what to change, such as --name", param_hint="PROJECT")
+
+    async def run() -> Project:
+        async with client_of(context, url, key) as client:
+            return await client.change_project(name, body)
+
+    _print(run_async(run()), as_json)
+
+
+@project.command()
+def remove(
+    context: typer.Context, name: Name, yes: Yes = False, url: Url = "", key: Key = "", as_json: Json = False
+) -> None:
+    """Forget a project with its conversations and memories, for good; its files stay."""
+
+    async def look() -> Project:
+        async with client_of(context, url, key) as client:
+            return await client.project(name)
+
+    async def run() -> Forgotten:
+        async with client_of(context, url, key) as client:
+            return await client.remove_project(name)
+
+    called = run_async(look()).name
+    confirm(f"Forget “{called}” with its conversations and memories, for good?", yes)
+    gone = run_async(run())
+    if as_json:
+        print_json(gone)
+    else:
+        typer.echo(f"Forgotten for good: {counted(gone)}. {in_backups(gone)}")
+
+
+def _given(
+    called: str | None, instructions: str | None, folder: str | None, uses_global: bool | None
+) -> dict[str, Any]:
+    """Return what was given, with instructions from a file read."""
+    if instructions and instructions.startswith("@"):
+        try:
+            instructions = Path(instructions[1:]).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise typer.BadParameter(
+                f"{instructions[1:]} cannot be read: {reason}", param_hint="--instructions"
+            ) from None
+    values = {"name": called, "instructions": instructions, "folder": folder, "uses_global": uses_global}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _print(one: Project, as_json: bool) -> None:
+    if as_json:
+        print_json(one)
+        return
+    typer.echo(f"{one.name} ({one.project})")
+    typer.echo(f"  folder        {one.folder or 'none'}")
+    typer.echo(f"  uses global   {'yes' if one.uses_global else 'no'}")
+    for number, line in enumerate(one.instructions.splitlines()):
+        typer.echo(f"  {'' if number else 'instructions':<12}  {line}")

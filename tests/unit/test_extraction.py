@@ -1,0 +1,183 @@
+"""What is learned from what a user says, and what must not be."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agents.memory.extraction import extract
+from ops.bench.figures import Report
+from ops.bench.memory_quality import Score, measure, score_changes, score_dialogues
+from schemas.chat import Turn
+from schemas.documents import Passage
+
+SCRIPTS = Path(__file__).parents[1] / "memory"
+AT = datetime(2025, 4, 1, 10, tzinfo=UTC).timestamp()
+
+
+def turn(text: str, answer: str = "a1", role: str = "user", at: float = AT, **more) -> Turn:
+    return Turn(conversation="c1", answer=answer, role=role, text=text, at=at, **more)
+
+
+def learned(*texts: str) -> list[tuple[str, str, str]]:
+    turns = [turn(text, f"a{number}") for number, text in enumerate(texts)]
+    return [(fact.subject, fact.attribute, fact.value) for fact in extract(turns)]
+
+
+@pytest.mark.parametrize("name", ["first.jsonl", "second.jsonl", "third.jsonl", "fourth.jsonl"])
+def test_the_scripted_dialogues_are_learned(name):
+    """95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote."""
+    score = score_dialogues(SCRIPTS / name, Score())
+    assert score.precision >= 0.95, [(text, fact.text) for text, fact in score.wrong]
+    assert score.recall >= 0.70, score.missed
+    assert score.from_quotes == 0
+    assert score.dated == score.dated_right
+
+
+def test_changes_are_right_as_of_every_day():
+    """Over a hundred scripted changes, asked as of days before, between and after them."""
+    results = score_changes(SCRIPTS / "changes.jsonl")
+    assert len(results) >= 100
+    assert all(results)
+
+
+async def test_the_measurement_reads_the_scripts_of_the_checkout():
+    """Without an option it scores tests/memory, and its goals are those of the product."""
+    report = Report("recall")
+    await measure(report, argparse.Namespace(dialogues=None))
+    assert [figure.name for figure in report.figures] == [
+        "memory precision",
+        "memory recall",
+        "facts from quotes or recalled text",
+        "right as of a day",
+    ]
+    assert all(figure.met for figure in report.figures)
+
+
+def test_a_fact_says_where_it_comes_from():
+    """Its quote is a part of the turn, letter for letter."""
+    text = "Hi! I'm Paul. By the way, I've been working at BMW since March, it's great."
+    name, employer = extract([turn(text)])
+    assert (name.value, employer.value) == ("Paul", "BMW")
+    assert employer.quote in text
+    assert (employer.answer, employer.conversation, employer.project) == ("a1", "c1", "home")
+    assert employer.text == "The owner works at BMW."
+    assert datetime.fromtimestamp(employer.valid_from, UTC).date().isoformat() == "2025-03-01"
+
+
+def test_extracting_again_gives_the_same_identities():
+    """Also with the turns that came later; the same words in another turn or project are another fact."""
+    first, later = turn("I live in Bonn."), turn("I moved to Ulm.", "a2")
+    (fact,) = extract([first])
+    assert extract([first, later])[0] == fact
+    assert extract([turn("I live in Bonn.", "a9")])[0].id != fact.id
+    assert extract([turn("I live in Bonn.", project="work")])[0].id != fact.id
+
+
+def test_nothing_is_learned_from_answers_or_passages():
+    """Neither from what the assistant says nor from what repeats a passage that it was given."""
+    passage = Passage(id="p-1", path="a.md", text="My doctor is Dr. Sommer and I take aspirin daily.")
+    turns = [
+        turn("Who is the doctor?"),
+        turn("You live in Bonn. I work at Bosch.", "a1", "assistant", passages=(passage,)),
+        turn("My doctor is Dr. Sommer and I take aspirin daily.", "a2"),
+        turn("I work at Bosch.", "a3"),
+    ]
+    assert extract(turns) == []
+    assert extract([turn("I live in Bonn.")], recalled=["Tom wrote: I live in Bonn."]) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "If I lived in Norway, I would have a boat.",
+        'Translate: "My name is Peter."',
+        "> I am the CEO of Acme and I live in Rome.",
+        "```\nmy name is Bob\n```",
+        "Write a story in which I am a knight called Roland.",
+        "He said he works at Bosch.",
+        "Do I live in Bonn?",
+        "I'm tired and hungry.",
+        "My wish: I want to live in Rome.",
+        "The Wi-Fi password is hunter2hunter2.",
+        "My PIN is 4711.",
+        "Just kidding, my name is Batman.",
+        "Maybe we move to Spain in May.",
+        "I have a question about Python 3.12.",
+    ],
+)
+def test_silence_is_better_than_junk(text):
+    """Quotes, fiction, hypotheses, questions, moods, secrets and jokes are no facts."""
+    assert learned(text) == []
+
+
+def test_a_secret_is_kept_only_when_it_is_asked_for():
+    """Word by word, as a note."""
+    ((subject, attribute, value),) = learned("Remember that the alarm code is 9977.")
+    assert (subject, attribute.partition(":")[0], value) == ("owner", "note", "the alarm code is 9977")
+
+
+def test_a_role_play_ends():
+    """What is said in it is no fact, what is said behind it is."""
+    assert learned(
+        "Let's do a role play: you are a baker.", "I live in Paris.", "End of role play.", "I live in Bonn."
+    ) == [("owner", "city", "Bonn")]
+
+
+def test_names_and_pronouns_mean_whom_was_spoken_of():
+    """Across turns of a conversation, and by what is known from others."""
+    facts = learned(
+        "My sister Anna studies medicine.", "She lives in Münster.", "Anna's birthday is 14 August."
+    )
+    assert facts == [
+        ("owner", "sister.name:anna", "Anna"),
+        ("Anna", "studies", "medicine"),
+        ("Anna", "city", "Münster"),
+        ("Anna", "birthday", "14 August"),
+    ]
+    known = extract([turn("My sister Anna studies medicine.")])
+    (fact,) = extract([turn("Anna moved to Berlin.", "a2")], known=known)
+    assert fact.text == "The owner's sister Anna lives in Berlin."
+
+
+def test_an_end_finds_what_it_ends():
+    """What is called the Golf is the VW Golf that is known."""
+    known = extract([turn("I drive a VW Golf.")])
+    (end,) = extract([turn("I sold the Golf.", "a2")], known=known)
+    assert (end.effect, end.attribute, end.value) == ("ends", "owns:vw golf", "VW Golf")
+
+
+def test_a_correction_names_what_it_corrects():
+    """The rest of the value stays."""
+    facts = extract(
+        [turn("My dentist appointment is on Monday at 10."), turn("No, it's on Tuesday, not Monday.", "a2")]
+    )
+    assert [(f.effect, f.value) for f in facts] == [("states", "Monday at 10"), ("corrects", "Tuesday at 10")]
+    assert facts[0].attribute == facts[1].attribute
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "?",
+        "\ufffc",
+        "i " * 20_000,
+        "my " * 500,
+        "(" * 3_000,
+        "and I " * 400,
+        '"' * 999,
+        "my sister's " * 100,
+        "a" * 2_000,
+        "1." * 900,
+        "I am " + "very " * 400,
+        "on " * 800,
+    ],
+)
+def test_odd_text_hurts_nothing(text):
+    """It is read within a second and gives no fact."""
+    assert extract([turn(text)]) == []
