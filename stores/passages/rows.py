@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from lancedb import AsyncTable
 
-FORMAT = "2"
+FORMAT = "3"
 """Of the rows: raised when columns, or what is embedded or searched, change; other tables are made anew."""
 
 Kind = Literal["document", "turn", "fact"]
@@ -83,9 +83,11 @@ class Moved(Struct, frozen=True, kw_only=True):
 def embedded_text(piece: Piece) -> str:
     """Return what is embedded of a passage: its headings and its text.
 
-    Without the path, so that a moved file keeps its vectors.
+    Without the path, so that a moved file keeps its vectors. A colon says that
+    the one is about the other: with a mere break a speaker's name ran into what
+    was said, and MiniLM found a fifth fewer of LoCoMo's turns.
     """
-    return f"{piece.heading}\n{piece.text}" if piece.heading else piece.text
+    return f"{piece.heading}: {piece.text}" if piece.heading else piece.text
 
 
 def searched_words(kind: Kind, path: str, piece: Piece) -> str:

@@ -265,7 +265,7 @@ async def test_a_moved_source_keeps_its_vectors_and_is_found_by_its_new_name(wri
 async def test_vectors_of_texts_that_were_embedded_are_found_again(writer):
     """By the hash of what was embedded, of whatever source; unknown ones are left out."""
     await writer.replace([file("a.md", "one", "two")])
-    known, unknown = text_hash("H\ntwo"), text_hash("H\nthree")
+    known, unknown = text_hash("H: two"), text_hash("H: three")
     assert await writer.vectors_of([known, unknown]) == {known: vector("two")}
 
 
