@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from stores.stop_words import STOP_WORDS
 
@@ -44,6 +45,7 @@ def words(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=1 << 15)
 def stem(word: str) -> str:
     """Cut the commonest English endings, alike in question and passage: a word begins with its stem."""
     if len(word) > 4 and word.isascii():
