@@ -32,10 +32,10 @@ _AGED = re.compile(
 _ANSWERS = re.compile(
     r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
     r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
-    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|"
+    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give(?! up)|keep|antworte|schreib|sprich|nenn|"
     r"duze?|be|format|include|add|avoid|start|end)\b.*)$"
     r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|"
-    r"antworte\w*|give|keep)\b.*)$"
+    r"antworte\w*|give(?! up)|keep)\b.*)$"
     r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|"
     r"schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
     r"in zukunft|künftig|every time|immer)[ .!]*$"

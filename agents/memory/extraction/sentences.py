@@ -27,7 +27,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|e\.g|i\.e|etc|vs|no|approx|z\.b|bzw|ca|usw|nr|str|hr|fr|inc|ltd|"
     r"co|dept|"
     r"jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|a\.m|p\.m|u\.a|d\.h|min|tel|geb|dipl|ing)|"
-    r"\b[A-Za-z]|(?<![\d.])\d{1,2})$",
+    r"(?<!['’])\b[A-Za-z]|(?<![\d.])\d{1,2})$",
     re.IGNORECASE,
 )
 _END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n+|(?<=\w)…(?=\s|$)")
@@ -142,7 +142,7 @@ _FILLER = re.compile(
     rf"(?<=\w), {_FILLERS},(?= )|(?<=\w),? {_FILLERS}(?=[.!;]|$)|(?<=[\w,]) {_FILLERS}(?=[ ,])", re.IGNORECASE
 )
 _START_WORDS = (
-    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|ich|wir|er|sie|es|mein|meine|meinen|unser|"
+    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|ich|wir|er|sie|es|mein|meine|meinen|unser|"
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
@@ -253,6 +253,13 @@ def clauses(sentence: str, *, is_question: bool) -> list[str]:
     return [] if parts and _INTERROGATIVE.match(parts[0]) else parts
 
 
+_SINCE = re.compile(
+    r"^(?:since|because|as|given that|seeing that|considering that|now that|da|weil) (?=(?:i|we|my|our|ich|"
+    r"wir|mein\w*|unser\w*)\b)",
+    re.IGNORECASE,
+)
+
+
 def _before_question(parts: list[str]) -> list[str]:
     result = []
     for part in parts:
@@ -261,7 +268,7 @@ def _before_question(parts: list[str]) -> list[str]:
         asked = next((i for i, piece in enumerate(pieces) if _INTERROGATIVE.match(piece)), None)
         if asked is not None:
             if asked:
-                result.append(", ".join(pieces[:asked]))
+                result.append(_SINCE.sub("", ", ".join(pieces[:asked])))
             return result
         result.append(part)
     # No question word: the whole is asked ("So I live in Bremen?").

@@ -17,6 +17,8 @@ _POSSESSIVE = re.compile(
     r"\s+(?P<what>.+)$",
     re.IGNORECASE,
 )
+_OWN_GROUPS = frozenset("project team company family club choir band department office household firm".split())
+"""What "the" makes one's own: "the project's database", unlike "the city's mayor"."""
 _REFERRED_TO = words.DATED_NOUNS | {"phone", "email", "address", "birthday", "ip"}
 """Slots that an "it" behind them means."""
 _NAME_PART = r"[A-ZÄÖÜÁÉÎÓŁŠŽĆÇØÅ][\w'’.-]*"
@@ -154,6 +156,8 @@ def _possessed(match: re.Match[str], people: People) -> list[Subject]:
     who = match["who"].casefold()
     if match["name"]:
         base = parse(match["name"], people)
+        if base and not base[0].is_known and " " in base[0].name:
+            return []  # "Taylor Swift's cat": a full name that nobody introduced is a public person's
     elif who in ("my", "our") or who.startswith(("mein", "unser")):
         base = [THE_OWNER]
     else:
@@ -193,7 +197,8 @@ def _of_phrase(what: str, base: Subject, people: People, *, is_mine: bool) -> li
         noun = f"{base.noun} {noun}"
     if len(noun.split()) > 5 or not re.match(r"^[\w][\w .&/'!+-]*$", noun):
         return []
-    return [replace(base, noun=noun, kind="thing", names=())]
+    is_owned = (is_mine and base.kind != "thing") or base.is_owned or noun.split()[0].casefold() in _OWN_GROUPS
+    return [replace(base, noun=noun, kind="thing", names=(), is_owned=is_owned)]
 
 
 def _thing_of(noun: str, whose: str, people: People) -> list[Subject]:
@@ -220,7 +225,8 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
     path = base.attribute(kin)
     label = f"{base.possessive} {kin}"
     subject = replace(base, path=path, label=label, kind=kind, gender=gender, noun="", names=())
-    names = _names(match["name"], lower=people.is_casual)
+    where = re.match(r"^ (?:in|at|from) [\w -]+$", match["name"])  # "my colleagues in accounting"
+    names = _names("" if where else match["name"], lower=people.is_casual)
     if names is None:
         return None
     if names:

@@ -13,7 +13,7 @@ from agents.memory.extraction.subjects import is_name
 from schemas.memory import FactKind
 
 _FAVOURITE = re.compile(
-    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w "
+    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit(?!e)|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w "
     r"-]+)$",
     re.IGNORECASE,
 )
@@ -83,7 +83,7 @@ def has_slot(clause: Clause) -> list[Candidate]:
     if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:the |a |an |die |eine )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|"
+        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|"
         r"address|adresse|hostname|host name|name|domain|mac address|"
         r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial "
         r"number|capacity) "
@@ -245,7 +245,8 @@ def _tail_slot(noun: str) -> tuple[str, str] | None:
     """Split "printer's ip" or "car licence plate" into the thing and its slot."""
     for slot_noun, name in sorted(words.SLOT_NOUNS.items(), key=lambda item: -len(item[0])):
         if noun.endswith(f" {slot_noun}") and (
-            name not in ("name", "room", "size", "class", "lesson", "train", "number") or slot_noun == "name"
+            name not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
+            or slot_noun == "name"
         ):
             before = noun[: -len(slot_noun)].strip()
             before = re.sub(r"^(?:the|my|our)\s+|'s?$", "", before)

@@ -10,7 +10,7 @@ from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
 _AS = re.compile(r"\b(?:as|als) (?P<v>.+)$", re.IGNORECASE)
-_AT = re.compile(r"(?:^|\s)(?:at|for|with|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
+_AT = re.compile(r"(?:^|\s)(?:(?i:at|for|bei)|with(?= (?:the )?[A-Z])) (?P<v>(?:(?! as | als ).)+)")
 
 
 def works(clause: Clause) -> list[Candidate]:
