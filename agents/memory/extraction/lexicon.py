@@ -116,6 +116,40 @@ KIN = _table(
     goldfish: fish, fisch
     chickens: hens, hühner
     pet: haustier
+    mechanic: mechaniker, automechaniker
+    optician: optiker, optikerin
+    orthodontist: kieferorthopäde, kieferorthopädin
+    psychologist: psychologe, psychologin
+    psychiatrist: psychiater, psychiaterin
+    dermatologist: hautarzt, hautärztin
+    cardiologist: kardiologe, kardiologin
+    gynaecologist: gynecologist, frauenarzt, frauenärztin
+    tutor: nachhilfelehrer, nachhilfelehrerin
+    mentor: mentorin
+    caretaker: janitor, hausmeister
+    notary: notar, notarin
+    estate agent: realtor, makler, maklerin
+    handyman: handwerker
+    dog sitter: dog walker, hundesitter
+    lodger: untermieter, untermieterin
+    business partner: co-founder, cofounder
+    successor: nachfolger, nachfolgerin
+    predecessor: vorgänger, vorgängerin
+    treasurer: kassenwart
+    ex: ex-girlfriend, ex-boyfriend
+    roommates: flatmates, housemates
+    colleagues: coworkers, co-workers, workmates, teammates, kollegen, kolleginnen
+    friends: buddies, pals, freunde, freundinnen
+    best friends:
+    cousins:
+    uncles:
+    aunts:
+    nephews: neffen
+    nieces: nichten
+    grandchildren: grandkids, enkelkinder
+    grandsons:
+    granddaughters:
+    teachers:
     """
 )
 PETS = frozenset(
@@ -173,6 +207,9 @@ KIN_PLURAL = {
     "brothers",
     "grandparents",
     "neighbours",
+    *"roommates colleagues friends cousins uncles aunts nephews nieces grandchildren grandsons granddaughters".split(),
+    "best friends",
+    "teachers",
 }
 KIN_SINGULAR = {
     "twins": "twin",
@@ -183,6 +220,12 @@ KIN_SINGULAR = {
     "brothers": "brother",
     "neighbours": "neighbour",
     "kids": "child",
+    "grandchildren": "grandchild",
+    "best friends": "best friend",
+    **{
+        f"{one}s": one
+        for one in "roommate colleague friend cousin uncle aunt nephew niece grandson granddaughter teacher".split()
+    },
 }
 KIN_ADJECTIVES = (
     r"(?:(?:older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|"

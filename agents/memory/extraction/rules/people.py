@@ -45,12 +45,41 @@ _MARITAL = re.compile(
 _CALLED = re.compile(r"^(?:called|named|known as|nicknamed)\s+(?P<name>.+)$", re.IGNORECASE)
 
 
+_A_NAMED = re.compile(
+    r"^(?:an?|eine?) (?P<what>[\w -]+?),? (?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
+)
+_BREED = re.compile(
+    r"\b(?:[\w-]+ )?(?:beagle|labrador|poodle|terrier|shepherd|collie|husky|dachshund|pug|retriever|spaniel|boxer|"
+    r"bulldog|chihuahua|corgi|mongrel|mutt|schnauzer|setter|hound|whippet|dalmatian|rottweiler|dobermann?|vizsla|"
+    r"weimaraner|maltese|shih tzu|tabby|siamese|persian|maine coon|ragdoll|shorthair|longhair|bengal|mix|"
+    r"labradoodle|cockapoo|pudel|schäferhund|mischling|dackel|mops|tabby cat|tomcat|hovawart)\b",
+    re.IGNORECASE,
+)
+
+
+def is_breed(clause: Clause) -> list[Candidate]:
+    """Read "our dog is a beagle", "Balu is a black Labrador"."""
+    match = re.match(r"^(?:an?|eine?) (?P<v>[\w -]+)$", values.cut(clause.rest))
+    if clause.subject.kind != "pet" or clause.negated or not match or clause.tense == "past":
+        return []
+    breed = _BREED.search(match["v"])
+    return _of_breed(clause, breed[0]) if breed else []
+
+
+def _of_breed(clause: Clause, breed: str) -> list[Candidate]:
+    what = re.sub(r"^(?:\S*-old|an?|little|lovely) ", "", breed)
+    return fact(clause, "breed", what, f"is a {what}", "possession")
+
+
 def is_called(clause: Clause) -> list[Candidate]:
     """Read "be called Anna", "be named Anna"; for the owner also "I am Paul"."""
     if clause.negated or clause.tense == "past":
         return []
     rest = clause.rest
     called = _CALLED.match(rest) if clause.verb == "be" else None
+    if (clause.verb == "be called" or called) and clause.subject.path.rpartition(".")[2] in words.KIN_PLURAL:
+        names = called["name"] if called else rest
+        return listed_kin(replace(clause, rest=names), clause.subject.path.rpartition(".")[2])
     if clause.verb == "be called":
         name = rest
     elif clause.verb == "call" and re.match(r"^(?:me|him|her|it|myself) ", rest, re.I):
@@ -65,6 +94,11 @@ def is_called(clause: Clause) -> list[Candidate]:
         if not is_name(name) or len(name.split()) > 3:
             return []
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
+    elif match := _A_NAMED.match(rest) if clause.verb == "be" and clause.subject.path else None:
+        if not is_name(match["name"]):
+            return []
+        breed = _BREED.search(match["what"]) if clause.subject.kind == "pet" else None
+        return [*name_of(clause.subject, match["name"]), *(_of_breed(clause, breed[0]) if breed else [])]
     elif clause.verb == "be" and clause.subject.path and clause.subject.kind in ("person", "pet"):
         # "Our landlord is Mr. Weber"; "my kids are Theo (11), Ida (8) and Max"
         kin = clause.subject.path.rpartition(".")[2]
@@ -261,7 +295,7 @@ def _age_behind(clause: Clause, rest: str) -> list[Candidate]:
 
 RULES = {
     "weigh": [measures],
-    "be": [will_be, measures, is_called, age, marital, relation, nationality],
+    "be": [will_be, measures, is_called, is_breed, age, marital, relation, nationality],
     "be called": [is_called],
     "call": [is_called],
     "turn": [will_be, age],
