@@ -75,9 +75,9 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
     if not before:
         return None
     if pair:
-        old = values.cut(pair["old"]).casefold()
+        old = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", values.cut(pair["old"]).casefold())
         for fact in reversed(before):
-            if old and old in fact.value.casefold():
+            if old and re.search(rf"(?<!\w){re.escape(old)}", fact.value.casefold()):
                 at = fact.value.casefold().index(old)
                 return fact, fact.value[:at] + new + fact.value[at + len(old) :], new
         return None

@@ -19,16 +19,8 @@ from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from schemas.chat import Turn
 from schemas.memory import Fact
 
-_KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
-_MENTION = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) "
-    rf"{lexicon.KIN_ADJECTIVES}(?:{_KIN_WORDS}),? (?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|Doctor)\.? )?"
-    r"[A-ZÄÖÜ][\w-]+(?: (?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|(?:Jan|Febr)uary|March|April|May|Ju|Aug|"
-    r"Sept|Octo|Nove|Dece|I\b)[A-ZÄÖÜ][a-zäöüß-]+\b(?!'))?"
-    r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
-)
 _AGED = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{_KIN_WORDS})\b(?P<name>,? "
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b(?P<name>,? "
     rf"[A-Z]\w+)?"
 )
 _ANSWERS = re.compile(
@@ -200,8 +192,8 @@ class _Reader:
     def _mentioned(self, sentence: str) -> list[Candidate]:
         """Return relations that a sentence takes for granted, be it a question: "for my wife Carla"."""
         found: list[Candidate] = []
-        for match in _MENTION.finditer(sentence):
-            for subject in parse(match["who"].replace("'s", ""), self._people):
+        for words in parsing.mentions(sentence):
+            for subject in parse(words, self._people):
                 self._people.mention(subject)
                 for path, name in subject.names:
                     found += name_of(Subject(path=path, label=f"The owner's {path}"), name)
