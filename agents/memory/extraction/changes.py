@@ -79,6 +79,9 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
         for fact in reversed(before):
             if old and re.search(rf"(?<!\w){re.escape(old)}", fact.value.casefold()):
                 at = fact.value.casefold().index(old)
+                rest = set(re.findall(r"\w+", f"{fact.value[:at]} {fact.value[at + len(old) :]}".casefold()))
+                if rest & set(re.findall(r"\w+", new.casefold())):
+                    return fact, new, new  # "5 April" for "4 April": the whole value was said again
                 return fact, fact.value[:at] + new + fact.value[at + len(old) :], new
         return None
     recent = [fact for fact in before[-6:] if fact.effect != "ends" and _shape(new) == _shape(fact.value)]

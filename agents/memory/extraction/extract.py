@@ -23,6 +23,13 @@ _AGED = re.compile(
     rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b(?P<name>,? "
     rf"[A-Z]\w+)?"
 )
+_BIRTHDAY = re.compile(
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?:{parsing.KIN_WORDS})(?: [A-Z]\w+)?)'s? "
+    r"(?:\d{1,3}(?:st|nd|rd|th) |big )?birthday(?: party)?(?:,? which)?(?: is)? on (?:the )?"
+    r"(?P<day>\d{1,2}(?:st|nd|rd|th)?(?: of)? (?:January|February|March|April|May|June|July|August|September|"
+    r"October|November|December)|(?:January|February|March|April|May|June|July|August|September|October|"
+    r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
+)
 _ANSWERS = re.compile(
     r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
     r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
@@ -197,6 +204,11 @@ class _Reader:
                 self._people.mention(subject)
                 for path, name in subject.names:
                     found += name_of(Subject(path=path, label=f"The owner's {path}"), name)
+        for match in _BIRTHDAY.finditer(sentence):
+            for subject in parse(match["who"], self._people):
+                day = match["day"]
+                name = subject.attribute("birthday")
+                found.append(Candidate(subject, name, day, f"has their birthday on {day}", "date"))
         for match in _AGED.finditer(sentence):
             for subject in parse(f"{match['who']}{match['kin']}{match['name'] or ''}", self._people):
                 found.append(

@@ -104,6 +104,8 @@ def parse(text: str, people: People) -> list[Subject]:
         return [
             replace(THE_OWNER, noun=match["who"] or match["other"])
         ]  # with whom, for "Tom and I broke up"
+    if low in ("everyone", "everybody", "most people", "people", "my friends", "friends"):
+        return [Subject(name="everybody", label="Everybody", kind="thing")]
     if low in ("he", "she", "it", "they", "er", "sie", "es"):
         gender = {"he": "m", "er": "m", "she": "f", "sie": "f", "they": "p"}.get(low, "n")
         found = people.last.get(gender)

@@ -146,6 +146,20 @@ def counts(clause: Clause) -> list[Candidate]:
     return fact(replace(clause, subject=owner), name, match["v"], text, "identity", is_sentence=True)
 
 
+def topic(clause: Clause) -> list[Candidate]:
+    """Read "my thesis is about B-trees"."""
+    match = re.match(r"^(?:mainly )?about (?P<v>.+)$", clause.rest)
+    noun = clause.subject.noun.strip()
+    if _is_mute(clause) or not match or not re.search(_WRITTEN, noun) or not clause.subject.is_owned:
+        return []
+    what = values.cut(match["v"]).split(", ")[0]
+    if not what or len(what.split()) > 8 or values.is_vague(what):
+        return []
+    owner = _owner(clause.subject)
+    text = f"{owner.possessive} {noun} is about {what}."
+    return fact(replace(clause, subject=owner), f"{noun.casefold()} topic", what, text, "study", is_sentence=True)
+
+
 def named_groups(clause: Clause) -> list[Candidate]:
     """Read the name in "I run a small bakery called Krume", "we work on a project named Seagull"."""
     subject = clause.subject
@@ -164,6 +178,7 @@ def named_groups(clause: Clause) -> list[Candidate]:
     return fact(present, f"{noun}.name", match["v"], text, "work", is_sentence=True)
 
 
+_WRITTEN = re.compile(r"\b(?:thesis|dissertation|paper|project|research|podcast|blog|book|phd)$", re.I)
 _DOING = frozenset("be work run own start found play sing lead manage build develop host have join buy".split())
 
 
@@ -182,7 +197,16 @@ def _is_value(value: str, *, has_article: bool) -> bool:
     return has_article and bool(re.search(r"(?:^| )[A-ZÄÖÜ][\w-]+|\d", value)) and len(value.split()) <= 4
 
 
+def banks(clause: Clause) -> list[Candidate]:
+    """Read "bank with ING"."""
+    match = re.match(r"^(?:with|at) (?P<v>[A-ZÄÖÜ][\w& -]*)$", values.cut(clause.rest))
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+        return []
+    return fact(clause, "bank", match["v"], f"banks with {match['v']}", "identity")
+
+
 RULES = {
-    "be": [kept, any_slot],
+    "bank": [banks],
+    "be": [kept, topic, any_slot],
     "have": [counts],
 }

@@ -101,6 +101,23 @@ def regular(clause: Clause) -> list[Candidate]:
     return fact(clause, f"habit:{key}", value, f"{third} {clause.rest} {when}".replace("  ", " "), "habit")
 
 
+def belongs(clause: Clause) -> list[Candidate]:
+    """Read "be a member of the sailing club in Vegesack", "be in the choir of St. Paul"."""
+    match = re.match(
+        r"^(?:an? |the )?(?:\w+ )?(?:member|chair(?:man|woman|person)?|treasurer|president|captain|secretary) (?:of|in|at) "
+        r"(?P<v>(?:the|an?|our|my) .+|[A-ZÄÖÜ].+)$",
+        clause.full_rest or clause.rest,
+    )
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not clause.subject.is_known:
+        return []
+    if clause.tense not in ("present", "perfect"):
+        return []
+    what = values.bare(values.cut(re.sub(r" (?:since|for) .*$", "", match["v"])))
+    if not what or len(what.split()) > 6 or values.is_vague(match["v"]):
+        return []
+    return fact(clause, "member", what, f"is a member of {what}", "habit", many=True)
+
+
 def has_hobby(clause: Clause) -> list[Candidate]:
     """Read "have a couple of hobbies: photography and bouldering"."""
     match = re.match(r"^.*\bhobb(?:y|ies)\b(?::| like| such as|,) (?P<v>.+)$", clause.rest)
@@ -202,7 +219,7 @@ RULES = {
     "get": [wakes, regular],
     "wake": [wakes],
     "commute": [wakes],
-    "be": [things_regular],
+    "be": [things_regular, belongs],
     "start": [things_regular],
     "smoke": [smokes],
     "quit": [smokes],

@@ -73,7 +73,7 @@ def _of_breed(clause: Clause, breed: str) -> list[Candidate]:
 
 def is_called(clause: Clause) -> list[Candidate]:
     """Read "be called Anna", "be named Anna"; for the owner also "I am Paul"."""
-    if clause.negated or clause.tense == "past":
+    if clause.negated or clause.tense == "past" or clause.subject.name == "everybody":
         return []
     rest = clause.rest
     called = _CALLED.match(rest) if clause.verb == "be" else None
@@ -122,6 +122,14 @@ def is_called(clause: Clause) -> list[Candidate]:
     if clause.subject.name != "owner" and not clause.subject.path and clause.verb != "call":
         return []  # its name is known: a pronoun was taken for the wrong one
     return [*name_of(clause.subject, name), *_age_behind(clause, rest)]
+
+
+def called_by_others(clause: Clause) -> list[Candidate]:
+    """Read "everyone calls me Kat", "my friends call me Jo"."""
+    match = re.match(r"^me (?P<v>[A-ZÄÖÜ][\w-]+)$", values.cut(clause.rest))
+    if not match or clause.negated or clause.tense != "present" or not is_name(match["v"]):
+        return []
+    return fact(replace(clause, subject=Subject()), "nickname", match["v"], f"is called {match['v']} by others", "identity")
 
 
 def age(clause: Clause) -> list[Candidate]:
@@ -297,7 +305,7 @@ RULES = {
     "weigh": [measures],
     "be": [will_be, measures, is_called, is_breed, age, marital, relation, nationality],
     "be called": [is_called],
-    "call": [is_called],
+    "call": [is_called, called_by_others],
     "turn": [will_be, age],
     "have": [has_birthday, has_kin],
     "get": [has_kin],

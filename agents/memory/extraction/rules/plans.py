@@ -134,6 +134,20 @@ def trip(clause: Clause) -> list[Candidate]:
     return _plan(clause, f"trip:{where.casefold()}", when, f"{verb} {where} {_at(when)}")
 
 
+def intends(clause: Clause) -> list[Candidate]:
+    """Read "be planning to renovate the bathroom this autumn", "plan to run the marathon in May"."""
+    match = re.match(r"^to (?P<v>(?!be\b|have\b|do\b|say\b|ask\b)[a-z]+ .+)$", clause.rest)
+    when = clause.when.phrase
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "past":
+        return []
+    if not when or _is_today(when) or not clause.subject.is_known:
+        return []
+    what = values.cut(match["v"])
+    if len(what.split()) > 7 or re.search(r"\b(?:it|this|that|you)\b", what):
+        return []
+    return _plan(clause, f"plan:{what.casefold()}", f"{what} {when}", f"plans to {what} {when}")
+
+
 def visits(clause: Clause) -> list[Candidate]:
     """Read "my parents are visiting us at Easter"."""
     if (
@@ -258,6 +272,7 @@ RULES = {
     "travel": [trip],
     "drive": [trip],
     "visit": [trip, visits],
+    "plan": [intends],
     "come": [visits],
     "spend": [trip],
     "get": [marries, splits],
