@@ -136,7 +136,9 @@ class _Reader:
         note = asked_to_remember(sentence.text)
         if note:
             return self._facts(turn, sentence, [_noted(note)], None)
-        if lexicon.SECRET.search(sentence.text) or guard.is_reported(sentence.text):
+        if guard.is_reported(sentence.text):
+            sentence = Sentence(guard.before_reported(sentence.text), is_question=False)
+        if not sentence.text or lexicon.SECRET.search(sentence.text):
             return []
         if match := _ANSWERS.match(sentence.text.rstrip(".!")):
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()

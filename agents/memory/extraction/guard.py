@@ -228,6 +228,14 @@ def is_reported(sentence: str) -> bool:
     return bool(_REPORTED.search(sentence)) and not _MINE.search(sentence)
 
 
+def before_reported(sentence: str) -> str:
+    """Return what the user says before telling what someone said: "she moved to Spain and now she says …"."""
+    reported = _REPORTED.search(sentence)
+    joint = re.search(r",? (?:and|but)(?: now| then| today)? *$", sentence[: reported.start()]) if reported else None
+    own = sentence[: joint.start()] if joint else ""
+    return own if len(own.split()) >= 4 and not is_reported(own) else ""
+
+
 class Recalled:
     """The word sequences of all that was given to the model, or said by it, in a conversation."""
 

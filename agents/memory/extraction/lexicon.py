@@ -248,6 +248,7 @@ SLOT_NOUNS = _table(
     anniversary: wedding anniversary, hochzeitstag
     wedding: hochzeit
     address: home address, postal address, adresse, anschrift
+    place of residence: residence, wohnort
     postcode: zip code, zip, postal code, postleitzahl, plz
     email: email address, e-mail, e-mail address, mail address, e-mail-adresse, mailadresse
     phone: phone number, telephone number, mobile number, cell number, cell phone number, mobile, number, telefonnummer, handynummer, nummer
@@ -401,7 +402,7 @@ SECRET = re.compile(
     r"\b(?:pass ?words?|passwort|kennwort|passcodes?|pass ?phrases?|pin(?: (?:code|number))?|puk|tan|cvv|"
     r"cvc|credit card|"
     r"debit card|card number|kreditkarte(?:nnummer)?|iban|kontonummer|account number|api[- ]?keys?|private "
-    r"key|secret(?: key)?|"
+    r"key|secret key|(?:client|api|shared) secret|"
     r"access token|ssh key|security (?:code|question)|door code|alarm code|social security number|ssn|"
     r"login)\b|"
     r"(?:\d[ -]?){13,19}",
@@ -432,6 +433,7 @@ COMMON = frozenset(
     haben bin müde gut schlecht hier da dort heute morgen gestern jetzt schon noch auch nur sehr so wie
     was wer wo wann warum krank hungrig froh traurig sicher bereit someone somebody anybody anyone nobody
     everybody people guys folks man woman person guy retired married single divorced engaged vegetarian
+    hey yo wow yay thx haha lol
     vegan allergic pregnant unemployed self-employed
 """.split()
 )

@@ -36,7 +36,7 @@ def asked_to_remember(text: str) -> str:
     what = match["what"].strip(" .!?\"'")
     if _ENCOURAGING.match(text.strip()) and (
         re.search(r"\byou(?:r|rself)?\b", what, re.I)
-        or not re.search(r"\b(?:my|our|i|we|the|mein\w*|unser\w*)\b|\d|(?<!^)\b[A-Z]", what, re.I)
+        or not re.search(r"\b(?:my|our|i|we|the|mein\w*|unser\w*)\b|\d|(?-i:(?<!^)\b[A-Z])", what, re.I)
     ):
         return ""
     return "" if _TASK.match(what) or len(what.split()) < 2 else what

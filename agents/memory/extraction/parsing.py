@@ -18,7 +18,7 @@ _SLOTS = "|".join(sorted(map(re.escape, lexicon.SLOT_NOUNS), key=len, reverse=Tr
 KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
 _MENTION = re.compile(
     rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) "
-    rf"{lexicon.KIN_ADJECTIVES}(?:{KIN_WORDS}),? (?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|Doctor)\.? )?"
+    rf"{lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS}),? (?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|Doctor)\.? )?"
     r"[A-ZÄÖÜ][\w-]+(?: (?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|(?:Jan|Febr)uary|March|April|May|Ju|Aug|"
     r"Sept|Octo|Nove|Dece|I\b)[A-ZÄÖÜ][a-zäöüß-]+\b(?!'))?"
     r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
@@ -72,7 +72,7 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         found = _clause(part, language, people, at, zone, carried)
         if not found:
             # "Our twins, Oisin and Maeve," has its verb behind the comma.
-            carried = [subject for subject in parse(part, people) if subject.kind != "thing"] or carried
+            carried = [subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known] or carried
             for subject in [*carried, *(one for words in mentions(part) for one in parse(words, people))]:
                 people.mention(subject)
             continue

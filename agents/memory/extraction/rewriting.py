@@ -10,7 +10,7 @@ _NOUNS = "|".join(
     sorted(map(re.escape, [*lexicon.SLOT_NOUNS, *lexicon.KIN, *lexicon.THINGS]), key=len, reverse=True)
 )
 _LINE = re.compile(
-    rf"^(?:(?:my|our|the) )?(?P<noun>(?:[\w-]+ ){{0,2}}?(?:{_NOUNS})(?: (?:of|at|for|in|vom|von|bei|der) (?:(?:the|my|our|"
+    rf"^(?:(?:my|our|the) )?(?P<noun>(?:[\w'-]+ ){{0,2}}?(?:{_NOUNS})(?: (?:of|at|for|in|vom|von|bei|der) (?:(?:the|my|our|"
     rf"unser\w*|mein\w*) )?[\w' -]{{2,40}})?)\s*(?::|=|->)\s*(?P<v>\S[^:=]{{0,70}})$",
     re.IGNORECASE,
 )

@@ -40,7 +40,9 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"^been (?=\w)", "I have been "),
     (r"^names? (?:is|'s) (?=\w)", "my name is "),
     (r"\bnow (?:i am|we are|i'?m|we'?re) in (?=\w)", "now I live in "),
-    (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings): ", r"my \1 are "),
+    (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings)(?::| [=–-]) ?", r"my \1 are "),
+    (r"\b(number|insurance|policy|customer|order|serial|account|phone) ?no\b\.?(?=[ :])|\bno\.(?= of| for)", r"\1 number"),
+    (r"^(?:aged? )(\d{1,2})$", r"I am \1"),
     (
         r"^(wife|husband|son|daughter|brother|sister|mother|father|dog|cat|girlfriend|boyfriend|partner|"
         r"boss): ",
@@ -56,7 +58,7 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
         "I ",
     ),
     (
-        r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married "
+        r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|living in|working (?:as|at|for) |divorced|vegan|vegetarian|married "
         r"(?:to|with)|lactose intolerant)\b)",
         "I am ",
     ),
@@ -125,6 +127,11 @@ _LEAD = re.compile(
     r"that)?) )+",
     re.IGNORECASE,
 )
+_FALSE_START = re.compile(
+    r"^(?:(?:so|ok|okay|hi|hello|hey|um|uh|erm|yeah|yes|oh|ah|well|right|and|anyway|basically|honestly|actually|like|look|"
+    r"listen|dear|there|also|ähm|also|ja|na|hallo|hi)[ ,]+){2,}(?=(?:i|we|my|our|ich|wir|mein\w*|unser\w*)\b)",
+    re.IGNORECASE,
+)
 _FILLERS = (
     r"(?:by the way|btw|actually|currently|presently|at present|at the moment|right now|these days|"
     r"nowadays|basically|"
@@ -154,7 +161,8 @@ _FINITE = (
     r"collect|collects|ride|rides|goes|go|do not|does not|can not|used to|suffer|suffers|run|runs|"
     r"bin|ist|sind|wohne|wohnt|wohnen|arbeite|arbeitet|arbeiten|habe|hat|haben|spiele|spielt|mag|liebe|"
     r"liebt|hasse|spreche|spricht|"
-    r"studiere|studiert|fahre|fährt|komme|kommt|heiße|heißt|lebe|lebt)"
+    r"unterrichte|unterrichtet|trinke|trinkt|esse|isst|nehme|nimmt|lerne|lernt|gehe|geht|sammle|sammelt|nutze|"
+    r"nutzt|rauche|raucht|besuche|besucht|studiere|studiert|fahre|fährt|komme|kommt|heiße|heißt|lebe|lebt)"
 )
 _BOUNDARY = re.compile(
     rf"\s*;\s*|\s+[-–—]+\s+|\s*[–—]\s*"
@@ -226,6 +234,7 @@ def plain(sentence: str, language: Language) -> str:
         text = re.sub(r"\bi\b", "I", text)
     text = text.strip().rstrip("?!. ").strip()
     text = re.sub(r"\s*[:;][-']?[)(DP]+", "", text)
+    text = _FALSE_START.sub("", text)
     before = None
     while before != text:
         before = text
@@ -237,8 +246,42 @@ def plain(sentence: str, language: Language) -> str:
     return " ".join(text.split())
 
 
+_DICTATED_WORDS = 12
+"""From so many words on, a sentence without any mark inside was dictated."""
+_TURN_OF_TALK = re.compile(
+    r"\s+(?:oh yes|oh yeah|oh and|and another thing|another thing|anyway|by the way|what else)\s+", re.IGNORECASE
+)
+_RUN_ON = re.compile(
+    rf"(?<=\w)\s+(?=(?:I|he|she|we|they|it|my (?:\w+ ){{1,2}})\s*(?:never|always|{_FINITE})\b)", re.IGNORECASE
+)
+_HANGS_ON = re.compile(
+    r"\b(?:the|an?|this|that|these|those|every|any|some|all|what|who|whom|which|how|when|where|while|if|because|"
+    r"than|as|think|thought|know|knew|say|says|said|hope|believe|guess|sure|told|tell|and|but|or|so|since|until|"
+    r"before|after|although|though|wish|whether|everything|something|anything|nothing|do|does|did|can|will|would|"
+    r"should|could|are|am|is|was|were|have|has|with|for|of|to|from|in|on|at|by|or|nor|not)"
+    r"(?: \w+)?$",
+    re.IGNORECASE,
+)
+"""Before a pronoun: what follows belongs to it ("the street we live in", "I think she is")."""
+
+
+def _unpunctuated(text: str) -> str:
+    """Put marks between the statements of a sentence that was dictated without any."""
+    if len(text.split()) < _DICTATED_WORDS or re.search(r"[,;:.!?](?!\d)", text):
+        return text
+    text = _TURN_OF_TALK.sub("; ", text)
+    result, start = "", 0
+    for match in _RUN_ON.finditer(text):
+        before = text[start : match.start()]
+        if len(before.split()) >= 3 and not _HANGS_ON.search(before):
+            result += f"{before}; "
+            start = match.end()
+    return result + text[start:]
+
+
 def clauses(sentence: str, *, is_question: bool) -> list[str]:
     """Cut a plain sentence into clauses; of a question, those that state something before it asks."""
+    sentence = _unpunctuated(sentence)
     parts = []
     start = 0
     for boundary in _BOUNDARY.finditer(sentence):

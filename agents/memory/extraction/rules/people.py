@@ -104,7 +104,7 @@ def is_called(clause: Clause) -> list[Candidate]:
         kin = clause.subject.path.rpartition(".")[2]
         if kin in words.KIN_PLURAL or (kin in words.PETS and "," in rest):
             return listed_kin(clause, kin)
-        name = rest.split(",")[0]
+        name = re.split(r",| (?:now|since|again)\b", rest)[0]
         if (clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name)) or values.job(name):
             return []
         if (
@@ -269,9 +269,10 @@ def measures(clause: Clause) -> list[Candidate]:
 def will_be(clause: Clause) -> list[Candidate]:
     """Read "will be nine on February 3rd"; "is turning 40 on Friday"."""
     match = _AGE.match(clause.rest)
+    is_dated = clause.verb == "turn" and clause.when.future and re.search(r"\d", clause.when.phrase)
     if (
         not match
-        or not (clause.tense == "future" or clause.progressive)
+        or not (clause.tense == "future" or clause.progressive or is_dated)
         or not clause.when.phrase
         or not clause.subject.is_known
     ):

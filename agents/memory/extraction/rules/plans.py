@@ -8,6 +8,7 @@ from dataclasses import replace
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.subjects import is_name
 
 _EVENT_NOUN = (
     r"appointment|check-?up|exam|test|interview|surgery|operation|meeting|party|wedding|concert|lesson|"
@@ -177,7 +178,12 @@ def marries(clause: Clause) -> list[Candidate]:
         return _plan(clause, "wedding", clause.when.phrase, f"gets married {_at(clause.when.phrase)}")
     if clause.tense not in ("past", "perfect"):
         return []
-    return fact(replace(clause, tense="present"), "marital_status", "married", "is married", "relation")
+    who = re.match(r"^(?:to |with )(?P<v>[A-ZÄÖÜ][a-zäöüß]+)\b", clause.rest)
+    present = replace(clause, tense="present")
+    found = fact(present, "marital_status", "married", "is married", "relation")
+    if who and is_name(who["v"]):
+        found += fact(present, "spouse.name", who["v"], f"is married to {who['v']}", "relation")
+    return found
 
 
 def expecting(clause: Clause) -> list[Candidate]:

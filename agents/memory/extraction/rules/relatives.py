@@ -50,7 +50,7 @@ def has_kin(clause: Clause) -> list[Candidate]:
         (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
     )
     if re.search(
-        r"\b(?:of|like|that|than|at|in|with|for|bei|beim|on|imaginary|toy|stuffed|robot)"
+        r"\b(?:and|of|like|that|than|at|in|with|for|bei|beim|on|imaginary|toy|stuffed|robot)"
         r"\b",
         match["adjective"],
     ):

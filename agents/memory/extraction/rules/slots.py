@@ -244,6 +244,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
 def _tail_slot(noun: str) -> tuple[str, str] | None:
     """Split "printer's ip" or "car licence plate" into the thing and its slot."""
     for slot_noun, name in sorted(words.SLOT_NOUNS.items(), key=lambda item: -len(item[0])):
+        if slot_noun in ("number", "mobile", "nummer"):
+            continue  # "VAT number" is no telephone
         if noun.endswith(f" {slot_noun}") and (
             name not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
             or slot_noun == "name"

@@ -196,7 +196,7 @@ def starts(clause: Clause) -> list[Candidate]:
         return []
     rest = re.sub(r"^hired (?:by|at)", "at", rest)
     match = re.match(
-        r"^(?:(?:a|my|the|an|to|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|"
+        r"^(?:(?:a|my|the|an|to|this|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|"
         r"working|apprenticeship|internship|traineeship|"
         r"arbeiten|stelle|ausbildung)?,? ?(?:(?:at|with|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\b(?:as|"
         r"als) (?P<what>.+))?$",
