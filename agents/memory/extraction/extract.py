@@ -119,6 +119,9 @@ class _Reader:
         own = guard.own_words(turn.text)
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
+        if not self._playing and guard.is_fiction(own) and (to := guard.addressee(own)):
+            found += self._facts(turn, Sentence(to, is_question=False), self._mentioned(to), None)
+            found = self._fresh(found, [])
         if not (self._playing > _PRETENCE_TURNS or guard.is_fiction(own) or guard.is_joke(own)):
             language = language_of(turn.text)
             self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
@@ -144,9 +147,7 @@ class _Reader:
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
         found: list[Fact] = []
-        if not (
-            guard.is_conditional(sentence.text) if sentence.is_question else guard.is_unsure(sentence.text)
-        ):
+        if not guard.is_conditional(sentence.text):
             is_correction = changes.is_correction(sentence.text)
             clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
             for clause in clauses:

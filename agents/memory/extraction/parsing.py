@@ -65,7 +65,7 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         ):
             part = f"{match['s']} is {match['v']}"
         if guard.is_unsure(part):
-            continue
+            break  # what follows a guess may belong to it
         missing = _NO_VERB.match(part)
         if missing:
             part = f"{missing['who']} is {missing['name']}"

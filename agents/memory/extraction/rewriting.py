@@ -16,6 +16,12 @@ _LINE = re.compile(
 )
 """A note of one line: "car: Audi A4", "policy number of our insurance: HR-99812"."""
 _FAVOURITE_LINE = re.compile(r"^(?P<noun>(?:fav(?:e|ou?rite)?|lieblings)\s?[\w -]{2,20}?)\s*[:=]\s*(?P<v>\S[^:=]{0,50})$", re.I)
+_CODE_LINE = re.compile(
+    r"^(?P<noun>(?!(?:error|result|answer|total|step|line|question|example|exit|http|test|todo|task|output|input|code)\b)"
+    r"[a-zäöüß][\w-]*(?: [\w'-]+){1,3})\s*[:=]\s*(?P<v>[A-Z0-9][A-Z0-9./-]*\d[A-Z0-9./-]*)$",
+    re.IGNORECASE,
+)
+"""A note with a number or a code: "printer toner: TN-2420"."""
 _WAS_NOW = re.compile(
     r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) [\w' -]{2,40}?) (?:used to be|was) (?P<old>[^,;]{1,40}?),?(?: but| and|;)?,? "
     r"(?:now (?:it is |he is |she is )?|it is now |it is |(?:but )?(?:since|as of) [\w ]{3,20}? (?:it|he|she) is )(?P<new>[^,;]{1,60})$",
@@ -41,6 +47,8 @@ def plain_clauses(sentence: str) -> list[str]:
     if match := _FAVOURITE_LINE.match(sentence):
         noun = re.sub(r"^fave?(?= )", "favourite", match["noun"], flags=re.IGNORECASE)
         return [f"my {noun} is {match['v']}"]
+    if (match := _CODE_LINE.match(sentence)) and re.search(r"\d{3}|[A-Z]", match["v"]):
+        return [f"my {match['noun']} is {match['v']}"]
     if match := _WAS_NOW.match(sentence):
         return [f"{match['s']} is {match['new']}"]
     if match := _NOT_BUT.match(sentence):

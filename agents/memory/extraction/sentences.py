@@ -227,6 +227,7 @@ def sentences(text: str) -> list[Sentence]:
 def plain(sentence: str, language: Language) -> str:
     """Return a sentence without contractions, greetings, fillers and the mark at its end."""
     text = sentence.replace("’", "'").replace("‘", "'").replace("\u00a0", " ")
+    text = re.sub(r" \(\d{1,3}\)", "", text.replace(" @ ", " at "))
     text = re.sub(r"[*_]{1,3}(\w[^*_]*)[*_]{1,3}", r"\1", text)
     if language == "en":
         for pattern, to in _EXPANSIONS:
@@ -256,10 +257,10 @@ _RUN_ON = re.compile(
 )
 _HANGS_ON = re.compile(
     r"\b(?:the|an?|this|that|these|those|every|any|some|all|what|who|whom|which|how|when|where|while|if|because|"
-    r"than|as|think|thought|know|knew|say|says|said|hope|believe|guess|sure|told|tell|and|but|or|so|since|until|"
-    r"before|after|although|though|wish|whether|everything|something|anything|nothing|do|does|did|can|will|would|"
-    r"should|could|are|am|is|was|were|have|has|with|for|of|to|from|in|on|at|by|or|nor|not)"
-    r"(?: \w+)?$",
+    r"than|think|thought|know|knew|say|says|said|hope|believe|guess|sure|told|tell|wish|whether|thing|things|"
+    r"everything|something|anything|nothing)(?: \w+)?$"
+    r"|\b(?:and|but|or|so|since|until|before|after|although|though|as|do|does|did|can|will|would|should|could|are|am|"
+    r"is|was|were|have|has|had|with|for|of|to|from|in|on|at|by|nor|not)$",
     re.IGNORECASE,
 )
 """Before a pronoun: what follows belongs to it ("the street we live in", "I think she is")."""

@@ -69,7 +69,8 @@ class People:
             self.last[gender] = subject
         if subject.kind == "pet":
             self.last["n"] = subject
-        self.last["p"] = subject
+        if subject.path.rpartition(".")[2] in words.KIN_PLURAL | {"partner", "spouse"}:
+            self.last["p"] = subject
 
     def resolve(self, subject: Subject) -> Subject:
         """Return the one that is known under a relation, such as the only sister that has a name."""
@@ -136,7 +137,7 @@ def of_name(name: str, people: People) -> Subject:
 
 def is_name(text: str, *, lower: bool = False) -> bool:
     """Say whether a text can be somebody's name; ``lower`` allows small letters, for those who write so."""
-    text = text.strip()
+    text = re.sub(r"^(?:Doctor|Professor|Pastor|Nurse|Sister|Father) (?=[A-ZÄÖÜ])", "", text.strip())
     if not text or _is_common(text):
         return False
     if NAME.match(text):

@@ -92,7 +92,7 @@ def regular(clause: Clause) -> list[Candidate]:
         or clause.verb.startswith("can ")
     ):
         return []
-    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:with|for|from|before|after)\b", what):
+    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:with|for|from(?! home)|before|after)\b", what):
         return []
     when = clause.when.phrase.replace("On ", "on ")
     third = _third(clause.verb)

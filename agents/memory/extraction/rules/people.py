@@ -25,14 +25,12 @@ NATIONALITIES = frozenset(
     japanisch kroatisch serbisch ungarisch tschechisch rumänisch
 """.split()
 )
+_UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _AGE = re.compile(
     r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|"
-    + "|".join(
-        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen "
-        "nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-    )
-    + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and |"
+    rf"(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:{_UNITS}))?|{_UNITS}|ten|eleven|twelve|"
+    r"(?:thir|four|fif|six|seven|eigh|nine)teen)"
+    r"(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and |"
     r" und | in | now| today| this| last)",
     re.IGNORECASE,
 )
@@ -104,7 +102,7 @@ def is_called(clause: Clause) -> list[Candidate]:
         kin = clause.subject.path.rpartition(".")[2]
         if kin in words.KIN_PLURAL or (kin in words.PETS and "," in rest):
             return listed_kin(clause, kin)
-        name = re.split(r",| (?:now|since|again)\b", rest)[0]
+        name = re.split(r",| (?:now|since|again|at|in|from|bei|in|aus)\b", rest)[0]
         if (clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name)) or values.job(name):
             return []
         if (

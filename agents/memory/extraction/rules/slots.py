@@ -208,6 +208,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         if owner.kind == "person" and not owner.path:
             return []  # its name is known: a pronoun was taken for the wrong one
         return name_of(owner, value) if is_name(value, lower=True) and len(value.split()) <= 4 else []
+    if name == "job":
+        value = values.job(value, is_certain=True)
     if name == "age" and not re.match(r"^\d", value):
         return []
     if name == "hobby" or name == "allergy":
