@@ -15,6 +15,8 @@ _LINE = re.compile(
     re.IGNORECASE,
 )
 """A note of one line: "car: Audi A4", "policy number of our insurance: HR-99812"."""
+_FORM_FIELDS = frozenset("version size status room number domain ip title class lesson team client date".split())
+"""Nouns that stand alone before a colon in data too."""
 _FAVOURITE_LINE = re.compile(r"^(?P<noun>(?:fav(?:e|ou?rite)?|lieblings)\s?[\w -]{2,20}?)\s*[:=]\s*(?P<v>\S[^:=]{0,50})$", re.I)
 _CODE_LINE = re.compile(
     r"^(?P<noun>(?!(?:error|result|answer|total|step|line|question|example|exit|http|test|todo|task|output|input|code)\b)"
@@ -42,12 +44,12 @@ def plain_clauses(sentence: str) -> list[str]:
     "My favourite film used to be Titanic, now it is Arrival" says that it is Arrival;
     "ich arbeite nicht mehr bei der Bahn, sondern bei Züblin" ends one thing and begins another.
     """
-    if match := _LINE.match(sentence):
+    if (match := _LINE.match(sentence)) and match["noun"].casefold() not in _FORM_FIELDS:
         return _noted(match["noun"], match["v"])
     if match := _FAVOURITE_LINE.match(sentence):
         noun = re.sub(r"^fave?(?= )", "favourite", match["noun"], flags=re.IGNORECASE)
         return [f"my {noun} is {match['v']}"]
-    if (match := _CODE_LINE.match(sentence)) and re.search(r"\d{3}|[A-Z]", match["v"]):
+    if (match := _CODE_LINE.match(sentence)) and re.search(r"\d{4}|[A-Z].*\d.*\d|-", match["v"]):
         return [f"my {match['noun']} is {match['v']}"]
     if match := _WAS_NOW.match(sentence):
         return [f"{match['s']} is {match['new']}"]

@@ -140,7 +140,7 @@ _FILLERS = (
     r"definitely|literally|kind of|sort of|obviously|of course|to be honest|tbh|unfortunately|sadly|fyi|as "
     r"you know|"
     r"originally|generally|typically|though|you know|i admit|i confess|i must say|i have to say|too|as "
-    r"well|haha|lol|"
+    r"well(?! as\b)|haha|lol|"
     r"übrigens|gerade|derzeit|momentan|aktuell|zurzeit|zur zeit|auch|eigentlich|wirklich|immer noch|noch "
     r"immer|total|leider|ja|halt|eben|"
     r"inzwischen|mittlerweile|jetzt|nun|schon|endlich|nämlich|together|zusammen|for a living|beruflich)"

@@ -228,7 +228,7 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
     path = base.attribute(kin)
     label = f"{base.possessive} {kin}"
     subject = replace(base, path=path, label=label, kind=kind, gender=gender, noun="", names=())
-    where = re.match(r"^ (?:in|at|from) [\w -]+$", match["name"])  # "my colleagues in accounting"
+    where = re.match(r"^ (?:in|at|from) (?!crime|law)[\w -]+$", match["name"])  # "my colleagues in accounting"
     names = _names("" if where else match["name"], lower=people.is_casual)
     if names is None:
         return None

@@ -12,6 +12,7 @@ from agents.memory.extraction import lexicon as words
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause, Subject
 from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.rules.people import NATIONALITIES
 
 _NO_SLOT = re.compile(
     r"^(?:(?:\w+ )?(?:questions?|ideas?|problems?|issues?|points?|guess(?:es)?|plans?|opinions?|thoughts?|goals?|"
@@ -22,12 +23,23 @@ _NO_SLOT = re.compile(
     r"wish(?:es)?|hopes?|fears?|loves?|god|goodness|choices?|options?|one|words?|messages?|prompts?|inputs?|"
     r"results?|outputs?|errors?|bugs?|code|pick|pleasure|treat|gut|bad|english|german|luck|joke|"
     r"rest|side|half|part|kind|type|sort|favou?rite|best|first|last|next|sentence|hypothesis|conclusion|bet|"
+    r"arrays?|lists?|functions?|variables?|quer(?:y|ies)|class(?:es)?|methods?|formulas?|regex|scripts?|loops?|strings?|"
+    r"files?|photos?|pictures?|images?|screens?|tables?|columns?|paragraphs?|documents?|homework|batter(?:y|ies)|"
+    r"temperature|heart rate|pulse|blood pressure|internet|soup|tea|coffee|beer|dinner|lunch|breakfast|guests?|"
+    r"planet|galaxy|world|universe|sun|earth|moon|chancellor|president|government|king|queen|prime minister|mayor|"
+    r"meetings?|progress|scores?|team|group|apps?|websites?|"
     r"house|flat|garden|city|country|town|wedding|birthday|daughters?|sons?|kids?|family|"
     r"frage|idee|problem|meinung|leben|tag|plan|traum|ziel|antwort|satz|text|geschichte))$",
     re.IGNORECASE,
 )
 """Nouns of which something is said that tells nothing lasting."""
 _FORMER = re.compile(r"^(?:old|former|previous|last|ex|next|future|dream|ideal|imaginary|alte\w*|ehemalige\w*)\b", re.I)
+_STATE = re.compile(
+    rf"\b(?:late|full|hot|cold|behind|early|ahead|old|away|delayed|broken|ready|done|off|left|style|today|tonight)$"
+    rf"|[\[\]{{}}()=*;<>^|\\]|^\W*(?:{'|'.join(NATIONALITIES)})\b",
+    re.IGNORECASE,
+)
+"""How something is at the moment, code, or where it comes from: no value of a slot."""
 _NUMBER_WORD = (
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|"
     r"sixty|eighty|ninety|hundred)"
@@ -60,7 +72,7 @@ _WHERE = re.compile(
 )
 _ROOMS = re.compile(r"\b(?:office|desk|parking space|parking spot|locker|seat|cellar|storage unit|büro)$", re.I)
 _GROUP_NOUN = (
-    r"(?:project|app|company|start-?up|band|podcast|blog|newsletter|channel|shop|caf[eé]|restaurant|farm|game|"
+    r"(?:project|app|company|start-?up|band|podcast|blog|newsletter|shop|caf[eé]|restaurant|farm|"
     r"club|choir|team|boat|yacht|firm|agency|bakery|studio|charity)"
 )
 _NAMED_GROUP = re.compile(
@@ -99,8 +111,10 @@ def any_slot(clause: Clause) -> list[Candidate]:
     telling = _TELLING.match(head) and re.fullmatch(r"[a-zäöüß-]+(?: [a-zäöüß-]+){0,2}", value)
     if not telling and not _is_value(value, has_article=bool(article)):
         return []
-    if not 0 < len(value.split()) <= 7 or values.is_vague(value):
+    if not 0 < len(value.split()) <= 7 or values.is_vague(value) or _STATE.search(value):
         return []
+    if re.match(r"(?:today|tonight|now|right now|this)\b", clause.when.phrase, re.IGNORECASE):
+        return []  # how it is today
     owner = _owner(clause.subject)
     text = f"{owner.possessive} {noun} is {value}."
     return fact(
@@ -117,8 +131,9 @@ def kept(clause: Clause) -> list[Candidate]:
     if not match or len(match["v"].split()) > 9:
         return []
     is_room = _ROOMS.search(noun) and clause.subject.is_owned and re.search(r"\d|floor|stock", match["v"])
-    if not (_KEPT.search(noun) or is_room):
-        return []
+    is_plain = re.fullmatch(r"(?:keys?|remote|charger|umbrella|will|jack|meters?|tools)", noun, re.IGNORECASE)
+    if not ((_KEPT.search(noun) and not is_plain) or is_room):
+        return []  # "the keys are on the table" says where they were put down
     where = match["v"]
     owner = _owner(clause.subject)
     label = f"{owner.possessive} {noun}" if owner.name == "owner" else f"The {noun} of {owner.label}"
@@ -137,10 +152,10 @@ def counts(clause: Clause) -> list[Candidate]:
         r"[A-ZÄÖÜ][a-zäöü]+e[nr]))$",
         values.cut(clause.rest),
     )
-    if not match or re.search(r"(?:minutes|hours|days|weeks|problems|issues|questions|errors|ideas)$", match["v"]):
+    noun = clause.subject.noun.strip()
+    if not match or _NO_SLOT.match(noun) or re.search(r"(?:minutes|hours|days|weeks|problems|issues|questions|errors|ideas)$", match["v"]):
         return []
     owner = _owner(clause.subject)
-    noun = clause.subject.noun.strip()
     text = f"{owner.possessive} {noun} has {match['v']}."
     name = f"{noun.casefold()} {match['what']}"
     return fact(replace(clause, subject=owner), name, match["v"], text, "identity", is_sentence=True)

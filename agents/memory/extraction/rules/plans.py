@@ -141,7 +141,7 @@ def intends(clause: Clause) -> list[Candidate]:
     when = clause.when.phrase
     if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "past":
         return []
-    if not when or _is_today(when) or not clause.subject.is_known:
+    if not when or _is_today(when) or re.match(r"tomorrow", when, re.I) or not clause.subject.is_known:
         return []
     what = values.cut(match["v"])
     if len(what.split()) > 7 or re.search(r"\b(?:it|this|that|you)\b", what):

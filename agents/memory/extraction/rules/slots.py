@@ -50,6 +50,9 @@ _STATES = re.compile(
 )
 
 
+_CODE_NOUN = re.compile(r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$")
+
+
 def slot(clause: Clause) -> list[Candidate]:
     """Read "<possessor>'s <slot> is <value>" for the slots that are known, and for things that are owned."""
     subject = clause.subject
@@ -123,7 +126,7 @@ def is_named(clause: Clause) -> list[Candidate]:
         return []
     value = values.cut(rest)
     noun = subject.noun.casefold()
-    if not value or len(value.split()) > 3:
+    if not value or len(value.split()) > 3 or _CODE_NOUN.search(noun):
         return []
     if noun in words.SLOT_NOUNS and noun not in words.THINGS:
         return _known(replace(clause, rest=value, full_rest=value), words.SLOT_NOUNS[noun])
@@ -190,6 +193,7 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         value = re.sub(r"^from .* to ", "", value)
     if (
         not value
+        or (dated and re.search(r"\b(?:late|delayed|cancelled|canceled|early)\b", value))
         or len(value.split()) > 10
         or (re.match(_STATES, value) and not dated)
         or (

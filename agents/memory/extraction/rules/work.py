@@ -11,7 +11,7 @@ from agents.memory.extraction.rules.build import fact, name_of
 from agents.memory.extraction.subjects import is_name
 
 _AS = re.compile(r"\b(?:as|als) (?P<v>.+)$", re.IGNORECASE)
-_AT = re.compile(r"(?:^|\s)(?:(?i:at|for|bei)|with(?= (?:the )?[A-Z])) (?P<v>(?:(?! as | als ).)+)")
+_AT = re.compile(r"(?:^|\s)(?:at|for|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
 
 
 def works(clause: Clause) -> list[Candidate]:
