@@ -271,12 +271,12 @@ class Brain(Agent):
     ) -> None:
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
-        text = "".join(answer.text)
-        found = await self._cite(ask.text, text, answer.passages, _asked_before(remembered))
+        complete = ending["finish_reason"] in ("stop", "length") and not ask.sampling.ignore_end
+        found = await self._cite(answer, _asked_before(remembered), quote=complete)
         turn = msgspec.structs.replace(
             question,
             role="assistant",
-            text=text,
+            text="".join(answer.text),
             at=time.time(),
             model=self.engine.description.model,
             passages=answer.passages,
@@ -333,21 +333,25 @@ class Brain(Agent):
             return None
         return list(recalled.passages)
 
-    async def _cite(
-        self, question: str, text: str, passages: tuple[Passage, ...], before: str
-    ) -> tuple[Citation, ...]:
-        """Return which sentences of an answer rest on which passages."""
-        found = await asyncio.to_thread(citations.find, question, text, passages, before)
-        if not found.candidates:
+    async def _cite(self, answer: RunningAnswer, before: str, *, quote: bool) -> tuple[Citation, ...]:
+        """Return which sentences of an answer rest on which passages; where none does, quote one."""
+        text = "".join(answer.text)
+        found = await asyncio.to_thread(citations.find, answer.ask.text, text, answer.passages, before)
+        if len(found.texts) == 1:
             return ()
+        vectors: Vectors | None = None
         try:
-            vectors: Vectors = await self.bus.call(
-                Embed(texts=found.texts, purpose="query"), timeout=CITING_SECONDS
-            )
+            embed = Embed(texts=found.texts, purpose="query")
+            vectors = await self.bus.call(embed, timeout=CITING_SECONDS)
         except KaraisError as error:
             log.info("citing by the words alone: %s", error)
-            return citations.choose(found, None)
-        return citations.choose(found, vectors.data)
+        chosen = citations.choose(found, vectors.data if vectors else None)
+        if chosen.quote is None or not quote:
+            return chosen.citations
+        passage = answer.passages[chosen.quote.passage - 1]
+        more, citation = citations.quotation(chosen.quote, passage, len(text))
+        await answer.delta(more)
+        return (citation,)
 
     def _budget(self, ask: Ask) -> int:
         """Return how many tokens a prompt may have beside the answer."""

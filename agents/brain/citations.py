@@ -2,11 +2,16 @@
 
 First by the words, see ``support``: that leaves a few candidates, mostly none.
 Then by meaning: a sentence that answers the question is near to it. Copied
-from a passage that is merely about the same things, it is less near.
+from a passage that is merely about the same things, it is less near. The
+passages' own sentences compete with those of the answer, so that an answer
+which copied from the second best passage does not make it the best; and when
+the model said nothing that a passage supports, as small models do, the best of
+them is quoted behind the answer.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from operator import mul
 
@@ -19,14 +24,30 @@ from agents.brain.words import without_marks
 from schemas.chat import Citation, Grounding
 from schemas.documents import Passage
 
-MOST = 8
-"""Candidates that are compared by meaning: each costs about 10 ms on a CPU."""
+MOST = 5
+"""Sentences of the answer, and as many of the passages, that are compared by meaning: 5 to 10 ms each."""
+MOST_CHARS = 600
+"""Of a sentence that is compared or quoted."""
+FEWEST_CHARS = 20
+"""Of a sentence that is quoted."""
 ANSWERS = 0.4
 """Cosine to the question, times the support, from which a sentence counts as an answer to it."""
+QUOTED = 0.5
+"""The same for a sentence that is quoted, which nobody said was an answer."""
 WORDS_ALONE = 0.8
 """The support that is wanted when meaning cannot be compared."""
 CLOSE = 0.97
-"""Further passages are cited that come this close to the best one: a second opinion is mostly a wrong one."""
+"""A passage is cited that comes this close to the best one: a second opinion is mostly a wrong one."""
+BEHIND = 0.03
+"""Share of its support that a passage to quote loses for each one that the search ranked above it."""
+
+_IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
+_TARGET = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_WHENCE = {
+    "document": "From your files:",
+    "turn": "From an earlier conversation:",
+    "fact": "From what I remember:",
+}
 
 
 class Candidate(Struct, frozen=True):
@@ -47,12 +68,22 @@ class Found(Struct, frozen=True):
     question: str
     """The question, with the one before where it leans on that."""
     candidates: tuple[Candidate, ...]
-    """Best first."""
+    """Sentences of the answer, best first."""
+    quotes: tuple[Candidate, ...] = ()
+    """Sentences of the passages, best first."""
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The texts whose vectors ``choose`` wants: the question, then one for each candidate."""
-        return (self.question, *(candidate.compared for candidate in self.candidates))
+        return (self.question, *(candidate.compared for candidate in (*self.candidates, *self.quotes)))
+
+
+class Chosen(Struct, frozen=True):
+    """What is shown."""
+
+    citations: tuple[Citation, ...]
+    quote: Candidate | None = None
+    """What is to be quoted because nothing is cited."""
 
 
 def find(question: str, text: str, passages: Sequence[Passage], before: str = "") -> Found:
@@ -63,51 +94,70 @@ def find(question: str, text: str, passages: Sequence[Passage], before: str = ""
     """
     asked = Asked(question, before)
     sources = [Source(passage) for passage in passages]
-    found = []
+    heads = [passage.heading.rpartition(" > ")[2] for passage in passages]
+    found: list[Candidate] = []
+    quotes: list[Candidate] = []
     for sentence in sentences(text) if passages else ():
-        if not sentence.states:
-            continue
-        plain = without_marks(sentence.text)
-        said = Said(plain)
-        for number, source in enumerate(sources, 1):
-            support = source.support(asked, said)
-            if support > 0:
-                heading = passages[number - 1].heading.rpartition(" > ")[2]
-                found.append(
-                    Candidate(sentence, number, support, f"{heading}: {plain}" if heading else plain)
-                )
-    found.sort(key=lambda candidate: candidate.support, reverse=True)
-    return Found(f"{before} {question}" if asked.leans else question, tuple(found[:MOST]))
+        if sentence.states:
+            plain = without_marks(sentence.text)
+            said = Said(plain)
+            for number, source in enumerate(sources, 1):
+                if (support := source.support(asked, said)) > 0:
+                    found.append(Candidate(sentence, number, support, _under(heads[number - 1], plain)))
+    for number, source in enumerate(sources, 1):
+        for sentence in sentences(passages[number - 1].text):
+            if sentence.states and FEWEST_CHARS <= len(sentence.text) <= MOST_CHARS:
+                support = source.support(asked, Said(sentence.text), within=1) * (1 - BEHIND * (number - 1))
+                if support > 0:
+                    under = _under(heads[number - 1], sentence.text)
+                    quotes.append(Candidate(sentence, number, support, under))
+    return Found(f"{before} {question}" if asked.leans else question, _best(found), _best(quotes))
 
 
-def choose(found: Found, vectors: bytes | None) -> tuple[Citation, ...]:
-    """Return what is cited, in the order of the text; each sentence rests on one passage.
+def choose(found: Found, vectors: bytes | None) -> Chosen:
+    """Return what is cited, in the order of the text, or what is to be quoted instead.
 
-    ``vectors`` are those of ``found.texts``, as ``schemas.embeddings.Vectors``
-    has them; None when there are none.
+    Each sentence rests on one passage. ``vectors`` are those of
+    ``found.texts``, as ``schemas.embeddings.Vectors`` has them; None when
+    there are none: then the words alone decide, and nothing is quoted.
     """
     if vectors is None:
         points = [c.support if c.support >= WORDS_ALONE else 0.0 for c in found.candidates]
+        quoted: list[float] = []
     else:
-        points = [
-            near * candidate.support if near * candidate.support >= ANSWERS else 0.0
-            for near, candidate in zip(
-                _cosines(vectors, len(found.candidates)), found.candidates, strict=True
-            )
+        near = _cosines(vectors, len(found.candidates) + len(found.quotes))
+        both = [
+            cosine * c.support for cosine, c in zip(near, (*found.candidates, *found.quotes), strict=True)
         ]
-    least = CLOSE * max(points, default=0.0)
-    worthy = {
-        c.passage for c, point in zip(found.candidates, points, strict=True) if point and point >= least
-    }
+        points = [point if point >= ANSWERS else 0.0 for point in both[: len(found.candidates)]]
+        quoted = both[len(found.candidates) :]
+    tops = {c.passage: point for point, c in sorted(zip(points, found.candidates, strict=True), key=_point)}
+    for point, quote in zip(quoted, found.quotes, strict=vectors is not None):
+        tops[quote.passage] = max(point, tops.get(quote.passage, 0.0))
+    least = CLOSE * max(tops.values(), default=0.0)
     best: dict[int, tuple[float, Candidate]] = {}
     for point, candidate in zip(points, found.candidates, strict=True):
         at = candidate.sentence.start
-        if point and candidate.passage in worthy and point > best.get(at, (0.0, candidate))[0]:
+        if point and tops[candidate.passage] >= least and point > best.get(at, (0.0, candidate))[0]:
             best[at] = (point, candidate)
-    return tuple(
-        Citation(start=at, end=candidate.sentence.end, passage=candidate.passage)
-        for at, (_, candidate) in sorted(best.items())
-    )
+    if best:
+        return Chosen(
+            tuple(
+                Citation(start=at, end=candidate.sentence.end, passage=candidate.passage)
+                for at, (_, candidate) in sorted(best.items())
+            )
+        )
+    point, quote = max(zip(quoted, found.quotes, strict=False), key=_point, default=(0.0, None))
+    return Chosen((), quote if point >= QUOTED else None)
+
+
+def quotation(quote: Candidate, passage: Passage, at: int) -> tuple[str, Citation]:
+    """Return what is put behind an answer of ``at`` characters to quote a passage, and its citation."""
+    said = " ".join(_TARGET.sub(r"\1", _IMAGE.sub("", quote.sentence.text)).strip("|>*- \t").split())
+    lead = f"\n\n{_WHENCE[passage.kind]}\n\n> "
+    start = at + len(lead)
+    text = lead + said.replace(" | ", " \u2013 ")
+    return text, Citation(start=start, end=at + len(text), passage=quote.passage)
 
 
 def cited(citations: Sequence[Citation]) -> tuple[int, ...]:
@@ -127,6 +177,19 @@ def grounding(searched: bool | None, passages: Sequence[Passage], citations: Seq
     if not passages:
         return "nothing_found"
     return "supported" if citations else "unsupported"
+
+
+def _under(heading: str, text: str) -> str:
+    return f"{heading}: {text}" if heading else text
+
+
+def _best(found: list[Candidate]) -> tuple[Candidate, ...]:
+    found.sort(key=lambda candidate: candidate.support, reverse=True)
+    return tuple(found[:MOST])
+
+
+def _point(pair: tuple[float, Candidate]) -> float:
+    return pair[0]
 
 
 def _cosines(vectors: bytes, count: int) -> list[float]:

@@ -78,8 +78,11 @@ class Source:
         """All that it says, in the form in which names are looked for."""
         return words.plain(f"{self._passage.heading}\n{self._passage.path}\n{self._passage.text}")
 
-    def support(self, asked: Asked, said: Said) -> float:
-        """Return how well it supports the sentence as an answer to the question, from 0, not at all, to 1."""
+    def support(self, asked: Asked, said: Said, *, within: int = 2) -> float:
+        """Return how well it supports the sentence as an answer to the question, from 0, not at all, to 1.
+
+        All that it takes has to stand ``within`` so many sentences.
+        """
         new = {word: weight for word, weight in said.words.items() if word not in asked.repeated}
         if (
             not asked.words
@@ -93,7 +96,11 @@ class Source:
         if not all(self._holds(name) for name in asked.names | said.names):
             return 0.0
         return max(
-            (self._at(asked, said, new, at, size) for at in range(len(self.units)) for size in (1, 2)),
+            (
+                self._at(asked, said, new, at, size)
+                for at in range(len(self.units))
+                for size in range(1, within + 1)
+            ),
             default=0.0,
         )
 

@@ -82,6 +82,15 @@ async def test_queries_are_answered_while_passages_get_no_processor_at_all(start
         assert [reply.rows for reply in await asyncio.gather(*passages)] == [64] * 8
 
 
+async def test_few_passages_need_no_process_of_their_own(start_bus, settings):
+    """Such as a turn of a conversation; many do."""
+    async with embedder(start_bus, settings) as bus:
+        assert (await bus.call(Embed(texts=("a turn", "and its answer")), timeout=60)).rows == 2
+        assert not any(bulk.MODULE in child.cmdline() for child in psutil.Process().children())
+        assert (await bus.call(Embed(texts=MANY), timeout=120)).rows == 64
+        assert await bulk_process()
+
+
 async def test_passages_that_killed_their_process_fail_and_the_next_are_embedded(start_bus, settings):
     """Nobody waits for ever for vectors of a process that is gone."""
     async with embedder(start_bus, settings) as bus:

@@ -13,7 +13,8 @@ from agents.memory.extraction.subjects import is_name
 from schemas.memory import Fact
 
 _CUE = re.compile(
-    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no\b(?! longer| one| idea)|nope|nein|sorry|correction|"
+    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no(?= *[,.;:!–-]| (?:it|that|not|i|he|she|my|the|wait|sorry)\b)|nope|nein|"
+    r"sorry(?! (?:to|about|for|if|that)\b)|correction|"
     r"korrektur|wait|actually|my mistake|my bad|"
     r"i (?:meant|mean)|ich meinte?|scratch that|typo|excuse me|pardon|let me correct|to correct|apologies|"
     r"i misspoke|i was wrong|"
@@ -75,10 +76,13 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
     if not before:
         return None
     if pair:
-        old = values.cut(pair["old"]).casefold()
+        old = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", values.cut(pair["old"]).casefold())
         for fact in reversed(before):
-            if old and old in fact.value.casefold():
+            if old and re.search(rf"(?<!\w){re.escape(old)}", fact.value.casefold()):
                 at = fact.value.casefold().index(old)
+                rest = set(re.findall(r"\w+", f"{fact.value[:at]} {fact.value[at + len(old) :]}".casefold()))
+                if rest & set(re.findall(r"\w+", new.casefold())):
+                    return fact, new, new  # "5 April" for "4 April": the whole value was said again
                 return fact, fact.value[:at] + new + fact.value[at + len(old) :], new
         return None
     recent = [fact for fact in before[-6:] if fact.effect != "ends" and _shape(new) == _shape(fact.value)]

@@ -136,6 +136,16 @@ _UNSURE = re.compile(
     r"vermutlich|möglicherweise|angeblich|ob|hoffentlich|glaube|wünschte|vllt)\b",
     re.IGNORECASE,
 )
+_SAYINGS = re.compile(
+    r"\b(?:would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic)\b",
+    re.IGNORECASE,
+)
+_ADDRESSED = re.compile(
+    r"\b(?:write|draft|compose|prepare|send|schreibe?n?|verfasse?n?|formuliere?n?)\b[^.!?:\n]{0,50}\b(?:letters?|e-?mails?|"
+    r"mails?|cards?|notes?|messages?|speech|toast|invitations?|poems?|brief|karte|nachricht|rede|einladung|gedicht|"
+    r"glückwunsch\w*|grußkarte)\b[^.!?:\n]{0,30}?(?P<to>\b(?:to|for|an|für) (?:my|our|mein\w*|unser\w*) [^.!?:\n]{2,60})",
+    re.IGNORECASE,
+)
 _CONDITION = re.compile(
     r"\b(?:if|unless|whether|suppose|supposing|wish|wished|imagine|as though|in case|pretend|i think|i "
     r"believe|i guess|not sure|falls|wenn|"
@@ -196,6 +206,12 @@ def is_fiction(text: str) -> bool:
     return bool(_FICTION.search(text))
 
 
+def addressee(text: str) -> str:
+    """Return to whom a letter, a card or a speech is asked for: "to my boss Karen" is true of the user."""
+    match = _ADDRESSED.search(text)
+    return match["to"] if match and not _PRETENCE.search(text) and not _PLAY.search(text) else ""
+
+
 def play_turns(text: str) -> int:
     """Return in how many turns, this one included, what is said belongs to a play that this one begins."""
     if _PLAY_ENDS.search(text):
@@ -215,17 +231,25 @@ def is_joke(text: str) -> bool:
 
 def is_unsure(sentence: str) -> bool:
     """Say whether a sentence is a guess, a wish or a condition."""
-    return bool(_UNSURE.search(sentence))
+    return bool(_UNSURE.search(_SAYINGS.sub("", sentence)))
 
 
 def is_conditional(sentence: str) -> bool:
     """Say whether a sentence has a condition or a guess that all its clauses hang on."""
-    return bool(_CONDITION.search(sentence))
+    return bool(_CONDITION.search(_SAYINGS.sub("", sentence)))
 
 
 def is_reported(sentence: str) -> bool:
     """Say whether a sentence tells what someone else said or wrote."""
     return bool(_REPORTED.search(sentence)) and not _MINE.search(sentence)
+
+
+def before_reported(sentence: str) -> str:
+    """Return what the user says before telling what someone said: "she moved to Spain and now she says …"."""
+    reported = _REPORTED.search(sentence)
+    joint = re.search(r",? (?:and|but)(?: now| then| today)? *$", sentence[: reported.start()]) if reported else None
+    own = sentence[: joint.start()] if joint else ""
+    return own if len(own.split()) >= 4 and not is_reported(own) else ""
 
 
 class Recalled:

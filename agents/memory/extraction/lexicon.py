@@ -116,6 +116,40 @@ KIN = _table(
     goldfish: fish, fisch
     chickens: hens, hühner
     pet: haustier
+    mechanic: mechaniker, automechaniker
+    optician: optiker, optikerin
+    orthodontist: kieferorthopäde, kieferorthopädin
+    psychologist: psychologe, psychologin
+    psychiatrist: psychiater, psychiaterin
+    dermatologist: hautarzt, hautärztin
+    cardiologist: kardiologe, kardiologin
+    gynaecologist: gynecologist, frauenarzt, frauenärztin
+    tutor: nachhilfelehrer, nachhilfelehrerin
+    mentor: mentorin
+    caretaker: janitor, hausmeister
+    notary: notar, notarin
+    estate agent: realtor, makler, maklerin
+    handyman: handwerker
+    dog sitter: dog walker, hundesitter
+    lodger: untermieter, untermieterin
+    business partner: co-founder, cofounder
+    successor: nachfolger, nachfolgerin
+    predecessor: vorgänger, vorgängerin
+    treasurer: kassenwart
+    ex: ex-girlfriend, ex-boyfriend
+    roommates: flatmates, housemates
+    colleagues: coworkers, co-workers, workmates, teammates, kollegen, kolleginnen
+    friends: buddies, pals, freunde, freundinnen
+    best friends:
+    cousins:
+    uncles:
+    aunts:
+    nephews: neffen
+    nieces: nichten
+    grandchildren: grandkids, enkelkinder
+    grandsons:
+    granddaughters:
+    teachers:
     """
 )
 PETS = frozenset(
@@ -173,6 +207,9 @@ KIN_PLURAL = {
     "brothers",
     "grandparents",
     "neighbours",
+    *"roommates colleagues friends cousins uncles aunts nephews nieces grandchildren grandsons granddaughters".split(),
+    "best friends",
+    "teachers",
 }
 KIN_SINGULAR = {
     "twins": "twin",
@@ -183,6 +220,12 @@ KIN_SINGULAR = {
     "brothers": "brother",
     "neighbours": "neighbour",
     "kids": "child",
+    "grandchildren": "grandchild",
+    "best friends": "best friend",
+    **{
+        f"{one}s": one
+        for one in "roommate colleague friend cousin uncle aunt nephew niece grandson granddaughter teacher".split()
+    },
 }
 KIN_ADJECTIVES = (
     r"(?:(?:older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|"
@@ -205,6 +248,7 @@ SLOT_NOUNS = _table(
     anniversary: wedding anniversary, hochzeitstag
     wedding: hochzeit
     address: home address, postal address, adresse, anschrift
+    place of residence: residence, wohnort
     postcode: zip code, zip, postal code, postleitzahl, plz
     email: email address, e-mail, e-mail address, mail address, e-mail-adresse, mailadresse
     phone: phone number, telephone number, mobile number, cell number, cell phone number, mobile, number, telefonnummer, handynummer, nummer
@@ -358,7 +402,7 @@ SECRET = re.compile(
     r"\b(?:pass ?words?|passwort|kennwort|passcodes?|pass ?phrases?|pin(?: (?:code|number))?|puk|tan|cvv|"
     r"cvc|credit card|"
     r"debit card|card number|kreditkarte(?:nnummer)?|iban|kontonummer|account number|api[- ]?keys?|private "
-    r"key|secret(?: key)?|"
+    r"key|secret key|(?:client|api|shared) secret|"
     r"access token|ssh key|security (?:code|question)|door code|alarm code|social security number|ssn|"
     r"login)\b|"
     r"(?:\d[ -]?){13,19}",
@@ -389,6 +433,7 @@ COMMON = frozenset(
     haben bin müde gut schlecht hier da dort heute morgen gestern jetzt schon noch auch nur sehr so wie
     was wer wo wann warum krank hungrig froh traurig sicher bereit someone somebody anybody anyone nobody
     everybody people guys folks man woman person guy retired married single divorced engaged vegetarian
+    hey yo wow yay thx haha lol
     vegan allergic pregnant unemployed self-employed
 """.split()
 )

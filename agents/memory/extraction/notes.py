@@ -21,6 +21,8 @@ _ASKED = re.compile(
     r")\s*[:,–-]?\s*(?:bitte,? )?(?:dass |that )?(?P<what>\S.*\S)$",
     re.IGNORECASE | re.DOTALL,
 )
+_ENCOURAGING = re.compile(r"^(?:(?:and|so|just|always) )*(?:remember|don'?t forget|never forget)(?:,| that\b)", re.IGNORECASE)
+"""As said to somebody: "remember, believe in yourself"."""
 _TASK = re.compile(r"^(?:to|how|when|what|why|where|who|zu)\b", re.IGNORECASE)
 
 
@@ -32,4 +34,9 @@ def asked_to_remember(text: str) -> str:
     ):
         return ""
     what = match["what"].strip(" .!?\"'")
+    if _ENCOURAGING.match(text.strip()) and (
+        re.search(r"\byou(?:r|rself)?\b", what, re.I)
+        or not re.search(r"\b(?:my|our|i|we|the|mein\w*|unser\w*)\b|\d|(?-i:(?<!^)\b[A-Z])", what, re.I)
+    ):
+        return ""
     return "" if _TASK.match(what) or len(what.split()) < 2 else what

@@ -27,7 +27,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|e\.g|i\.e|etc|vs|no|approx|z\.b|bzw|ca|usw|nr|str|hr|fr|inc|ltd|"
     r"co|dept|"
     r"jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|a\.m|p\.m|u\.a|d\.h|min|tel|geb|dipl|ing)|"
-    r"\b[A-Za-z]|(?<![\d.])\d{1,2})$",
+    r"(?<!['’])\b[A-Za-z]|(?<![\d.])\d{1,2})$",
     re.IGNORECASE,
 )
 _END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n+|(?<=\w)…(?=\s|$)")
@@ -40,7 +40,9 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"^been (?=\w)", "I have been "),
     (r"^names? (?:is|'s) (?=\w)", "my name is "),
     (r"\bnow (?:i am|we are|i'?m|we'?re) in (?=\w)", "now I live in "),
-    (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings): ", r"my \1 are "),
+    (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings)(?::| [=–-]) ?", r"my \1 are "),
+    (r"\b(number|insurance|policy|customer|order|serial|account|phone) ?no\b\.?(?=[ :])|\bno\.(?= of| for)", r"\1 number"),
+    (r"^(?:aged? )(\d{1,2})$", r"I am \1"),
     (
         r"^(wife|husband|son|daughter|brother|sister|mother|father|dog|cat|girlfriend|boyfriend|partner|"
         r"boss): ",
@@ -56,7 +58,7 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
         "I ",
     ),
     (
-        r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|divorced|vegan|vegetarian|married "
+        r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|living in|working (?:as|at|for) |divorced|vegan|vegetarian|married "
         r"(?:to|with)|lactose intolerant)\b)",
         "I am ",
     ),
@@ -125,6 +127,11 @@ _LEAD = re.compile(
     r"that)?) )+",
     re.IGNORECASE,
 )
+_FALSE_START = re.compile(
+    r"^(?:(?:so|ok|okay|hi|hello|hey|um|uh|erm|yeah|yes|oh|ah|well|right|and|anyway|basically|honestly|actually|like|look|"
+    r"listen|dear|there|also|ähm|also|ja|na|hallo|hi)[ ,]+){2,}(?=(?:i|we|my|our|ich|wir|mein\w*|unser\w*)\b)",
+    re.IGNORECASE,
+)
 _FILLERS = (
     r"(?:by the way|btw|actually|currently|presently|at present|at the moment|right now|these days|"
     r"nowadays|basically|"
@@ -133,7 +140,7 @@ _FILLERS = (
     r"definitely|literally|kind of|sort of|obviously|of course|to be honest|tbh|unfortunately|sadly|fyi|as "
     r"you know|"
     r"originally|generally|typically|though|you know|i admit|i confess|i must say|i have to say|too|as "
-    r"well|haha|lol|"
+    r"well(?! as\b)|haha|lol|"
     r"übrigens|gerade|derzeit|momentan|aktuell|zurzeit|zur zeit|auch|eigentlich|wirklich|immer noch|noch "
     r"immer|total|leider|ja|halt|eben|"
     r"inzwischen|mittlerweile|jetzt|nun|schon|endlich|nämlich|together|zusammen|for a living|beruflich)"
@@ -142,7 +149,7 @@ _FILLER = re.compile(
     rf"(?<=\w), {_FILLERS},(?= )|(?<=\w),? {_FILLERS}(?=[.!;]|$)|(?<=[\w,]) {_FILLERS}(?=[ ,])", re.IGNORECASE
 )
 _START_WORDS = (
-    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|ich|wir|er|sie|es|mein|meine|meinen|unser|"
+    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|ich|wir|er|sie|es|mein|meine|meinen|unser|"
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
@@ -154,7 +161,8 @@ _FINITE = (
     r"collect|collects|ride|rides|goes|go|do not|does not|can not|used to|suffer|suffers|run|runs|"
     r"bin|ist|sind|wohne|wohnt|wohnen|arbeite|arbeitet|arbeiten|habe|hat|haben|spiele|spielt|mag|liebe|"
     r"liebt|hasse|spreche|spricht|"
-    r"studiere|studiert|fahre|fährt|komme|kommt|heiße|heißt|lebe|lebt)"
+    r"unterrichte|unterrichtet|trinke|trinkt|esse|isst|nehme|nimmt|lerne|lernt|gehe|geht|sammle|sammelt|nutze|"
+    r"nutzt|rauche|raucht|besuche|besucht|studiere|studiert|fahre|fährt|komme|kommt|heiße|heißt|lebe|lebt)"
 )
 _BOUNDARY = re.compile(
     rf"\s*;\s*|\s+[-–—]+\s+|\s*[–—]\s*"
@@ -219,6 +227,7 @@ def sentences(text: str) -> list[Sentence]:
 def plain(sentence: str, language: Language) -> str:
     """Return a sentence without contractions, greetings, fillers and the mark at its end."""
     text = sentence.replace("’", "'").replace("‘", "'").replace("\u00a0", " ")
+    text = re.sub(r" \(\d{1,3}\)", "", text.replace(" @ ", " at "))
     text = re.sub(r"[*_]{1,3}(\w[^*_]*)[*_]{1,3}", r"\1", text)
     if language == "en":
         for pattern, to in _EXPANSIONS:
@@ -226,6 +235,7 @@ def plain(sentence: str, language: Language) -> str:
         text = re.sub(r"\bi\b", "I", text)
     text = text.strip().rstrip("?!. ").strip()
     text = re.sub(r"\s*[:;][-']?[)(DP]+", "", text)
+    text = _FALSE_START.sub("", text)
     before = None
     while before != text:
         before = text
@@ -237,8 +247,42 @@ def plain(sentence: str, language: Language) -> str:
     return " ".join(text.split())
 
 
+_DICTATED_WORDS = 12
+"""From so many words on, a sentence without any mark inside was dictated."""
+_TURN_OF_TALK = re.compile(
+    r"\s+(?:oh yes|oh yeah|oh and|and another thing|another thing|anyway|by the way|what else)\s+", re.IGNORECASE
+)
+_RUN_ON = re.compile(
+    rf"(?<=\w)\s+(?=(?:I|he|she|we|they|it|my (?:\w+ ){{1,2}})\s*(?:never|always|{_FINITE})\b)", re.IGNORECASE
+)
+_HANGS_ON = re.compile(
+    r"\b(?:the|an?|this|that|these|those|every|any|some|all|what|who|whom|which|how|when|where|while|if|because|"
+    r"than|think|thought|know|knew|say|says|said|hope|believe|guess|sure|told|tell|wish|whether|thing|things|"
+    r"everything|something|anything|nothing)(?: \w+)?$"
+    r"|\b(?:and|but|or|so|since|until|before|after|although|though|as|do|does|did|can|will|would|should|could|are|am|"
+    r"is|was|were|have|has|had|with|for|of|to|from|in|on|at|by|nor|not)$",
+    re.IGNORECASE,
+)
+"""Before a pronoun: what follows belongs to it ("the street we live in", "I think she is")."""
+
+
+def _unpunctuated(text: str) -> str:
+    """Put marks between the statements of a sentence that was dictated without any."""
+    if len(text.split()) < _DICTATED_WORDS or re.search(r"[,;:.!?](?!\d)", text):
+        return text
+    text = _TURN_OF_TALK.sub("; ", text)
+    result, start = "", 0
+    for match in _RUN_ON.finditer(text):
+        before = text[start : match.start()]
+        if len(before.split()) >= 3 and not _HANGS_ON.search(before):
+            result += f"{before}; "
+            start = match.end()
+    return result + text[start:]
+
+
 def clauses(sentence: str, *, is_question: bool) -> list[str]:
     """Cut a plain sentence into clauses; of a question, those that state something before it asks."""
+    sentence = _unpunctuated(sentence)
     parts = []
     start = 0
     for boundary in _BOUNDARY.finditer(sentence):
@@ -253,6 +297,13 @@ def clauses(sentence: str, *, is_question: bool) -> list[str]:
     return [] if parts and _INTERROGATIVE.match(parts[0]) else parts
 
 
+_SINCE = re.compile(
+    r"^(?:since|because|as|given that|seeing that|considering that|now that|da|weil) (?=(?:i|we|my|our|ich|"
+    r"wir|mein\w*|unser\w*)\b)",
+    re.IGNORECASE,
+)
+
+
 def _before_question(parts: list[str]) -> list[str]:
     result = []
     for part in parts:
@@ -261,7 +312,7 @@ def _before_question(parts: list[str]) -> list[str]:
         asked = next((i for i, piece in enumerate(pieces) if _INTERROGATIVE.match(piece)), None)
         if asked is not None:
             if asked:
-                result.append(", ".join(pieces[:asked]))
+                result.append(_SINCE.sub("", ", ".join(pieces[:asked])))
             return result
         result.append(part)
     # No question word: the whole is asked ("So I live in Bremen?").

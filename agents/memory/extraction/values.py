@@ -7,7 +7,7 @@ import re
 from agents.memory.extraction import lexicon as words
 
 _TAIL = re.compile(
-    r"(?:,? (?:but|not|nicht|together|zusammen|because|so that|so|which|who|whose|where|when|while|if|"
+    r"(?:,? (?:but|not|nicht|together|zusammen|because|so that|so|which|who|whose|where|when|while|if|until (?:i|we|he|she|they)|"
     r"although|though|since|thanks|please|however|"
     r"as well|too|again|instead|either|anyway|by now|now|then|today|here|there|already|yet|right|ok|okay|"
     r"haha|lol|weil|aber|"
@@ -118,8 +118,8 @@ def organisation(text: str) -> str:
         flags=re.I,
     )
     text = re.sub(
-        r"^(?:a company|a firm|a startup|a start-up|a small company|the company|einer firma) (?:called|"
-        r"named|namens) ",
+        r"^(?:an? |the |einer? )(?:[\w-]+ ){0,3}?(?:company|firm|start-?up|agency|business|shop|store|school|clinic|"
+        r"hospital|bakery|restaurant|caf[eé]|bank|firma) (?:called|named|namens) ",
         "",
         text,
         flags=re.I,
@@ -129,7 +129,7 @@ def organisation(text: str) -> str:
     if not text or len(text.split()) > 7 or is_vague(text):
         return ""
     if re.match(
-        r"^(?:home|night|nights|least|most|all|first|once|work|myself|my own|that|this|it|hours?|\d+|me|"
+        r"^(?:some|several|many|various|other|two|three|people|friends|home|night|nights|least|most|all|first|once|work|myself|my own|that|this|it|hours?|\d+|me|"
         r"free|fun)\b",
         low,
     ):
@@ -163,7 +163,7 @@ def topic(text: str) -> str:
     text = cut(text)
     text = re.sub(
         r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|"
-        r"at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the "
+        r"at (?:the|school|work|uni)|since|lately|recently|very much|so much|a lot|more than \w+|sehr|very|at all|the "
         r"most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$",
         "",
         text,
@@ -181,7 +181,7 @@ def topic(text: str) -> str:
 def listed(text: str) -> list[str]:
     """Return the parts of an enumeration."""
     text = re.sub(r"^both\s+", "", text.strip())
-    parts = re.split(r"\s*,\s*(?:and\s+|und\s+)?|\s+(?:and|und|&|as well as|plus|sowie)\s+(?:also\s+)?", text)
+    parts = re.split(r"\s*,\s*(?:and\s+|und\s+|as well as\s+)?|\s+(?:and|und|&|as well as|plus|sowie)\s+(?:also\s+)?", text)
     return [part.strip() for part in parts if part.strip()]
 
 
@@ -205,7 +205,7 @@ _JOB_WORDS = re.compile(
     r"anwalt|anwältin|azubi|beamter|beamtin|"
     r"friseurin?|bäcker|tischler|erzieherin?|hebamme|ingenieurin?|elektriker|mechatroniker|informatiker|"
     r"schreiner|postbote|bauer)"
-    r"|\w*(?:eer|ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|designer|developer|engineer|"
+    r"|\w{2,}(?<!\bb)(?<!\bd)(?<!\bcar)eer|\w*(?:ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|designer|developer|engineer|"
     r"teacher|writer|driver|"
     r"manager|worker|painter|baker|farmer|gardener|builder|singer|dancer|trainer|editor|doctor|operator|"
     r"inspector|instructor|"

@@ -15,7 +15,8 @@ _REGULAR = """
     upgrade install order book schedule sign swap pass register settle relocate resign develop celebrate
     share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely host
     deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead
-    freelance agree hire pick opt specialise specialize major enrol enroll earn end
+    freelance agree hire pick opt specialise specialize major enrol enroll earn end bank
+    head subscribe
 """.split()
 _IRREGULAR = {
     "get": "gets got gotten getting",
@@ -177,7 +178,7 @@ def _auxiliary(low: str, rest: str) -> Verb | None:
         past: Tense = "past" if low in ("was", "were") else "present"
         if following == "going" and behind.startswith("to ") and past == "present":
             inner = _read(behind[3:])
-            return replace(inner, tense="future") if inner else None
+            return replace(inner, tense="future") if inner else Verb("go", behind, progressive=True)
         if known and following.endswith("ing"):
             return Verb(known[0], behind, past, progressive=True)
         return Verb("be", rest, past)
@@ -190,6 +191,8 @@ def _auxiliary(low: str, rest: str) -> Verb | None:
             if ongoing and after.endswith("ing"):
                 return Verb(ongoing[0], last, "perfect", progressive=True)
             return Verb("be", behind, "perfect")
+        if following == "had":
+            return Verb("have", behind, "perfect")
         if known and (known[1] == "past" or following in ("become", "come", "run")):
             return Verb(known[0], behind, "perfect")
         return Verb("have", rest)

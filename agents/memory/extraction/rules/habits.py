@@ -92,13 +92,30 @@ def regular(clause: Clause) -> list[Candidate]:
         or clause.verb.startswith("can ")
     ):
         return []
-    if re.search(r"\b(?:you|your|this|that|it)\b", what):
+    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:with|for|from(?! home)|before|after)\b", what):
         return []
     when = clause.when.phrase.replace("On ", "on ")
     third = _third(clause.verb)
     value = f"{what} {when}".strip() if what else f"{clause.verb} {when}"
     key = what.casefold() or clause.verb
     return fact(clause, f"habit:{key}", value, f"{third} {clause.rest} {when}".replace("  ", " "), "habit")
+
+
+def belongs(clause: Clause) -> list[Candidate]:
+    """Read "be a member of the sailing club in Vegesack", "be in the choir of St. Paul"."""
+    match = re.match(
+        r"^(?:an? |the )?(?:\w+ )?(?:member|chair(?:man|woman|person)?|treasurer|president|captain|secretary) (?:of|in|at) "
+        r"(?P<v>(?:the|an?|our|my) .+|[A-ZÄÖÜ].+)$",
+        clause.full_rest or clause.rest,
+    )
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not clause.subject.is_known:
+        return []
+    if clause.tense not in ("present", "perfect"):
+        return []
+    what = values.bare(values.cut(re.sub(r" (?:since|for) .*$", "", match["v"])))
+    if not what or len(what.split()) > 6 or values.is_vague(match["v"]):
+        return []
+    return fact(clause, "member", what, f"is a member of {what}", "habit", many=True)
 
 
 def has_hobby(clause: Clause) -> list[Candidate]:
@@ -202,7 +219,7 @@ RULES = {
     "get": [wakes, regular],
     "wake": [wakes],
     "commute": [wakes],
-    "be": [things_regular],
+    "be": [things_regular, belongs],
     "start": [things_regular],
     "smoke": [smokes],
     "quit": [smokes],

@@ -150,7 +150,7 @@ def takes(clause: Clause) -> list[Candidate]:
             return []
         return fact(clause, "medication", match["v"], f"takes {match['v']}", "health", many=True)
     is_medicine = re.search(
-        r"\b(?:mg|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|"
+        r"\b(?:mg|micrograms?|mcg|µg|ml|iu|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|"
         r"statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|"
         r"insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
         r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|"
@@ -164,7 +164,7 @@ def takes(clause: Clause) -> list[Candidate]:
         return []
     value = values.topic(
         re.sub(
-            r"^(?:\d+ ?mg (?:of )?|a |an |my )",
+            r"^(?:(?:[\d.,]+ ?(?:mg|mcg|µg|g|ml|iu|micrograms?|milligrams?|drops)) (?:of )?|a |an |my )",
             "",
             values.cut(re.sub(r" (?:for|against|gegen) .*$", "", rest)),
         )

@@ -25,14 +25,12 @@ NATIONALITIES = frozenset(
     japanisch kroatisch serbisch ungarisch tschechisch rumänisch
 """.split()
 )
+_UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _AGE = re.compile(
     r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|"
-    + "|".join(
-        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen "
-        "nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-    )
-    + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and |"
+    rf"(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:{_UNITS}))?|{_UNITS}|ten|eleven|twelve|"
+    r"(?:thir|four|fif|six|seven|eigh|nine)teen)"
+    r"(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and |"
     r" und | in | now| today| this| last)",
     re.IGNORECASE,
 )
@@ -45,12 +43,41 @@ _MARITAL = re.compile(
 _CALLED = re.compile(r"^(?:called|named|known as|nicknamed)\s+(?P<name>.+)$", re.IGNORECASE)
 
 
+_A_NAMED = re.compile(
+    r"^(?:an?|eine?) (?P<what>[\w -]+?),? (?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
+)
+_BREED = re.compile(
+    r"\b(?:[\w-]+ )?(?:beagle|labrador|poodle|terrier|shepherd|collie|husky|dachshund|pug|retriever|spaniel|boxer|"
+    r"bulldog|chihuahua|corgi|mongrel|mutt|schnauzer|setter|hound|whippet|dalmatian|rottweiler|dobermann?|vizsla|"
+    r"weimaraner|maltese|shih tzu|tabby|siamese|persian|maine coon|ragdoll|shorthair|longhair|bengal|mix|"
+    r"labradoodle|cockapoo|pudel|schäferhund|mischling|dackel|mops|tabby cat|tomcat|hovawart)\b",
+    re.IGNORECASE,
+)
+
+
+def is_breed(clause: Clause) -> list[Candidate]:
+    """Read "our dog is a beagle", "Balu is a black Labrador"."""
+    match = re.match(r"^(?:an?|eine?) (?P<v>[\w -]+)$", values.cut(clause.rest))
+    if clause.subject.kind != "pet" or clause.negated or not match or clause.tense == "past":
+        return []
+    breed = _BREED.search(match["v"])
+    return _of_breed(clause, breed[0]) if breed else []
+
+
+def _of_breed(clause: Clause, breed: str) -> list[Candidate]:
+    what = re.sub(r"^(?:\S*-old|an?|little|lovely) ", "", breed)
+    return fact(clause, "breed", what, f"is a {what}", "possession")
+
+
 def is_called(clause: Clause) -> list[Candidate]:
     """Read "be called Anna", "be named Anna"; for the owner also "I am Paul"."""
-    if clause.negated or clause.tense == "past":
+    if clause.negated or clause.tense == "past" or clause.subject.name == "everybody":
         return []
     rest = clause.rest
     called = _CALLED.match(rest) if clause.verb == "be" else None
+    if (clause.verb == "be called" or called) and clause.subject.path.rpartition(".")[2] in words.KIN_PLURAL:
+        names = called["name"] if called else rest
+        return listed_kin(replace(clause, rest=names), clause.subject.path.rpartition(".")[2])
     if clause.verb == "be called":
         name = rest
     elif clause.verb == "call" and re.match(r"^(?:me|him|her|it|myself) ", rest, re.I):
@@ -65,12 +92,17 @@ def is_called(clause: Clause) -> list[Candidate]:
         if not is_name(name) or len(name.split()) > 3:
             return []
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
+    elif match := _A_NAMED.match(rest) if clause.verb == "be" and clause.subject.path else None:
+        if not is_name(match["name"]):
+            return []
+        breed = _BREED.search(match["what"]) if clause.subject.kind == "pet" else None
+        return [*name_of(clause.subject, match["name"]), *(_of_breed(clause, breed[0]) if breed else [])]
     elif clause.verb == "be" and clause.subject.path and clause.subject.kind in ("person", "pet"):
         # "Our landlord is Mr. Weber"; "my kids are Theo (11), Ida (8) and Max"
         kin = clause.subject.path.rpartition(".")[2]
         if kin in words.KIN_PLURAL or (kin in words.PETS and "," in rest):
             return listed_kin(clause, kin)
-        name = rest.split(",")[0]
+        name = re.split(r",| (?:now|since|again|at|in|from|bei|in|aus)\b", rest)[0]
         if (clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name)) or values.job(name):
             return []
         if (
@@ -88,6 +120,14 @@ def is_called(clause: Clause) -> list[Candidate]:
     if clause.subject.name != "owner" and not clause.subject.path and clause.verb != "call":
         return []  # its name is known: a pronoun was taken for the wrong one
     return [*name_of(clause.subject, name), *_age_behind(clause, rest)]
+
+
+def called_by_others(clause: Clause) -> list[Candidate]:
+    """Read "everyone calls me Kat", "my friends call me Jo"."""
+    match = re.match(r"^me (?P<v>[A-ZÄÖÜ][\w-]+)$", values.cut(clause.rest))
+    if not match or clause.negated or clause.tense != "present" or not is_name(match["v"]):
+        return []
+    return fact(replace(clause, subject=Subject()), "nickname", match["v"], f"is called {match['v']} by others", "identity")
 
 
 def age(clause: Clause) -> list[Candidate]:
@@ -227,9 +267,10 @@ def measures(clause: Clause) -> list[Candidate]:
 def will_be(clause: Clause) -> list[Candidate]:
     """Read "will be nine on February 3rd"; "is turning 40 on Friday"."""
     match = _AGE.match(clause.rest)
+    is_dated = clause.verb == "turn" and clause.when.future and re.search(r"\d", clause.when.phrase)
     if (
         not match
-        or not (clause.tense == "future" or clause.progressive)
+        or not (clause.tense == "future" or clause.progressive or is_dated)
         or not clause.when.phrase
         or not clause.subject.is_known
     ):
@@ -261,9 +302,9 @@ def _age_behind(clause: Clause, rest: str) -> list[Candidate]:
 
 RULES = {
     "weigh": [measures],
-    "be": [will_be, measures, is_called, age, marital, relation, nationality],
+    "be": [will_be, measures, is_called, is_breed, age, marital, relation, nationality],
     "be called": [is_called],
-    "call": [is_called],
+    "call": [is_called, called_by_others],
     "turn": [will_be, age],
     "have": [has_birthday, has_kin],
     "get": [has_kin],

@@ -8,6 +8,7 @@ from dataclasses import replace
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.subjects import is_name
 
 _EVENT_NOUN = (
     r"appointment|check-?up|exam|test|interview|surgery|operation|meeting|party|wedding|concert|lesson|"
@@ -134,6 +135,20 @@ def trip(clause: Clause) -> list[Candidate]:
     return _plan(clause, f"trip:{where.casefold()}", when, f"{verb} {where} {_at(when)}")
 
 
+def intends(clause: Clause) -> list[Candidate]:
+    """Read "be planning to renovate the bathroom this autumn", "plan to run the marathon in May"."""
+    match = re.match(r"^to (?P<v>(?!be\b|have\b|do\b|say\b|ask\b)[a-z]+ .+)$", clause.rest)
+    when = clause.when.phrase
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "past":
+        return []
+    if not when or _is_today(when) or re.match(r"tomorrow", when, re.I) or not clause.subject.is_known:
+        return []
+    what = values.cut(match["v"])
+    if len(what.split()) > 7 or re.search(r"\b(?:it|this|that|you)\b", what):
+        return []
+    return _plan(clause, f"plan:{what.casefold()}", f"{what} {when}", f"plans to {what} {when}")
+
+
 def visits(clause: Clause) -> list[Candidate]:
     """Read "my parents are visiting us at Easter"."""
     if (
@@ -163,7 +178,12 @@ def marries(clause: Clause) -> list[Candidate]:
         return _plan(clause, "wedding", clause.when.phrase, f"gets married {_at(clause.when.phrase)}")
     if clause.tense not in ("past", "perfect"):
         return []
-    return fact(replace(clause, tense="present"), "marital_status", "married", "is married", "relation")
+    who = re.match(r"^(?:to |with )(?P<v>[A-ZÄÖÜ][a-zäöüß]+)\b", clause.rest)
+    present = replace(clause, tense="present")
+    found = fact(present, "marital_status", "married", "is married", "relation")
+    if who and is_name(who["v"]):
+        found += fact(present, "spouse.name", who["v"], f"is married to {who['v']}", "relation")
+    return found
 
 
 def expecting(clause: Clause) -> list[Candidate]:
@@ -258,6 +278,7 @@ RULES = {
     "travel": [trip],
     "drive": [trip],
     "visit": [trip, visits],
+    "plan": [intends],
     "come": [visits],
     "spend": [trip],
     "get": [marries, splits],

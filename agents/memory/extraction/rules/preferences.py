@@ -21,6 +21,12 @@ _NOT_LASTING = re.compile(
 )
 
 
+_SCENERY = re.compile(
+    r"^(?:all )?the (?:[A-Z]|(?:sea|seaside|mountains?|ocean|beach|outdoors|theat(?:re|er)|opera|cinema|forest|snow|"
+    r"sun|rain|countryside|desert|woods|night|heat|cold|sauna|colou?r \w+|smell of|sound of|taste of|\w+s$))"
+)
+
+
 def likes(clause: Clause) -> list[Candidate]:
     """Read "love hiking", "do not like olives", "like neither"."""
     if (
@@ -42,6 +48,8 @@ def likes(clause: Clause) -> list[Candidate]:
     )
     if not rest:
         return []
+    if re.match(r"^(?:all )?the ", rest) and not _SCENERY.match(rest):
+        return []  # "I love the colours!" comments on something at hand
     found: list[Candidate] = []
     text = values.cut(rest)
     parts = values.listed(text)
@@ -55,8 +63,8 @@ def likes(clause: Clause) -> list[Candidate]:
     for part in parts:
         if len(part.split()) > 4 and part.islower():
             continue
-        what = values.bare(values.topic(part))
-        if not what or _NOT_LASTING.match(what) or re.match(r"^(?:I|and)\b", what):
+        what = values.bare(re.sub(r" like [A-Z].*$", "", values.topic(part)))
+        if not what or what in ("to", "theme", "part", "spending time") or _NOT_LASTING.match(what) or re.match(r"^(?:I|and)\b", what):
             continue
         if clause.negated:
             found += fact(clause, "dislikes", what, f"does not like {what}", "preference", many=True)

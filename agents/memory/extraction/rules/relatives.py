@@ -21,18 +21,7 @@ _HAS_KIN = re.compile(
         sorted(
             map(
                 re.escape,
-                [
-                    *words.KIN,
-                    *words.PETS_PLURAL,
-                    "uncles",
-                    "aunts",
-                    "cousins",
-                    "nephews",
-                    "nieces",
-                    "grandchildren",
-                    "grandkids",
-                    "friends",
-                ],
+                [*words.KIN, *words.PETS_PLURAL],
             ),
             key=len,
             reverse=True,
@@ -43,16 +32,6 @@ _HAS_KIN = re.compile(
     r"who are called))?(?P<names>[ ,:].*)?$",
     re.IGNORECASE,
 )
-_PLURALS = {
-    "uncles": "uncle",
-    "aunts": "aunt",
-    "cousins": "cousin",
-    "nephews": "nephew",
-    "nieces": "niece",
-    "grandchildren": "grandchild",
-    "grandkids": "grandchild",
-    "friends": "friend",
-}
 
 
 def has_kin(clause: Clause) -> list[Candidate]:
@@ -66,12 +45,12 @@ def has_kin(clause: Clause) -> list[Candidate]:
     is_bare = not (match["count"] or match["names"] or clause.ended or clause.negated)
     if is_bare and low not in (*words.PETS_PLURAL, "kids", "children"):
         return []
-    kin = words.PETS_PLURAL.get(low) or words.KIN.get(low) or _PLURALS.get(low, low)
+    kin = words.PETS_PLURAL.get(low) or words.KIN.get(low, low)
     is_plural = (
-        (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL or low in _PLURALS
+        (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
     )
     if re.search(
-        r"\b(?:of|like|that|than|at|in|with|for|bei|beim|on|imaginary|toy|stuffed|robot)"
+        r"\b(?:and|of|like|that|than|at|in|with|for|bei|beim|on|imaginary|toy|stuffed|robot)"
         r"\b",
         match["adjective"],
     ):

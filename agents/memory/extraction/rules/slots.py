@@ -13,7 +13,7 @@ from agents.memory.extraction.subjects import is_name
 from schemas.memory import FactKind
 
 _FAVOURITE = re.compile(
-    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w "
+    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit(?!e)|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w "
     r"-]+)$",
     re.IGNORECASE,
 )
@@ -50,6 +50,9 @@ _STATES = re.compile(
 )
 
 
+_CODE_NOUN = re.compile(r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$")
+
+
 def slot(clause: Clause) -> list[Candidate]:
     """Read "<possessor>'s <slot> is <value>" for the slots that are known, and for things that are owned."""
     subject = clause.subject
@@ -83,7 +86,7 @@ def has_slot(clause: Clause) -> list[Candidate]:
     if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:the |a |an |die |eine )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|"
+        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|"
         r"address|adresse|hostname|host name|name|domain|mac address|"
         r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial "
         r"number|capacity) "
@@ -123,7 +126,7 @@ def is_named(clause: Clause) -> list[Candidate]:
         return []
     value = values.cut(rest)
     noun = subject.noun.casefold()
-    if not value or len(value.split()) > 3:
+    if not value or len(value.split()) > 3 or _CODE_NOUN.search(noun):
         return []
     if noun in words.SLOT_NOUNS and noun not in words.THINGS:
         return _known(replace(clause, rest=value, full_rest=value), words.SLOT_NOUNS[noun])
@@ -190,6 +193,7 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         value = re.sub(r"^from .* to ", "", value)
     if (
         not value
+        or (dated and re.search(r"\b(?:late|delayed|cancelled|canceled|early)\b", value))
         or len(value.split()) > 10
         or (re.match(_STATES, value) and not dated)
         or (
@@ -208,6 +212,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         if owner.kind == "person" and not owner.path:
             return []  # its name is known: a pronoun was taken for the wrong one
         return name_of(owner, value) if is_name(value, lower=True) and len(value.split()) <= 4 else []
+    if name == "job":
+        value = values.job(value, is_certain=True)
     if name == "age" and not re.match(r"^\d", value):
         return []
     if name == "hobby" or name == "allergy":
@@ -244,8 +250,11 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
 def _tail_slot(noun: str) -> tuple[str, str] | None:
     """Split "printer's ip" or "car licence plate" into the thing and its slot."""
     for slot_noun, name in sorted(words.SLOT_NOUNS.items(), key=lambda item: -len(item[0])):
+        if slot_noun in ("number", "mobile", "nummer"):
+            continue  # "VAT number" is no telephone
         if noun.endswith(f" {slot_noun}") and (
-            name not in ("name", "room", "size", "class", "lesson", "train", "number") or slot_noun == "name"
+            name not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
+            or slot_noun == "name"
         ):
             before = noun[: -len(slot_noun)].strip()
             before = re.sub(r"^(?:the|my|our)\s+|'s?$", "", before)

@@ -128,13 +128,31 @@ def uses(clause: Clause) -> list[Candidate]:
         clause.progressive and clause.when.since is None and not re.search(r"[A-Z]", clause.rest)
     ):
         return []
-    text = re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", values.cut(clause.rest))[0]
     found: list[Candidate] = []
-    for part in values.listed(text):
-        what = values.thing(part)
+    for part in values.listed(values.cut(clause.rest)):
+        # "Teams for chat and Confluence for documents"
+        what = values.thing(re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", part)[0])
         if what and re.search(r"[A-Z]|\d", what) and not re.match(r"^(?:I|Your|This|That)\b", what):
             found += fact(clause, "uses", what, f"uses {what}", "technical", many=True)
     return found
+
+
+def cancels(clause: Clause) -> list[Candidate]:
+    """Read "cancelled Netflix", "unsubscribed from Spotify", "stopped using Trello"."""
+    if clause.subject.kind not in ("owner", "person") or clause.negated:
+        return []
+    if clause.tense not in ("past", "perfect"):
+        return []
+    match = re.match(
+        r"^(?:(?:my|our|the) )?(?P<v>[A-ZÄÖÜ][\w+.-]*(?: [A-Z+][\w+]*)?)(?: (?:subscription|account|membership))?$"
+        if clause.verb == "cancel"
+        else r"^using (?P<v>[A-ZÄÖÜ][\w+.-]*(?: [A-Z+][\w+]*)?)$",
+        values.cut(clause.rest),
+    )
+    if not match or re.match(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day", match["v"]):
+        return []
+    what = match["v"]
+    return fact(clause, "uses", what, f"uses {what}", "technical", many=True, effect="ends")
 
 
 def project_dates(clause: Clause) -> list[Candidate]:
@@ -194,4 +212,7 @@ RULES = {
     "settle": [decides],
     "go": [decides],
     "use": [uses],
+    "cancel": [cancels],
+    "stop": [cancels],
+    "quit": [cancels],
 }

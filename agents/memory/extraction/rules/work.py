@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
-from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.rules.build import fact, name_of
+from agents.memory.extraction.subjects import is_name
 
 _AS = re.compile(r"\b(?:as|als) (?P<v>.+)$", re.IGNORECASE)
-_AT = re.compile(r"(?:^|\s)(?:at|for|with|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
+_AT = re.compile(r"(?:^|\s)(?:at|for|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
 
 
 def works(clause: Clause) -> list[Candidate]:
@@ -92,6 +93,47 @@ def is_job(clause: Clause) -> list[Candidate]:
     return found
 
 
+def is_with(clause: Clause) -> list[Candidate]:
+    """Read "be with Bosch" since a day, "be at Zalando", "be employed by the city of Ulm"."""
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+        return []
+    match = re.match(r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest) or re.match(
+        r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest
+    )
+    is_plain = not clause.rest.startswith("employed")
+    if not match or (is_plain and clause.when.since is None and not clause.ended) or clause.when.future:
+        return []
+    where = values.organisation(match["v"])
+    return fact(clause, "employer", where, f"works at {where}", "work") if where else []
+
+
+def reports(clause: Clause) -> list[Candidate]:
+    """Read "report to Karen Holt"."""
+    match = re.match(r"^to (?P<v>[A-ZÄÖÜ][\w'.-]+(?: [A-ZÄÖÜ][\w'-]+)?)", clause.rest)
+    if not match or clause.negated or clause.tense not in ("present", "perfect") or clause.subject.kind != "owner":
+        return []
+    boss = replace(clause.subject, path="boss", label="The owner's boss", kind="person")
+    return name_of(boss, match["v"]) if is_name(match["v"]) else []
+
+
+def part_time(clause: Clause) -> list[Candidate]:
+    """Read "have a part-time job at a bakery", "have a job as a waiter"."""
+    match = re.match(
+        r"^(?:an? |my )?(?:new |second |side |full[- ]time |part[- ]time |summer |holiday |student |mini ?)*job,? "
+        r"(?:(?:at|with|in|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\bas (?P<what>.+))?$",
+        clause.rest,
+        re.I,
+    )
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+        return []
+    where = values.organisation(match["where"]) if match["where"] else ""
+    title = values.job(match["what"], is_certain=True) if match["what"] else ""
+    return [
+        *(fact(clause, "employer", where, f"works at {where}", "work") if where else []),
+        *(fact(clause, "job", title, f"works as {_a(title)}", "work") if title else []),
+    ]
+
+
 def studies(clause: Clause) -> list[Candidate]:
     """Read "study medicine in Bonn", "study computer science at RWTH Aachen"."""
     if clause.negated or clause.subject.kind not in ("owner", "person"):
@@ -154,7 +196,7 @@ def starts(clause: Clause) -> list[Candidate]:
         return []
     rest = re.sub(r"^hired (?:by|at)", "at", rest)
     match = re.match(
-        r"^(?:(?:a|my|the|an|to|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|"
+        r"^(?:(?:a|my|the|an|to|this|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|"
         r"working|apprenticeship|internship|traineeship|"
         r"arbeiten|stelle|ausbildung)?,? ?(?:(?:at|with|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\b(?:as|"
         r"als) (?P<what>.+))?$",
@@ -289,7 +331,8 @@ def _a(title: str) -> str:
 
 RULES = {
     "work": [works],
-    "be": [is_job, becomes],
+    "report": [reports],
+    "be": [is_job, becomes, is_with],
     "get": [becomes, starts],
     "become": [becomes],
     "study": [studies],
@@ -304,7 +347,7 @@ RULES = {
     "resign": [leaves],
     "lose": [leaves],
     "graduate": [graduates],
-    "have": [degree],
+    "have": [part_time, degree],
     "teach": [teaches],
     "retire": [retires],
     "run": [runs_business],
