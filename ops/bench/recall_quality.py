@@ -106,9 +106,10 @@ def cranfield(folder: Path) -> list[Collection]:
     for row in _lines(folder / "corpus.jsonl"):
         if not row["text"].strip():
             continue
-        pieces = tuple(
-            Piece(text=piece.text, heading=row.get("title", "")) for piece in chunk_text(row["text"])
-        )
+        title = row.get("title", "")
+        # An abstract repeats its title; here it stands once, as a heading.
+        body = row["text"].removeprefix(title).strip() or row["text"]
+        pieces = tuple(Piece(text=piece.text, heading=title) for piece in chunk_text(body))
         collection.names.append(row["id"])
         collection.sources.append((row["id"], "document", f"{row['id']}.txt", 0.0, pieces))
     for file in sorted(folder.glob("queries*.jsonl")):
