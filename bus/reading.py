@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -183,13 +184,18 @@ async def stored(bus: Bus, stream: str, subject: str) -> list[bytes]:
 
 async def stored_entries(bus: Bus, stream: str, subject: str, start: int = 1) -> list[Stored]:
     """Return what a stream holds on one subject (wildcards allowed) from a sequence on; see ``stored``."""
-    found: list[Stored] = []
+    return [entry async for batch in batches(bus, stream, subject, start - 1) for entry in batch]
+
+
+async def batches(bus: Bus, stream: str, subject: str, after: int = 0) -> AsyncIterator[list[Stored]]:
+    """Yield what a stream holds behind a sequence, some hundred messages at a time; see ``stored``."""
     while True:
-        batch, pending = await _direct_batch(bus, stream, subject, start)
-        found += batch
+        batch, pending = await _direct_batch(bus, stream, subject, after + 1)
+        if batch:
+            yield batch
+            after = batch[-1].sequence
         if not pending or not batch:
-            return found
-        start = batch[-1].sequence + 1
+            return
 
 
 async def _direct_batch(bus: Bus, stream: str, subject: str, start: int) -> tuple[list[Stored], int]:

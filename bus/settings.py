@@ -79,6 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.home / "memory"
 
     @property
+    def rebuilding(self) -> Path:
+        """Where memory is built anew, while ``karais rebuild`` runs."""
+        return self.home / "rebuilding"
+
+    @property
     def logs(self) -> Path:
         """One log file an agent."""
         return self.home / "logs"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ops import exits
-from ops.commands import bench, lifecycle, state, talk
+from ops.commands import bench, lifecycle, rebuild, state, talk
 from ops.commands.bus import bus
 from ops.commands.memory import memory
 from ops.commands.models import models
@@ -32,6 +32,7 @@ app.add_typer(storage, name="storage")
 app.add_typer(memory, name="memory")
 app.add_typer(project, name="project")
 app.add_typer(bus, name="bus")
+rebuild.register(app)
 bench.register(app)
 
 

@@ -3,6 +3,10 @@
 A marker without any text goes into the log first, so that a forgetting that
 is interrupted is completed later and a rebuilt memory does not bring back
 what was forgotten.
+
+Where several servers keep a stream, the text leaves the stream's own files at
+once; each server's raft log drops it when it is next compacted, which takes up
+to three minutes (measured with nats-server 2.15).
 """
 
 from __future__ import annotations

@@ -4,21 +4,21 @@ The passages that a first look finds best tell what others that fit look like.
 Their vectors, weighted by how good they are, are added to the question's
 (Rocchio), and the words that they use most are searched as well (the relevance
 model RM3), among the candidates only: no further search is made. Constants are
-those of the literature, 10 passages, 20 words, half of the weight for each;
+those of the literature, 10 passages, 15 words, half of the weight for each;
 nothing near them changes the result by more than a hundredth.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stores.terms import searchable, sought, stem, telling
 
 BEST = 10
 """Passages that the question is widened by."""
-TERMS = 20
+TERMS = 15
 """Words that it is widened by."""
 SHARPNESS = 0.2
 """A passage whose score is lower than the best one's by this counts e times less."""
@@ -48,28 +48,63 @@ def widened(vector: Any, vectors: Any, best: Any, counted: Any) -> Any:
     return moved / max(float(np.linalg.norm(moved)), 1e-9)
 
 
-def by_words(texts: Sequence[str], best: Any, counted: Any) -> Any:
-    """Return each text's BM25 score for the words that the best of them use most; the highest is 1.
-
-    A word's rarity is counted among these texts, so that what all of them say
-    does not count.
-    """
-    import numpy as np
-
+def further_terms(texts: Sequence[str], best: Any, counted: Any) -> dict[str, float]:
+    """Return the stems that the best of these texts use most, each with its weight."""
     found: Counter[str] = Counter()
     for at, weight in zip(best.tolist(), counted.tolist(), strict=True):
         stems = [stem(word) for word in telling(texts[at][:READ_CHARS])]
-        for term in stems:
-            found[term] += weight / len(stems)
-    spaced = [searchable(text[:READ_CHARS]) for text in texts]
-    lengths = np.array([len(text) for text in spaced], dtype="f8")
-    norm = SATURATION * (1 - LENGTH + LENGTH * lengths / lengths.mean())
-    total = np.zeros(len(texts))
-    for term, weight in found.most_common(TERMS):
-        needle = sought(term)
-        counts = np.array([text.count(needle) for text in spaced], dtype="f8")
-        holding = float(np.count_nonzero(counts))
-        rarity = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
-        total += weight * rarity * counts * (SATURATION + 1) / (counts + norm)
-    highest = float(total.max(initial=0.0))
-    return total / highest if highest > 0 else total
+        for term, times in Counter(stems).items():
+            found[term] += weight * times / len(stems)
+    return dict(found.most_common(TERMS))
+
+
+class Pool:
+    """The texts of the candidates, searched by words among themselves."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        import numpy as np
+
+        self._spaced = [searchable(text[:READ_CHARS]) for text in texts]
+        lengths = np.array([len(text) for text in self._spaced], dtype="f8")
+        self._norm = SATURATION * (1 - LENGTH + LENGTH * lengths / lengths.mean())
+        self._counts: dict[str, Any] = {}
+
+    def counts(self, term: str) -> Any:
+        """Return how often a stem occurs in each text."""
+        import numpy as np
+
+        if term not in self._counts:
+            needle = sought(term)
+            self._counts[term] = np.array([text.count(needle) for text in self._spaced], dtype="f8")
+        return self._counts[term]
+
+    def coverage(self, terms: Mapping[str, float]) -> Any:
+        """Return the share of the terms, by weight, that occurs in each text."""
+        import numpy as np
+
+        held = np.zeros(len(self._spaced))
+        for term, weight in terms.items():
+            held += weight * (self.counts(term) > 0)
+        return held / max(sum(terms.values()), 1e-9)
+
+    def scores(self, terms: Mapping[str, float]) -> Any:
+        """Return each text's BM25 score for weighted terms; the highest is 1.
+
+        A word's rarity is counted among these texts, so that what all of them
+        say does not count.
+        """
+        import numpy as np
+
+        total = np.zeros(len(self._spaced))
+        for term, weight in terms.items():
+            counts = self.counts(term)
+            holding = float(np.count_nonzero(counts))
+            rarity = np.log1p((len(counts) - holding + 0.5) / (holding + 0.5))
+            total += weight * rarity * counts * (SATURATION + 1) / (counts + self._norm)
+        return normal(total)
+
+
+def normal(scores: Any) -> Any:
+    """Return scores of which the highest is 1."""
+    highest = float(scores.max(initial=0.0))
+    return scores / highest if highest > 0 else scores

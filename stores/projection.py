@@ -69,6 +69,17 @@ class Projection:
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"read.{name}", str(sequence))
             )
 
+    def note(self, name: str) -> str:
+        """Return what a reader of the projection noted with ``set_note``; empty when nothing."""
+        with self._lock:
+            row = self._database.execute("SELECT value FROM meta WHERE key = ?", (f"note.{name}",)).fetchone()
+        return str(row[0]) if row else ""
+
+    def set_note(self, name: str, value: str) -> None:
+        """Keep a reader's note; as rebuildable as the rest."""
+        with self._lock, transaction(self._database):
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"note.{name}", value))
+
     def pass_over(self, sequence: int) -> None:
         """Take note of an entry that does not concern this projection."""
         with self._applying(sequence):

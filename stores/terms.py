@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from stores.stop_words import STOP_WORDS
 
 MOST_TERMS = 64
 
 
-class Terms:
-    """The words of a question that say what it is about, looked for in passages by their stems."""
-
-    def __init__(self, query: str) -> None:
-        words = telling(query)[:MOST_TERMS]
-        self._weights = {stem(word): min(len(word), 8) for word in words}
-
-    def coverage(self, *texts: str) -> float:
-        """Return the share of the terms, by their length, that occur in the texts."""
-        if not self._weights:
-            return 0.0
-        text = plain("\n".join(texts))
-        held = sum(weight for stem, weight in self._weights.items() if _holds(text, stem))
-        return held / sum(self._weights.values())
+def terms_of(query: str) -> dict[str, float]:
+    """Return the stems of the words that say what a question is about, the longer ones with more weight."""
+    return {stem(word): min(len(word), 8) for word in telling(query)[:MOST_TERMS]}
 
 
 def telling(text: str) -> list[str]:
     """Return the words of a text in their order, without those that say nothing; folded, not stemmed."""
     return [word for word in words(plain(text)) if word not in _STOP]
+
+
+def without_stop_words(text: str) -> str:
+    """Return a text as it stands but for the words that say nothing; all of it when it has no others."""
+    left = _WORD.sub(lambda word: "" if plain(word[0]) in _STOP else word[0], text)
+    return left if _WORD.search(left) else text
 
 
 def plain(text: str) -> str:
@@ -49,6 +45,7 @@ def words(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=1 << 15)
 def stem(word: str) -> str:
     """Cut the commonest English endings, alike in question and passage: a word begins with its stem."""
     if len(word) > 4 and word.isascii():
@@ -74,19 +71,6 @@ def sought(stem: str) -> str:
     if _WIDE_RUN.match(stem):
         return stem
     return f" {stem}" if len(stem) > _SHORT else f" {stem} "
-
-
-def _holds(text: str, stem: str) -> bool:
-    """Return whether a word of the text begins with the stem; a short stem must be the whole word."""
-    anywhere = _WIDE_RUN.match(stem) is not None
-    start = text.find(stem)
-    while start >= 0:
-        end = start + len(stem)
-        begins = start == 0 or not text[start - 1].isalnum()
-        if anywhere or (begins and (len(stem) > _SHORT or end == len(text) or not text[end].isalnum())):
-            return True
-        start = text.find(stem, start + 1)
-    return False
 
 
 _SHORT = 3

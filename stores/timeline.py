@@ -131,4 +131,10 @@ def _close(current: Version, by: Version) -> None:
 
 
 def _same(one: Version, other: Version) -> bool:
+    if (
+        one.fact.value
+        and other.fact.value
+        and normalised(one.fact.attribute) != normalised(other.fact.attribute)
+    ):
+        return False  # liking and disliking the same
     return normalised(one.fact.value) == normalised(other.fact.value)

@@ -197,7 +197,11 @@ class PlayedMemory(ConversationKeeper, ProjectKeeper):
             exchanges = {(fact.conversation, fact.answer) for fact in facts if fact.conversation}
         elif ask.answer:
             facts = tuple(fact for fact in known if fact.answer == ask.answer)
-            exchanges = {(fact.conversation, fact.answer) for fact in facts}
+            exchanges = {
+                (turn.conversation, turn.answer)
+                for _, turn in self.conversations.learn_from(0, 1000)
+                if (turn.project, turn.answer) == (ask.project, ask.answer)
+            }
         else:
             facts = tuple(fact for fact in known if fact.conversation == ask.conversation)
             history = self.conversations.history(ask.project, ask.user, ask.conversation, last=2000)

@@ -15,6 +15,9 @@ from bus.settings import Settings
 from schemas.embeddings import Embed, Vectors
 from stores.weights import registry
 
+FEW = 2
+"""Passages that are embedded at once, as long as there are no more."""
+
 
 class Embedder(Agent):
     """Turns texts into vectors, in batches, on the best device there is."""
@@ -42,29 +45,38 @@ class Embedder(Agent):
             return Batcher(compute)
 
         self._queries = batcher("queries")
-        if on_processor:
-            bulk = BulkProcess(folder)
-            resources.push_async_callback(bulk.close)
-            self._passages = Batcher(bulk.compute, gathered=64 * cores())
-        else:
-            self._passages = batcher("passages")
-        resources.push_async_callback(self._queries.close)
-        resources.push_async_callback(self._passages.close)
+        self._passages = batcher("passages")
+        self._bulk = BulkProcess(folder) if on_processor else None
+        batchers = [self._queries, self._passages]
+        if self._bulk is not None:
+            resources.push_async_callback(self._bulk.close)
+            self._many = Batcher(self._bulk.compute, gathered=64 * cores())
+            batchers.append(self._many)
+        for each in batchers:
+            resources.push_async_callback(each.close)
         self._dimensions = loaded.dimensions
-        self.condition.queued = lambda: self._queries.waiting + self._passages.waiting
+        self.condition.queued = lambda: sum(each.waiting for each in batchers)
         await self._queries.embed(("warm up",))
 
     @answers(Embed)
     async def embed(self, ask: Embed) -> Vectors:
         """Return the vectors of texts."""
-        batcher = self._queries if ask.purpose == "query" else self._passages
-        data = await batcher.embed(ask.texts)
+        data = await self._batcher(ask).embed(ask.texts)
         return Vectors(
             model=self.settings.embedding_model,
             rows=len(ask.texts),
             dimensions=self._dimensions,
             data=data,
         )
+
+    def _batcher(self, ask: Embed) -> Batcher:
+        if ask.purpose == "query":
+            return self._queries
+        if self._bulk is None:
+            return self._passages
+        # A turn of a conversation or a note that was saved is not worth a process of its own.
+        few = len(ask.texts) <= FEW and not self._passages.waiting and not self._bulk.running
+        return self._passages if few and not self._many.waiting else self._many
 
 
 def one_thread() -> None:

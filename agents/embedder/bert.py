@@ -11,26 +11,16 @@ compares them.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-Linear = Callable[[Any], Any]
-"""From the rows of a matrix (tokens x inputs) to theirs times the weights plus the bias."""
-
 
 class BertEmbedding:
-    """A BERT encoder, mean pooling, vectors of length 1. Any thread may use it.
+    """A BERT encoder, mean pooling, vectors of length 1. Any thread may use it."""
 
-    ``quantised`` multiplies in whole numbers of 8 bits, weights channel by
-    channel and the texts' side with a scale taken from each micro-batch: about
-    half as long on a processor, for vectors whose cosine with the exact ones
-    is about 0.98. Ignored on a GPU.
-    """
-
-    def __init__(self, folder: Path, device: str = "cpu", *, quantised: bool = False) -> None:
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
         import torch
         from safetensors.torch import load_file
         from tokenizers import Tokenizer
@@ -57,10 +47,8 @@ class BertEmbedding:
         )
         self._places = torch.arange(self._maximum, device=device)
         self._norm = (weights["embeddings.LayerNorm.weight"], weights["embeddings.LayerNorm.bias"])
-        linear = _quantised if quantised and device == "cpu" else _exact
         self._layers = [
-            _Layer(weights, f"encoder.layer.{number}.", linear)
-            for number in range(int(config["num_hidden_layers"]))
+            _Layer(weights, f"encoder.layer.{number}.") for number in range(int(config["num_hidden_layers"]))
         ]
         self.dimensions = int(config["hidden_size"])
 
@@ -125,13 +113,16 @@ class BertEmbedding:
 
 
 class _Layer:
-    """One encoder layer; query, key and value come from one matrix."""
+    """The products and norms of one encoder layer; query, key and value come from one matrix."""
 
-    def __init__(self, weights: dict[str, Any], prefix: str, linear: Callable[[Any, Any], Linear]) -> None:
+    def __init__(self, weights: dict[str, Any], prefix: str) -> None:
         import torch
 
         def pair(name: str) -> tuple[Any, Any]:
             return weights[f"{prefix}{name}.weight"], weights[f"{prefix}{name}.bias"]
+
+        def linear(weight: Any, bias: Any) -> Callable[[Any], Any]:
+            return partial(torch.nn.functional.linear, weight=weight, bias=bias)
 
         parts = [pair(f"attention.self.{name}") for name in ("query", "key", "value")]
         self.attention = linear(
@@ -142,35 +133,6 @@ class _Layer:
         self.inner = linear(*pair("intermediate.dense"))
         self.outer = linear(*pair("output.dense"))
         self.outer_norm = pair("output.LayerNorm")
-
-
-def _exact(weight: Any, bias: Any) -> Linear:
-    import torch
-
-    return partial(torch.nn.functional.linear, weight=weight, bias=bias)
-
-
-def _quantised(weight: Any, bias: Any) -> Linear:
-    """Return the product in 8 bits.
-
-    The texts' side takes 7 of them: without VNNI, processors add pairs of
-    products in 16 bits, which would overflow.
-    """
-    import torch
-
-    scales = weight.abs().amax(1).clamp_min(1e-12) / 127
-    zeros = torch.zeros(len(weight), dtype=torch.long)
-    with warnings.catch_warnings():
-        # Its successors take weights in a layout of their own, and torch's version is pinned.
-        warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
-        small = torch.quantize_per_channel(weight.float().contiguous(), scales, zeros, 0, torch.qint8)
-    packed = torch.ops.quantized.linear_prepack(small, bias)
-    multiply = torch.ops.quantized.linear_dynamic
-
-    def linear(state: Any) -> Any:
-        return multiply(state, packed, True)
-
-    return linear
 
 
 def _json(file: Path) -> Any:

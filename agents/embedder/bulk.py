@@ -4,7 +4,7 @@ Bulk work in threads of the embedder would hold up queries: a thread of low
 priority that is put aside while it holds the interpreter's lock keeps every
 other thread waiting. The process has one thread a core, each computing whole
 micro-batches, which is faster than all of them together on one. It ends when
-it has been idle for a minute, and its memory with it.
+it has been idle for a while, and its memory with it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from schemas.errors import TimedOut, Unavailable
 MODULE = "agents.embedder.bulk_worker"
 CALL_SECONDS = 600.0
 MOST_THREADS = 8
+IDLE_SECONDS = 20.0
+"""After so long without work it ends: it holds some 200 MB."""
 
 
 class EmbedBulk(Message, frozen=True, kw_only=True):
@@ -40,7 +42,12 @@ class BulkProcess:
 
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)
-        self._child = Child(MODULE)
+        self._child = Child(MODULE, idle_seconds=IDLE_SECONDS)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._child.pid is not None
 
     async def compute(self, texts: list[str]) -> bytes:
         """Return the texts' vectors; raises Unavailable when the process died of it."""

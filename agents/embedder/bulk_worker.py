@@ -27,7 +27,7 @@ class _Hand:
             torch.set_num_threads(1)
             self._threads = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
         if order.folder not in self._models:
-            self._models = {order.folder: model.load(Path(order.folder), bulk=True)}
+            self._models = {order.folder: model.load(Path(order.folder))}
         data = computing.compute(self._models[order.folder], order.texts, self._threads)
         return BulkEmbedded(data=data)
 

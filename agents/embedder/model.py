@@ -46,10 +46,8 @@ class SentenceTransformerEmbedding:
         return bytes(vectors.astype("<f4", copy=False).tobytes())
 
 
-def load(folder: Path, *, bulk: bool = False) -> EmbeddingModel:
+def load(folder: Path) -> EmbeddingModel:
     """Load the embedding model in ``folder``; blocking, seconds.
-
-    ``bulk`` may trade a little accuracy for speed (``BertEmbedding``).
 
     Raises KaraisError that names the folder when the model is not there or
     cannot be read.
@@ -63,7 +61,7 @@ def load(folder: Path, *, bulk: bool = False) -> EmbeddingModel:
     device = best_device()
     try:
         if BertEmbedding.fits(folder):
-            return BertEmbedding(folder, device, quantised=bulk)
+            return BertEmbedding(folder, device)
         return SentenceTransformerEmbedding(folder, device)
     except Exception as error:
         raise KaraisError(

@@ -32,6 +32,7 @@ from schemas.failure import Code
 from schemas.projects import ListProjects, ProjectChanged, ProjectRemoved, Projects
 from stores.files import FileBook, file_identity
 from stores.passages import Written
+from stores.passages.upkeep import KEEP_VERSIONS
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,9 @@ class Librarian(Agent):
         """Folders of projects, once memory has said them."""
         self._assigning = asyncio.Lock()
         self.bus.reconnected.append(self._ask_for_projects)
+        self._dropping: asyncio.Task[None] | None = None
         tasks = [asyncio.create_task(self._progress.run()), asyncio.create_task(self._learn_projects())]
+        self._tasks = tasks
         self._indexer: Indexer | None = None
         self._keeper: Keeper | None = None
         if settings.storage is not None:
@@ -197,6 +200,17 @@ class Librarian(Agent):
             written = await self._writer.tidy()
         self._book.put("table", written.state)
         self._progress.changed(written.version)
+        if self._dropping is None or self._dropping.done():
+            self._dropping = asyncio.create_task(self._drop_old_versions())
+            self._tasks[:] = [task for task in self._tasks if not task.done()] + [self._dropping]
+
+    async def _drop_old_versions(self) -> None:
+        """Tidy once more when readers have left the older versions: a deleted file's text is in them."""
+        await asyncio.sleep(2 * KEEP_VERSIONS.total_seconds())
+        if not self._untidy:
+            written = await self._writer.tidy()
+            self._book.put("table", written.state)
+            self._progress.changed(written.version)
 
     async def _learn_projects(self) -> None:
         """Ask memory for the projects until it says; what was kept from the last time counts meanwhile."""

@@ -9,7 +9,9 @@ messages. Only when nothing is left does whoever asked get the reply.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import shutil
 import time
 from contextlib import AsyncExitStack
 
@@ -22,7 +24,8 @@ from agents.memory.searching import Searcher
 from bus import codec
 from bus.agent import answers
 from bus.erasing import all_entries, erase, purge
-from bus.reading import stored_entries
+from bus.reading import batches
+from bus.settings import Settings
 from bus.subjects import pattern_of
 from schemas.base import Message
 from schemas.chat import Delta, Titled, Turn
@@ -184,6 +187,7 @@ class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
         if turns or facts or passages or removals:
             for projection in (self.conversations, self.facts, self.projects):
                 await asyncio.to_thread(projection.scrub)
+            await asyncio.to_thread(_drop_remains, self.settings)
             log.info("forgot %d turns, %d facts and %d passages", turns, facts, passages)
         return Forgotten(turns=turns, facts=facts, passages=passages)
 
@@ -267,9 +271,10 @@ class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
     async def _caught_up(self) -> None:
         """Return when the projections know all that the logs hold now."""
         for stream, subject in (("CHAT", "karais.chat.>"), ("MEMORY", "karais.memory.>")):
-            behind = await stored_entries(self.bus, stream, subject, self.followed_until(stream) + 1)
-            if behind:
-                await self._seen(stream, behind[-1].sequence)
+            last = 0
+            async for behind in batches(self.bus, stream, subject, self.followed_until(stream)):
+                last = behind[-1].sequence
+            await self._seen(stream, last)
 
     async def _seen(self, stream: str, sequence: int) -> None:
         deadline = time.monotonic() + SEEN_SECONDS
@@ -278,6 +283,18 @@ class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
                 log.warning("the entry %d of %s is not in its projection yet", sequence, stream)
                 return
             await asyncio.sleep(0.02)
+
+
+def _drop_remains(settings: Settings) -> None:
+    """Remove what a rebuild that was killed has left; one that runs follows the log itself."""
+    if not settings.rebuilding.exists():
+        return
+    with (settings.run / "rebuild.lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        shutil.rmtree(settings.rebuilding, ignore_errors=True)
 
 
 def _unknown(project: str, what: str, field: str) -> KaraisError:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
+from datetime import UTC, datetime
+from typing import NamedTuple, Self
 
 from agents.common.table_writer import WriterProcess
 from agents.memory.extraction import extract
@@ -25,10 +27,11 @@ from schemas.memory import Fact, FactLearned
 from stores.chunking import chunk_text
 from stores.conversations import Conversations, turn_source
 from stores.facts import FactBook
-from stores.passages import SourcePassages, embedded_text
+from stores.passages import SourcePassages, Written, embedded_text, state
 
 log = logging.getLogger(__name__)
 
+TABLE = "memory"
 QUIET_SECONDS = 2.0
 """Without a turn, before what was said is looked at."""
 PATIENCE_SECONDS = 60.0
@@ -38,7 +41,10 @@ BATCH = 64
 """Turns, or facts, at a time."""
 CONTEXT = 12
 """Earlier turns of a conversation by which a new one is understood."""
+KNOWN_FACTS = 1000
+"""Latest facts that a new statement may refer to ("I sold the Golf")."""
 EMBED_SECONDS = 120.0
+TEXTS_A_CALL = 64
 FORGOTTEN_AT_A_TIME = 500
 
 
@@ -50,7 +56,9 @@ class Learner:
         self._model = settings.embedding_model
         self._conversations = conversations
         self._facts = facts
-        self._writer = WriterProcess(settings.memory / "lance", "memory", settings.embedding_model)
+        self._lance = settings.memory / "lance"
+        self._writer = WriterProcess(self._lance, TABLE, settings.embedding_model)
+        self._reconciled = False
         self._heard = asyncio.Event()
         self._heard.set()  # what an earlier process left undone
         self._heard_at = 0.0
@@ -78,13 +86,64 @@ class Learner:
 
         Called by whoever holds ``writing``.
         """
+        removed = await self._remove(sources)
+        await self._wrote(await self._writer.forget(()))
+        return removed
+
+    async def _remove(self, sources: Sequence[str]) -> int:
         removed = 0
         for start in range(0, len(sources), FORGOTTEN_AT_A_TIME):
             group = sources[start : start + FORGOTTEN_AT_A_TIME]
             removed += (await self._writer.remove(group)).touched
-        written = await self._writer.forget(())
-        await self._announce(written.version)
         return removed
+
+    async def index_all(self, progress: Callable[[int], None]) -> None:
+        """Make all that is known now findable, without learning facts from it: for a rebuilt memory.
+
+        Used instead of entering; ``progress`` gets how many more turns or facts are done.
+        """
+        try:
+            while turns := await self._next_turns():
+                await self._index_turns(turns)
+                await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
+                progress(len(turns))
+            while await self._index_facts():
+                progress(BATCH)
+            await self._note(await self._writer.tidy())
+        finally:
+            await self._writer.close()
+
+    async def _reconcile(self) -> None:
+        """Compare the table with the projections, if it is not as it was left (damage, another model).
+
+        What is missing is indexed again, what nobody knows goes. Costs a look
+        at one folder otherwise.
+        """
+        if self._facts.note("table") == await asyncio.to_thread(state, self._lance, TABLE, self._model):
+            return
+        opened = await self._writer.open()
+        wanted = await asyncio.to_thread(self._sources)
+        lost = [source for source in wanted if opened.contents.get(source.name, (0, ""))[1] != source.hash]
+        if lost:
+            log.warning("%d turns and facts are not in their table: they are indexed again.", len(lost))
+        for start in range(0, len(lost), BATCH):
+            await self._index([(one.name, one.kind, one.entry) for one in lost[start : start + BATCH]])
+        strangers = list(opened.contents.keys() - {source.name for source in wanted})
+        async with self.writing:
+            # What was learned meanwhile is no stranger.
+            known = {source.name for source in await asyncio.to_thread(self._sources, True)}
+            await self._remove([source for source in strangers if source not in known])
+            written = await (self._writer.switch() if self._writer.filling else self._writer.tidy())
+            await self._wrote(written)
+
+    def _sources(self, all_of_them: bool = False) -> list[_Source]:
+        """Return what the table has to hold: what was indexed so far, or all that is known."""
+        learned = sys.maxsize if all_of_them else self._conversations.position("learned")
+        indexed = sys.maxsize if all_of_them else self._facts.position("indexed")
+        turns = self._conversations.learn_from(0, -1)
+        found = [_Source(_turn_source(t), "turn", t) for n, t in turns if n <= learned and t.text.strip()]
+        facts = self._facts.numbered_from(0, -1)
+        return found + [_Source(fact.id, "fact", fact) for n, fact in facts if n <= indexed]
 
     async def _run(self) -> None:
         while True:
@@ -92,6 +151,9 @@ class Learner:
             await self._quiet()
             self._heard.clear()
             try:
+                if not self._reconciled:
+                    await self._reconcile()
+                    self._reconciled = True
                 while await self._learn_turns() or await self._index_facts():
                     await self._quiet()
             except KaraisError as error:
@@ -116,30 +178,52 @@ class Learner:
 
     async def _learn_turns(self) -> bool:
         """Learn from the next turns; returns whether there were any."""
-        after = await asyncio.to_thread(self._conversations.position, "learned")
-        turns = await asyncio.to_thread(self._conversations.learn_from, after, BATCH)
+        turns = await self._next_turns()
         if not turns:
             return False
+        fresh: list[tuple[str, Fact]] = []
         for _, turn in turns:
             if turn.role == "user":
                 async with self.writing:
-                    await self._extract(turn)
-        await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if turn.text.strip()])
+                    fresh += await self._extract(turn, fresh)
+        await self._index_turns(turns)
         await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
         return True
 
-    async def _extract(self, turn: Turn) -> None:
-        """Put the facts of a turn into the log; one that is known or was forgotten changes nothing."""
+    async def _next_turns(self) -> tuple[tuple[int, Turn], ...]:
+        after = await asyncio.to_thread(self._conversations.position, "learned")
+        return await asyncio.to_thread(self._conversations.learn_from, after, BATCH)
+
+    async def _extract(self, turn: Turn, fresh: Sequence[tuple[str, Fact]]) -> list[tuple[str, Fact]]:
+        """Put the facts of a turn into the log, and return those that are new, with their user.
+
+        One that is known or was forgotten changes nothing. ``fresh`` ones may
+        not have come back from the log yet.
+        """
         if await asyncio.to_thread(self._is_forgotten, turn):
-            return
+            return []
         history = await asyncio.to_thread(
             self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
         )
+        known = await asyncio.to_thread(
+            self._facts.list, turn.project, turn.user, as_of=turn.at, limit=KNOWN_FACTS
+        )
+        # Of the owner's clock as it stood then: "yesterday" and "on Monday" are the owner's.
+        zone = datetime.fromtimestamp(turn.at, UTC).astimezone().tzinfo
         try:
-            found = await asyncio.to_thread(extract, history)
+            found = await asyncio.to_thread(
+                extract,
+                history,
+                known=(
+                    *known.facts,
+                    *(fact for user, fact in fresh if (user, fact.project) == (turn.user, turn.project)),
+                ),
+                zone=zone,
+            )
         except Exception:
             log.exception("nothing is learned from the question of the answer %s", turn.answer)
-            return
+            return []
+        learned: list[tuple[str, Fact]] = []
         for fact in found:
             if fact.answer != turn.answer:
                 continue
@@ -148,6 +232,8 @@ class Learner:
             entry = FactLearned(user=turn.user, project=fact.project, learned=fact)
             await self._bus.record(entry, id=f"fact.{fact.id}")
             log.info("learned the fact %s from the answer %s", fact.id, turn.answer)
+            learned.append((turn.user, fact))
+        return learned
 
     async def _index_facts(self) -> bool:
         """Make the next facts findable; returns whether there were any."""
@@ -159,16 +245,17 @@ class Learner:
         await asyncio.to_thread(self._facts.set_position, "indexed", facts[-1][0])
         return True
 
+    async def _index_turns(self, turns: Sequence[tuple[int, Turn]]) -> None:
+        await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if turn.text.strip()])
+
     async def _index(self, sources: Sequence[tuple[str, str, Turn | Fact]]) -> None:
         """Embed texts and write their passages."""
         prepared = [(source, kind, entry, chunk_text(entry.text)) for source, kind, entry in sources]
         texts = [embedded_text(piece) for *_, pieces in prepared for piece in pieces]
         if not texts:
             return
-        reply: Vectors = await self._bus.call(
-            Embed(texts=tuple(texts), purpose="passage"), timeout=EMBED_SECONDS, patience=EMBED_SECONDS
-        )
-        width = 4 * reply.dimensions
+        vectors = await self._embed(texts)
+        width = len(vectors) // len(texts)
         rows: list[tuple[Turn | Fact, SourcePassages]] = []
         start = 0
         for source, kind, entry, pieces in prepared:
@@ -178,9 +265,9 @@ class Learner:
                 kind=kind,  # type: ignore[arg-type]  # one of Kind
                 path=entry.conversation,
                 at=entry.at,
-                content_hash=hashlib.sha256(entry.text.encode()).hexdigest(),
+                content_hash=_hash(entry),
                 pieces=tuple(pieces),
-                vectors=bytes(reply.data[start:end]),
+                vectors=vectors[start:end],
                 project=entry.project,
             )
             rows.append((entry, passages))
@@ -188,8 +275,15 @@ class Learner:
         async with self.writing:
             left = [p for entry, p in rows if not await asyncio.to_thread(self._is_forgotten, entry)]
             if left:
-                written = await self._writer.replace(left)
-                await self._announce(written.version)
+                await self._wrote(await self._writer.replace(left))
+
+    async def _embed(self, texts: Sequence[str]) -> bytes:
+        vectors = bytearray()
+        for start in range(0, len(texts), TEXTS_A_CALL):
+            ask = Embed(texts=tuple(texts[start : start + TEXTS_A_CALL]), purpose="passage")
+            reply: Vectors = await self._bus.call(ask, timeout=EMBED_SECONDS, patience=EMBED_SECONDS)
+            vectors += reply.data
+        return bytes(vectors)
 
     def _is_forgotten(self, entry: Turn | Fact) -> bool:
         """Say whether something was forgotten since it was read."""
@@ -197,9 +291,29 @@ class Learner:
             return self._conversations.is_forgotten(entry.project, entry.conversation, entry.answer)
         return entry.id in self._facts.forgotten_at()
 
-    async def _announce(self, version: int) -> None:
+    async def _wrote(self, written: Written) -> None:
+        await self._note(written)
         if self.indexed is not None:
-            await self.indexed(version)
+            await self.indexed(written.version)
+
+    async def _note(self, written: Written) -> None:
+        await asyncio.to_thread(self._facts.set_note, "table", written.state)
+
+
+class _Source(NamedTuple):
+    """A turn or a fact as the table has to hold it."""
+
+    name: str
+    kind: str
+    entry: Turn | Fact
+
+    @property
+    def hash(self) -> str:
+        return _hash(self.entry)
+
+
+def _hash(entry: Turn | Fact) -> str:
+    return hashlib.sha256(entry.text.encode()).hexdigest()
 
 
 def _turn_source(turn: Turn) -> str:

@@ -1,4 +1,4 @@
-"""How well memory learns from conversations: scripted dialogues with known facts, and changes asked as of a day.
+"""How well memory learns: scripted dialogues with known facts, and changes asked as of a day.
 
 A file of dialogues is JSON lines, one turn each: ``dialogue``, ``at`` (ISO
 8601, UTC), ``role`` (``user``, ``assistant``, or ``passage`` for a text that
@@ -70,7 +70,7 @@ class Score:
 async def measure(report: Report, options: argparse.Namespace) -> None:
     """Add precision, recall, facts from quotes and the share of right answers as of a day."""
     folder = Path(getattr(options, "dialogues", None) or IN_CHECKOUT)
-    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else [folder]
+    files = await asyncio.to_thread(_files, folder)
     scripts = [file for file in files if not file.name.startswith("changes")]
     if not scripts:
         report.missing.append(
@@ -90,6 +90,10 @@ async def measure(report: Report, options: argparse.Namespace) -> None:
         asked = [right for result in results for right in result]
         share = sum(asked) / len(asked) if asked else float("nan")
         report.add("right as of a day", share, "", at_least=1.0, note=f"{len(asked)} questions")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl")) if folder.is_dir() else [folder]
 
 
 def score_dialogues(file: Path, score: Score) -> Score:
@@ -206,12 +210,27 @@ def _turns(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[Turn, dict[str, 
         turn = _turn(entry, entry["dialogue"], f"{entry['dialogue']}-{number}", number)
         if turn.role == "user" and passages:
             # They were given to the model for an answer that the script does not spell out.
-            yield Turn(conversation=turn.conversation, answer=f"{turn.answer}-a", role="assistant", text="", at=turn.at,
-                       passages=tuple(passages)), {}  # fmt: skip
+            yield (
+                Turn(
+                    conversation=turn.conversation,
+                    answer=f"{turn.answer}-a",
+                    role="assistant",
+                    text="",
+                    at=turn.at,
+                    passages=tuple(passages),
+                ),
+                {},
+            )
             passages = []
         elif turn.role == "assistant":
-            turn = Turn(conversation=turn.conversation, answer=turn.answer, role="assistant", text=turn.text, at=turn.at,
-                        passages=tuple(passages))  # fmt: skip
+            turn = Turn(
+                conversation=turn.conversation,
+                answer=turn.answer,
+                role="assistant",
+                text=turn.text,
+                at=turn.at,
+                passages=tuple(passages),
+            )
             passages = []
         yield turn, entry
 

@@ -57,9 +57,7 @@ def seeds(data: Path, model: Path, cache: Path) -> Seeds:
     questions = _questions(data)
     if not texts or not questions:
         raise FileNotFoundError(f"{data} holds none of storage-sample, cranfield and locomo.")
-    return Seeds(
-        texts, sources, _embedded(texts, model, cache), questions, _embedded(questions, model, cache)
-    )
+    return Seeds(texts, sources, embedded(texts, model, cache), questions, embedded(questions, model, cache))
 
 
 def mixed(seeds: Seeds, rows: int, seed: int, *, batch: int = 10_000) -> Iterator[tuple[list[str], Any]]:
@@ -171,7 +169,8 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
 
 
-def _embedded(texts: list[str], model: Path, cache: Path) -> Any:
+def embedded(texts: list[str], model: Path, cache: Path) -> Any:
+    """Return the texts' vectors, float32, rows of length 1; computed once for the same texts."""
     import numpy as np
 
     from agents.embedder.model import load

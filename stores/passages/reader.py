@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stores import lance_files
 from stores.passages import indexes
 from stores.passages.book import Book, TableName
-from stores.passages.rows import NAMED, READ, unpacked
+from stores.passages.rows import NAMED, READ, unpacked, vectors_of
 from stores.scope import Scope, among, plain
 
 if TYPE_CHECKING:
@@ -120,6 +120,16 @@ class PassagesReader:
             found += await self._table.count_rows(among("source", tuple(sources[start : start + NAMED])))
         return found
 
+    async def everything(self) -> list[dict[str, Any]]:
+        """Return every row, to compare tables that fit into memory."""
+        if self._table is None:
+            return []
+        return unpacked(await self._table.query().select([*READ, "vector"]).to_arrow())
+
+    async def vectors_of(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the vectors of texts that were embedded before, by ``rows.text_hash``, of any source."""
+        return {} if self._table is None else await vectors_of(self._table, hashes)
+
     async def numbered(self, source: str, numbers: Sequence[int], scope: Scope) -> list[dict[str, Any]]:
         """Return the rows of one source with these numbers, in order."""
         if self._table is None:
@@ -156,7 +166,7 @@ class PassagesReader:
         where = scope.where()
         bounds = (scope.after is None, scope.before is None, scope.as_of is None)
         like = (scope.project, scope.with_global, scope.kinds, *bounds)
-        wanted = limit + limit // 2
+        wanted = limit + max(10, limit // 8)
         if like not in self._narrow:
             found = await search(wanted, None)
             kept = [row for row in unpacked(found) if scope.holds(row)]

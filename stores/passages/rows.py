@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -12,11 +12,13 @@ from msgspec import Struct
 
 from schemas.base import HOME
 from stores.chunking import Piece
+from stores.scope import among
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from lancedb import AsyncTable
 
-FORMAT = "2"
+FORMAT = "3"
 """Of the rows: raised when columns, or what is embedded or searched, change; other tables are made anew."""
 
 Kind = Literal["document", "turn", "fact"]
@@ -81,9 +83,11 @@ class Moved(Struct, frozen=True, kw_only=True):
 def embedded_text(piece: Piece) -> str:
     """Return what is embedded of a passage: its headings and its text.
 
-    Without the path, so that a moved file keeps its vectors.
+    Without the path, so that a moved file keeps its vectors. A colon says that
+    the one is about the other: with a mere break a speaker's name ran into what
+    was said, and MiniLM found a fifth fewer of LoCoMo's turns.
     """
-    return f"{piece.heading}\n{piece.text}" if piece.heading else piece.text
+    return f"{piece.heading}: {piece.text}" if piece.heading else piece.text
 
 
 def searched_words(kind: Kind, path: str, piece: Piece) -> str:
@@ -249,3 +253,14 @@ def _row(
 
 
 _decoder = msgspec.msgpack.Decoder(_Record)
+
+
+async def vectors_of(table: AsyncTable, hashes: Collection[str]) -> dict[str, bytes]:
+    """Return the vectors that a table has of texts, by their ``text_hash``."""
+    found: dict[str, bytes] = {}
+    wanted = list(hashes)
+    for start in range(0, len(wanted), NAMED):
+        query = table.query().where(among("text_hash", tuple(wanted[start : start + NAMED])))
+        for row in listed(await query.select(["text_hash", "vector"]).to_arrow()):
+            found[row["text_hash"]] = row["vector"].astype("<f4").tobytes()
+    return found

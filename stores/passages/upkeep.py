@@ -30,8 +30,12 @@ MOST_ROWS = 32 * 1024
 PART_SHARE = 0.1
 """Share of an index that its smaller parts may be before ``tidy`` merges all."""
 MOST_PARTS = 3
-KEEP_VERSIONS = timedelta(seconds=60)
-"""How long a reader may stay at a version that is no longer the newest."""
+KEEP_VERSIONS = timedelta(seconds=10)
+"""How long a reader may stay at a version that is not the newest; then it must open the table anew.
+
+Readers hear of a change within milliseconds; thirty single writes a second
+leave a hundred files each second of it.
+"""
 
 
 def freshen(files: Path) -> None:
@@ -54,12 +58,21 @@ def freshen(files: Path) -> None:
 
 
 def tidy(files: Path) -> None:
-    """Merge fragments and index parts as far as it pays. Blocking, for seconds or minutes."""
+    """Merge fragments and index parts as far as it pays. Blocking, for seconds or minutes.
+
+    What was deleted leaves the newest version's files, however little it is;
+    the versions before it go with the next tidying after ``KEEP_VERSIONS``.
+    """
     import lance
 
     begun = time.monotonic()
     table = lance.dataset(str(files))
-    table.optimize.compact_files(target_rows_per_fragment=LARGE_ROWS, num_threads=1)
+    table.optimize.compact_files(
+        target_rows_per_fragment=LARGE_ROWS,
+        materialize_deletions=True,
+        materialize_deletions_threshold=0.0,
+        num_threads=1,
+    )
     for name in _names(table):
         parts, fresh = _parts(table, name)
         newer = fresh + sum(parts[1:])

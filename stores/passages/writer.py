@@ -18,7 +18,7 @@ from schemas.failure import Code
 from stores import lance_files
 from stores.passages import indexes, upkeep
 from stores.passages.book import Book, TableName, free_folder, lock
-from stores.passages.rows import NAMED, Moved, SourcePassages, is_current, listed, renamed, rows
+from stores.passages.rows import Moved, SourcePassages, is_current, listed, renamed, rows, vectors_of
 from stores.scope import among
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 FRESHEN_AFTER = 32
 """Commits after which ``freshen`` is due; without it, the twice as many-th change does it itself."""
+FRESHEN_ROWS = 8192
+"""Rows written after which it is due as well: words that no index has are searched passage by passage."""
 COPIED_ROWS = 10_000
 """Rows in memory at a time while a table is copied."""
 
@@ -59,6 +61,8 @@ class PassagesWriter:
         self._old: AsyncTable | None = None
         """The table of the model before, which readers use until ``switch``."""
         self._commits = 0
+        self._unindexed = 0
+        """Rows written since the indexes took up what was new, about."""
 
     @property
     def filling(self) -> bool:
@@ -106,14 +110,7 @@ class PassagesWriter:
 
     async def vectors_of(self, hashes: Collection[str]) -> dict[str, bytes]:
         """Return the vectors of texts that were embedded before, by ``rows.text_hash``, of any source."""
-        found: dict[str, bytes] = {}
-        wanted = list(hashes)
-        for start in range(0, len(wanted) if self._table is not None else 0, NAMED):
-            assert self._table is not None
-            query = self._table.query().where(among("text_hash", tuple(wanted[start : start + NAMED])))
-            for row in listed(await query.select(["text_hash", "vector"]).to_arrow()):
-                found[row["text_hash"]] = row["vector"].astype("<f4").tobytes()
-        return found
+        return {} if self._table is None else await vectors_of(self._table, hashes)
 
     async def replace(self, sources: Sequence[SourcePassages]) -> Written:
         """Make these the passages of these sources, in one commit."""
@@ -200,8 +197,9 @@ class PassagesWriter:
     async def tidy(self) -> Written:
         """Merge fragments, bring the indexes up to date, drop old versions. For quiet moments."""
         if self._table is not None:
-            await indexes.ensure(self._table)
             await self._kept_up(self._table, upkeep.tidy)
+            await indexes.ensure(self._table)
+            await asyncio.to_thread(self._durability.sync)
         return await self._written(0)
 
     async def freshen(self) -> Written:
@@ -273,7 +271,8 @@ class PassagesWriter:
         if self._old is not None and self._book.current is not None:
             old = lance_files.Durability(self._book.files(self._book.current))
             await asyncio.to_thread(old.sync)
-        if self._commits >= 2 * FRESHEN_AFTER:
+            self._unindexed += touched
+        if self._due >= 2:
             return msgspec.structs.replace(await self.freshen(), touched=touched)
         return await self._written(touched)
 
@@ -281,7 +280,11 @@ class PassagesWriter:
         await asyncio.to_thread(keep_up, self._files)
         await table.checkout_latest()  # type: ignore[no-untyped-call]
         await asyncio.to_thread(self._durability.sync)
-        self._commits = 0
+        self._commits = self._unindexed = 0
+
+    @property
+    def _due(self) -> float:
+        return max(self._commits / FRESHEN_AFTER, self._unindexed / FRESHEN_ROWS)
 
     async def _written(self, touched: int) -> Written:
         if self._table is None:
@@ -292,7 +295,7 @@ class PassagesWriter:
             rows=await self._table.count_rows(),
             state=f"{self._own.table}@{version}",
             touched=touched,
-            due=self._commits >= FRESHEN_AFTER,
+            due=self._due >= 1,
         )
 
     async def _copied(self, table: AsyncTable, name: TableName) -> TableName:

@@ -184,6 +184,39 @@ async def test_what_is_learned_appears_and_can_be_forgotten_at_once(household: H
     assert [one.id for one in household.memory.facts.list("home", "owner").facts] == ["else"]
 
 
+async def test_one_question_is_forgotten_with_its_answer(household: Household) -> None:
+    """The button below an answer forgets that exchange; the others of the conversation stay."""
+    page = await household.page()
+    await page.goto(household.url)
+    await answered(page, "First")
+    await answered(page, "Second", 2)
+    first, second = (one.answer for one in household.brain.asked)
+    await learn(household, "f1", "From the first.", answer=first, conversation="c")
+    await page.get_by_role("button", name="Forget the question and its answer").first.click()
+    await forget_it(page)
+    await expect(page.locator(".question")).to_have_text(["Second"])
+    await page.reload()
+    await expect(page.locator(".question")).to_have_text(["Second"])
+    assert household.brain.asked[-1].answer == second
+    assert household.memory.facts.list("home", "owner", history=True).facts == ()
+
+
+async def test_a_long_memory_comes_in_pages(household: Household) -> None:
+    """The first fifty are shown, the others on request; a new one does not take them away again."""
+    for number in range(60):
+        await learn(household, f"f{number}", f"Fact {number}.", days=100 - number)
+    page = await household.page()
+    await page.goto(f"{household.url}/#/memory")
+    await expect(page.locator("li.fact")).to_have_count(50)
+    await page.get_by_role("button", name="Show more").click()
+    await expect(page.locator("li.fact")).to_have_count(60)
+    await expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+    await learn(household, "new", "The newest.", days=0)
+    await expect(page.locator("li.fact").first).to_contain_text("The newest.")
+    await expect(page.locator("li.fact")).to_have_count(60)  # as many as were there, and the rest on request
+    await expect(page.get_by_role("button", name="Show more")).to_be_visible()
+
+
 async def test_a_temporary_chat_is_kept_nowhere(household: Household) -> None:
     """It is marked, in no list and not in the address; leaving it is asked for, a reload loses it."""
     page = await household.page()

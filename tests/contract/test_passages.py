@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -264,7 +265,7 @@ async def test_a_moved_source_keeps_its_vectors_and_is_found_by_its_new_name(wri
 async def test_vectors_of_texts_that_were_embedded_are_found_again(writer):
     """By the hash of what was embedded, of whatever source; unknown ones are left out."""
     await writer.replace([file("a.md", "one", "two")])
-    known, unknown = text_hash("H\ntwo"), text_hash("H\nthree")
+    known, unknown = text_hash("H: two"), text_hash("H: three")
     assert await writer.vectors_of([known, unknown]) == {known: vector("two")}
 
 
@@ -425,3 +426,49 @@ async def test_a_large_table_is_searched_by_an_index_and_finds_what_came_after_i
         assert nearest[0]["text"] == text
         assert nearest[0]["_distance"] < 0.01
     assert reader._probes
+
+
+async def test_no_search_returns_a_row_from_outside_its_scope(writer, folder):
+    """Thousands of random searches over five projects of very different sizes, with kinds and times.
+
+    What is returned is also what is there: as many rows as the scope has, up to the limit.
+    """
+    random = np.random.default_rng(5)
+    projects, sizes = ("home", "work", "global", "club", "tax"), (300, 60, 20, 5, 1)
+    vocabulary = [f"word{n}" for n in range(40)]
+    sources = []
+    for project, size in zip(projects, sizes, strict=True):
+        for n in range(size):
+            text = " ".join(random.choice(vocabulary, 8)) + " common"
+            made = file(f"{project}/{n}.md", text, project=project)
+            kind = ("document", "turn", "fact")[n % 3]
+            sources.append(msgspec.structs.replace(made, kind=kind, at=float(n)))
+    await writer.replace(sources)
+    reader = PassagesReader(folder, SET, MODEL)
+    await reader.refresh()
+
+    async def search() -> None:
+        scope = Scope(
+            project=str(random.choice(projects)),
+            with_global=bool(random.random() < 0.3),
+            kinds=() if random.random() < 0.5 else (str(random.choice(["document", "turn", "fact"])),),
+            after=None if random.random() < 0.7 else float(random.integers(0, 60)),
+            before=None if random.random() < 0.7 else float(random.integers(1, 300)),
+        )
+        there = sum(
+            source.project in (scope.project, *(["global"] if scope.with_global else []))
+            and (not scope.kinds or source.kind in scope.kinds)
+            and (scope.after is None or source.at >= scope.after)
+            and (scope.before is None or source.at < scope.before)
+            for source in sources
+        )
+        if random.random() < 0.5:
+            rows = await reader.nearest(vector(str(random.integers(1000))), scope, 10)
+        else:
+            rows = await reader.matching(f"common {random.choice(vocabulary)}", scope, 10)
+        assert all(scope.holds(row) for row in rows)
+        assert {row["project"] for row in rows} <= {scope.project, "global" if scope.with_global else ""}
+        assert len(rows) == min(10, there)
+
+    for _ in range(100):
+        await asyncio.gather(*(search() for _ in range(20)))

@@ -64,7 +64,7 @@ async def test_a_conversation_is_forgotten_with_its_turns(karais: Settings) -> N
     asked = await facts(karais, "ask", "How long?", "--conversation", "c1")
     await facts(karais, "ask", "And then?", "--conversation", "c1")
     gone = await facts(karais, "memory", "forget", "--answer", asked["answer"], "--dry-run")
-    assert gone["turns"] == 0  # the played memory goes by facts, and none came of it
+    assert gone["turns"] == 2
     gone = await facts(karais, "memory", "forget", "--conversation", "c1", "--yes")
     assert gone["turns"] == 4
     code, _, _ = await command(karais, "memory", "forget", "--conversation", "c1", "--yes")

@@ -52,7 +52,7 @@ def rows(reply: Vectors) -> np.ndarray:
 
 
 async def test_vectors_come_raw_normalised_and_in_order(start_bus, settings):
-    """Of queries and passages alike, many requests at a time; a passage's is near the exact one."""
+    """Of queries and passages alike, many requests at a time."""
     async with embedder(start_bus, settings) as bus:
         texts = [f"text number {n} " + "word " * (n % 40) for n in range(60)]
         replies = await asyncio.gather(*(bus.call(Embed(texts=(t,)), timeout=60) for t in texts))
@@ -60,9 +60,7 @@ async def test_vectors_come_raw_normalised_and_in_order(start_bus, settings):
         assert (together.rows, together.dimensions, together.model) == (60, 384, "all-minilm-l6-v2")
         queries, passages = rows(together), np.concatenate([rows(reply) for reply in replies])
         assert np.allclose(np.linalg.norm(queries, axis=1), 1, atol=1e-5)
-        assert np.allclose(np.linalg.norm(passages, axis=1), 1, atol=1e-5)
-        assert (queries * passages).sum(axis=1).min() > 0.95
-        assert ((queries @ passages.T).argmax(axis=1) == np.arange(60)).mean() > 0.9
+        assert np.allclose(queries, passages, atol=1e-5)
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system has no idle scheduling")
@@ -82,6 +80,15 @@ async def test_queries_are_answered_while_passages_get_no_processor_at_all(start
         finally:
             process.send_signal(signal.SIGCONT)
         assert [reply.rows for reply in await asyncio.gather(*passages)] == [64] * 8
+
+
+async def test_few_passages_need_no_process_of_their_own(start_bus, settings):
+    """Such as a turn of a conversation; many do."""
+    async with embedder(start_bus, settings) as bus:
+        assert (await bus.call(Embed(texts=("a turn", "and its answer")), timeout=60)).rows == 2
+        assert not any(bulk.MODULE in child.cmdline() for child in psutil.Process().children())
+        assert (await bus.call(Embed(texts=MANY), timeout=120)).rows == 64
+        assert await bulk_process()
 
 
 async def test_passages_that_killed_their_process_fail_and_the_next_are_embedded(start_bus, settings):
@@ -112,25 +119,6 @@ def test_the_light_model_and_the_library_agree(models):
         assert len(items) == len(sizes) == len(texts)
         vectors.append(np.frombuffer(model.embed(items), dtype="<f4").reshape(len(texts), model.dimensions))
     assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
-
-
-def test_eight_bits_keep_the_vectors_near(models):
-    """What is nearest to a text by quantised vectors is what is nearest by exact ones."""
-    folder = models / "all-minilm-l6-v2"
-    texts = [
-        "Bees make honey from nectar.",
-        "A hive keeps its honey for the winter.",
-        "The bowline is a knot that does not slip.",
-        "Sailors tie ropes with many knots.",
-        "A durable consumer remembers what it has delivered.",
-        "Streams store messages until a limit is reached.",
-    ]
-    near = []
-    for model in (BertEmbedding(folder), BertEmbedding(folder, quantised=True)):
-        vectors = np.frombuffer(model.embed(model.prepare(texts)[0]), dtype="<f4").reshape(len(texts), -1)
-        alike = vectors @ vectors.T
-        near.append((alike - 2 * np.eye(len(texts))).argmax(axis=1).tolist())
-    assert near[0] == near[1] == [1, 0, 3, 2, 5, 4]
 
 
 def test_a_missing_or_broken_model_is_named(tmp_path):

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from agents.librarian import Librarian
 from agents.memory import Memory
 from bus.connection import connect
 from bus.erasing import erase
@@ -214,3 +215,25 @@ async def test_a_conversation_deleted_in_the_old_way_is_forgotten_as_well(start_
             with pytest.raises(Unavailable):
                 await erase(other, "CHAT", [1])
             assert other.denied == 1
+
+
+async def test_a_deleted_file_leaves_the_tables_files_soon(start_bus, settings):
+    """Its text is in the table's data and index files before, and in none some seconds after it went."""
+    assert settings.storage
+    settings.storage.mkdir()
+    (settings.storage / "other.md").write_text("The garden has three ponds.")
+    file = settings.storage / "secret.md"
+    file.write_text(f"The key of {CANARY} is under the mat.")
+    running = start_bus(HashEmbedder, Memory, Librarian)
+    await running.provision()
+    agents = [HashEmbedder(settings), Memory(settings), Librarian(settings)]
+    async with running.running(*agents), running.connected() as bus:
+        await until(recalled(bus, CANARY, kinds=("document",)), seconds=SECONDS)
+        assert {place.kind for place in places(settings.home, CANARY)} == {"lance"}
+        file.unlink()
+
+        async def erased():
+            return not places(settings.home, CANARY)
+
+        await until(erased, seconds=2 * SECONDS)
+        assert [p.path for p in await recalled(bus, "ponds", kinds=("document",))()] == ["other.md"]

@@ -27,9 +27,9 @@ def learned(*texts: str) -> list[tuple[str, str, str]]:
     return [(fact.subject, fact.attribute, fact.value) for fact in extract(turns)]
 
 
-@pytest.mark.parametrize("name", ["first.jsonl", "second.jsonl", "third.jsonl"])
+@pytest.mark.parametrize("name", ["first.jsonl", "second.jsonl", "third.jsonl", "fourth.jsonl"])
 def test_the_scripted_dialogues_are_learned(name):
-    """At least 95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote."""
+    """95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote."""
     score = score_dialogues(SCRIPTS / name, Score())
     assert score.precision >= 0.95, [(text, fact.text) for text, fact in score.wrong]
     assert score.recall >= 0.70, score.missed
@@ -49,14 +49,17 @@ async def test_the_measurement_reads_the_scripts_of_the_checkout():
     report = Report("recall")
     await measure(report, argparse.Namespace(dialogues=None))
     assert [figure.name for figure in report.figures] == [
-        "memory precision", "memory recall", "facts from quotes or recalled text", "right as of a day",
-    ]  # fmt: skip
+        "memory precision",
+        "memory recall",
+        "facts from quotes or recalled text",
+        "right as of a day",
+    ]
     assert all(figure.met for figure in report.figures)
 
 
 def test_a_fact_says_where_it_comes_from():
     """Its quote is a part of the turn, letter for letter."""
-    text = "Hi! I’m Paul. By the way, I've been working at BMW since March, it's great."
+    text = "Hi! I'm Paul. By the way, I've been working at BMW since March, it's great."
     name, employer = extract([turn(text)])
     assert (name.value, employer.value) == ("Paul", "BMW")
     assert employer.quote in text
@@ -119,9 +122,9 @@ def test_a_secret_is_kept_only_when_it_is_asked_for():
 
 def test_a_role_play_ends():
     """What is said in it is no fact, what is said behind it is."""
-    assert learned("Let's do a role play: you are a baker.", "I live in Paris.", "End of role play.", "I live in Bonn.") == [
-        ("owner", "city", "Bonn")
-    ]  # fmt: skip
+    assert learned(
+        "Let's do a role play: you are a baker.", "I live in Paris.", "End of role play.", "I live in Bonn."
+    ) == [("owner", "city", "Bonn")]
 
 
 def test_names_and_pronouns_mean_whom_was_spoken_of():
@@ -141,7 +144,7 @@ def test_names_and_pronouns_mean_whom_was_spoken_of():
 
 
 def test_an_end_finds_what_it_ends():
-    """ "The Golf" is the VW Golf that is known."""
+    """What is called the Golf is the VW Golf that is known."""
     known = extract([turn("I drive a VW Golf.")])
     (end,) = extract([turn("I sold the Golf.", "a2")], known=known)
     assert (end.effect, end.attribute, end.value) == ("ends", "owns:vw golf", "VW Golf")
@@ -156,8 +159,25 @@ def test_a_correction_names_what_it_corrects():
     assert facts[0].attribute == facts[1].attribute
 
 
-@pytest.mark.parametrize("text", ["", " ", "?", "\ufffc", "i " * 20_000, "my " * 500, "(" * 3_000, "and I " * 400, '"' * 999,
-                                  "my sister's " * 100, "a" * 2_000, "1." * 900, "I am " + "very " * 400, "on " * 800])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "?",
+        "\ufffc",
+        "i " * 20_000,
+        "my " * 500,
+        "(" * 3_000,
+        "and I " * 400,
+        '"' * 999,
+        "my sister's " * 100,
+        "a" * 2_000,
+        "1." * 900,
+        "I am " + "very " * 400,
+        "on " * 800,
+    ],
+)
 def test_odd_text_hurts_nothing(text):
     """It is read within a second and gives no fact."""
     assert extract([turn(text)]) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -31,7 +33,7 @@ def fact(value: str, at: float, *, id: str = "", attribute: str = "city", **more
         "project": "home",
     } | more
     return Fact(
-        id=id or f"{attribute}-{value}-{at:g}".replace(":", "-"),
+        id=id or re.sub(r"[^\w-]", "-", f"{attribute}-{value}-{at:g}", flags=re.ASCII),
         attribute=attribute,
         value=value,
         at=at,

@@ -45,6 +45,8 @@ export const renameConversation = (project, id, title) =>
   call("PATCH", `/api/v1/conversations/${seg(id)}${query({ project })}`, { title });
 export const forgetConversation = (project, id, dry_run = false) =>
   call("DELETE", `/api/v1/conversations/${seg(id)}${query({ project, dry_run })}`);
+export const forgetExchange = (project, answer, dry_run = false) =>
+  call("DELETE", `/api/v1/exchanges/${seg(answer)}${query({ project, dry_run })}`);
 export const openPassage = (project, id) => call("GET", `/api/v1/passages/${seg(id)}${query({ project })}`);
 
 export const listProjects = () => call("GET", "/api/v1/projects").then((r) => r.projects);
@@ -53,7 +55,7 @@ export const changeProject = (id, change) => call("PATCH", `/api/v1/projects/${s
 export const removeProject = (id) => call("DELETE", `/api/v1/projects/${seg(id)}`);
 
 /** `filter`: matching, history, as_of, with_global, after. */
-export const listFacts = (project, filter) => call("GET", `/api/v1/facts${query({ project, limit: 50, ...filter })}`);
+export const listFacts = (project, filter) => call("GET", `/api/v1/facts${query({ project, ...filter })}`);
 export const showFact = (project, id) => call("GET", `/api/v1/facts/${seg(id)}${query({ project })}`);
 export const addFact = (project, fact) => call("POST", "/api/v1/facts", { project, ...fact });
 export const editFact = (project, id, change) => call("PATCH", `/api/v1/facts/${seg(id)}${query({ project })}`, change);

@@ -1,11 +1,11 @@
 // The page: what belongs together, and what the address names.
 
 import { HOME, conversationIn, memoryOf, parse, startOf, temporaryIn } from "./address.js";
-import { signedIn } from "./api.js";
+import { forgetExchange, signedIn } from "./api.js";
 import { offerThemes } from "./appearance.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
-import { confirmAction } from "./dialogs.js";
+import { confirmAction, confirmForgetting } from "./dialogs.js";
 import { byId, fillIcons } from "./dom.js";
 import { forget } from "./fact.js";
 import { MemoryView } from "./memory.js";
@@ -52,6 +52,7 @@ const chat = new Chat({
   trouble: say,
   retrieve: () => composer.retrieve,
   openSource: (exchange, number) => panel.openSource(exchange, number),
+  forget: forgetOne,
 });
 const composer = new Composer({
   ask: (text, retrieve) => chat.ask(text, retrieve),
@@ -106,6 +107,16 @@ const NOTICES = {
   },
 };
 
+/** Ask, and forget a question with its answer for good; the page hears from the gateway when it is gone. */
+async function forgetOne({ project, answer, question }) {
+  try {
+    const would = await forgetExchange(project, answer, true);
+    if (await confirmForgetting("Forget this question and its answer?", `“${question.slice(0, 200)}”`, would)) await forgetExchange(project, answer);
+  } catch (error) {
+    say(error.message);
+  }
+}
+
 /** Show a sentence above the conversation; it goes by itself unless it holds. */
 function say(sentence, holds = false) {
   const line = byId("connection");
@@ -121,6 +132,7 @@ function goTo(hash) {
 }
 
 function route() {
+  if (location.hash && !location.hash.startsWith("#/")) return; // a jump within the page
   const { project, view, conversation, fact } = parse(location.hash);
   panel.close();
   projects.select(project);

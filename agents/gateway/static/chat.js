@@ -19,7 +19,7 @@ export class Chat {
   #scroller = byId("scroller");
   #follow = true;
 
-  /** `hooks`: changed() when something about the conversation changed, openSource(exchange, number). */
+  /** `hooks`: changed() when something about the conversation changed, openSource(exchange, number), forget(exchange). */
   constructor(hooks) {
     this.#hooks = hooks;
     this.project = HOME;
@@ -202,6 +202,7 @@ export class Chat {
     if (!exchange) {
       exchange = new Exchange({ ...what, project: this.project }, {
         openSource: this.#hooks.openSource,
+        forget: this.temporary ? null : this.#hooks.forget,
         retry: (failed) => this.ask(failed.question, failed.retrieve ?? this.#hooks.retrieve()),
       });
       this.#exchanges.set(what.answer, exchange);

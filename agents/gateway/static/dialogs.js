@@ -61,7 +61,7 @@ export function labelled(name, input, hint = "") {
  */
 export async function confirmForgetting(question, what, would) {
   const parts = [counted(would.turns, "message"), counted(would.facts, "thing that was learned", "things that were learned")].filter(Boolean);
-  const gone = parts.length ? `With it ${parts.join(" and ")} will be forgotten for good.` : "It will be forgotten for good.";
+  const gone = parts.length ? `In all, ${parts.join(" and ")} will be forgotten for good.` : "It will be forgotten for good.";
   return confirmAction(question, [what, `${gone} Nobody can bring this back.`, inBackups(would.kept_in_backups_until)], "Forget");
 }
 

@@ -18,7 +18,7 @@ const GROUNDINGS = {
 };
 
 export class Exchange {
-  /** `actions` holds openSource(exchange, number) and retry(exchange). */
+  /** `actions` holds openSource(exchange, number), retry(exchange) and, for one that is kept, forget(exchange). */
   constructor({ answer, question, project, at = Date.now() / 1000 }, actions) {
     this.answer = answer;
     this.project = project;
@@ -102,7 +102,7 @@ export class Exchange {
     this.foot.replaceChildren(
       ...[
         this.#sources(),
-        h("div.tools", {}, note ? h("span.note", {}, note) : null, this.text ? copyButton(() => shown, "Copy the answer") : null),
+        h("div.tools", {}, note ? h("span.note", {}, note) : null, this.text ? copyButton(() => shown, "Copy the answer") : null, this.#forget()),
       ].filter(Boolean),
     );
   }
@@ -112,6 +112,12 @@ export class Exchange {
     this.view.end();
     const retry = h("button.retry", { type: "button", onclick: () => this.actions.retry(this) }, icon("retry"), "Try again");
     this.foot.replaceChildren(h("div.failure", { role: "alert" }, h("p", {}, message), retry));
+  }
+
+  #forget() {
+    const { forget } = this.actions;
+    const label = "Forget the question and its answer";
+    return forget ? h("button.copy", { type: "button", "aria-label": label, title: label, onclick: () => forget(this) }, icon("bin")) : null;
   }
 
   #citation(number) {

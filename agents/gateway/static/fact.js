@@ -104,7 +104,8 @@ export class FactLine {
 export async function forget({ project, id, text }, trouble, forgotten = () => {}) {
   try {
     const would = await forgetFact(project, id, true);
-    if (!(await confirmForgetting("Forget this?", `“${text}”`, would))) return;
+    const what = would.turns ? `“${text}”, and the questions and answers that it came from or was used in.` : `“${text}”`;
+    if (!(await confirmForgetting("Forget this?", what, would))) return;
     await forgetFact(project, id);
     forgotten();
   } catch (error) {

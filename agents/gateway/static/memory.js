@@ -7,6 +7,9 @@ import { labelled, openForm } from "./dialogs.js";
 import { byId, h, icon } from "./dom.js";
 import { FactLine, factFields } from "./fact.js";
 
+const PAGE = 50;
+const MOST = 1000;
+
 export class MemoryView {
   #element = byId("memory");
   #hooks;
@@ -103,7 +106,7 @@ export class MemoryView {
     const shown = [...this.#lines.keys()];
     let page;
     try {
-      page = await listFacts(this.project, { ...this.#filter, after: further ? shown.at(-1) : "" });
+      page = await listFacts(this.project, { ...this.#filter, limit: further ? PAGE : Math.min(Math.max(PAGE, shown.length), MOST), after: further ? shown.at(-1) : "" });
     } catch (error) {
       if (asked === this.#asked) this.#note.textContent = error.message;
       return;

@@ -1,7 +1,8 @@
 // The panel beside the conversation: the passage that a citation stands for, and the list of files.
 
-import { openPassage, rescan, storageFiles } from "./api.js";
+import { openPassage } from "./api.js";
 import { byId, h, icon } from "./dom.js";
+import { FilesView } from "./files.js";
 import { sourceLink, sourceName } from "./sources.js";
 
 const CHANGED = {
@@ -18,6 +19,7 @@ const GONE = {
 export class Panel {
   #element = byId("panel");
   #back = null;
+  #files = null;
   #opened = 0;
 
   constructor() {
@@ -67,30 +69,15 @@ export class Panel {
   }
 
   /** Show what is known of the owner's files. */
-  async openFiles(status) {
-    const opened = this.#show("Your files", "folder", () => {});
-    const body = this.#element.querySelector(".panel-body");
-    const again = h("button.plain", { type: "button" }, icon("retry"), "Look again now");
-    again.addEventListener("click", async () => {
-      again.disabled = true;
-      await rescan().catch((error) => body.prepend(h("p.quiet", {}, error.message)));
-      again.disabled = false;
-    });
-    const kinds = [["indexed", `Known ${status.indexed}`], ["waiting", `Waiting ${status.waiting}`], ["skipped", `Skipped ${status.skipped}`]];
-    const list = h("div.file-list");
-    const tabs = h("div.tabs", { role: "tablist" });
-    const choose = async (state, button) => {
-      for (const tab of tabs.children) tab.setAttribute("aria-selected", String(tab === button));
-      list.replaceChildren(h("p.quiet", {}, "Reading the list…"));
-      list.replaceChildren(...(await fileLines(state)));
-    };
-    for (const [state, label] of kinds) {
-      const tab = h("button", { type: "button", role: "tab" }, label);
-      tab.addEventListener("click", () => choose(state, tab));
-      tabs.append(tab);
-    }
-    body.replaceChildren(h("div.facts", {}, h("p.path", {}, status.folder), again), tabs, list);
-    if (opened === this.#opened) await choose(status.skipped && !status.indexed ? "skipped" : "indexed", tabs.children[status.skipped && !status.indexed ? 2 : 0]);
+  openFiles(status) {
+    this.#show("Your files", "folder", () => {});
+    this.#files = new FilesView(status);
+    this.#element.querySelector(".panel-body").replaceChildren(...this.#files.nodes);
+  }
+
+  /** Take in how far reading came, where the list of files is open. */
+  filesChanged(status) {
+    if (this.#files?.nodes[0].isConnected && !this.#element.hidden) this.#files.update(status);
   }
 
   #show(title, glyph, fill) {
@@ -108,25 +95,18 @@ export class Panel {
   }
 }
 
-async function fileLines(state) {
-  try {
-    const files = await storageFiles(state);
-    if (!files.length) return [h("p.quiet", {}, "None.")];
-    const lines = files.map((file) => {
-      const detail = file.reason || (file.passages ? `${file.passages} ${file.passages === 1 ? "passage" : "passages"}` : "");
-      return h("div.file", {}, h("span.file-path", {}, file.path), h("span.file-detail", {}, detail));
-    });
-    if (files.length === 200) lines.push(h("p.quiet", {}, "The first 200 are shown; `karais storage` lists all."));
-    return lines;
-  } catch (error) {
-    return [h("p.quiet", {}, error.message)];
-  }
-}
-
-function place({ page, first_line, last_line }) {
-  if (page) return h("p.place", {}, `Page ${page}`);
-  if (!first_line) return null;
-  return h("p.place", {}, last_line > first_line ? `Lines ${first_line} to ${last_line}` : `Line ${first_line}`);
+function place({ path, page, first_line, last_line }) {
+  const kind = path?.split(".").at(-1).toLowerCase();
+  const lines = first_line && (last_line > first_line ? `${first_line} to ${last_line}` : `${first_line}`);
+  const unit = { xlsx: "row", xlsm: "row" }[kind] ?? "line";
+  const parts = [
+    page && unit !== "row" && `${kind === "pptx" ? "Slide" : "Page"} ${page}`,
+    page && unit === "row" && `Sheet ${page}`,
+    lines && `${unit}${last_line > first_line ? "s" : ""} ${lines}`,
+  ].filter(Boolean);
+  if (!parts.length) return null;
+  const text = parts.join(", ");
+  return h("p.place", {}, text[0].toUpperCase() + text.slice(1));
 }
 
 function crumbs(heading) {

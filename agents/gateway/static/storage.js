@@ -2,13 +2,16 @@
 
 import { storageStatus } from "./api.js";
 import { byId, h, icon } from "./dom.js";
+import { isBusy, progressBar, timeLeft } from "./files.js";
 
 export class Storage {
   #button = byId("storage");
   #onChange;
+  #panel;
 
   constructor(panel, onChange) {
     this.status = null;
+    this.#panel = panel;
     this.#onChange = onChange;
     this.#button.addEventListener("click", () => this.status && panel.openFiles(this.status));
   }
@@ -23,31 +26,24 @@ export class Storage {
 
   take(status) {
     this.status = status;
-    const { folder, files, indexed, skipped, waiting, problem } = status;
-    const busy = status.scanning || waiting > 0;
+    const { folder, files, indexed, skipped, waiting, awaiting, problem } = status;
+    const busy = isBusy(status);
     const name = folder.split("/").filter(Boolean).at(-1) ?? "";
-    const known = indexed === 1 ? "1 file known" : `${indexed.toLocaleString()} files known`;
-    let detail = skipped ? `${known}, ${skipped.toLocaleString()} skipped` : known;
+    const parts = [indexed === 1 ? "1 file known" : `${indexed.toLocaleString()} files known`];
+    if (awaiting) parts.push(`${awaiting.toLocaleString()} waiting`);
+    if (skipped) parts.push(`${skipped.toLocaleString()} skipped`);
+    let detail = parts.join(", ");
     if (!folder) detail = "No folder chosen: start with --storage";
     else if (problem) detail = problem;
-    else if (busy) detail = `Reading ${(indexed + skipped).toLocaleString()} of ${files.toLocaleString()}${left(status.seconds_left)}`;
-    const share = files ? (indexed + skipped) / files : 0;
-    const bar = h("progress", { "aria-label": "Files read" });
-    bar.max = 1;
-    bar.value = share;
+    else if (busy) detail = `Reading ${(files - waiting).toLocaleString()} of ${files.toLocaleString()}${timeLeft(status.seconds_left)}`;
+    const bar = progressBar(status);
     this.#button.replaceChildren(
       icon("folder"),
       h("span.storage-text", {}, h("b", {}, name || "Files"), h("small", {}, detail), busy && !problem ? bar : null),
     );
     this.#button.hidden = false;
     this.#button.classList.toggle("bad", Boolean(problem));
+    this.#panel.filesChanged(status);
     this.#onChange();
   }
-}
-
-function left(seconds) {
-  if (seconds === null || seconds === undefined) return "";
-  if (seconds < 60) return `, ${Math.max(1, Math.round(seconds))} s left`;
-  if (seconds < 5400) return `, ${Math.round(seconds / 60)} min left`;
-  return `, ${(seconds / 3600).toFixed(1)} h left`;
 }

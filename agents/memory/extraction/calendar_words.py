@@ -51,10 +51,26 @@ _NUMBERS = {
     )
     for word in both
 } | {"fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "a few": 3, "a couple of": 2, "ein paar": 3}
-_FEASTS = {"christmas": (12, 25), "weihnachten": (12, 25), "christmas eve": (12, 24), "new year": (1, 1),
-           "new year's": (1, 1), "new year's eve": (12, 31), "silvester": (12, 31), "halloween": (10, 31)}  # fmt: skip
-_SEASONS = {"spring": 3, "frühling": 3, "summer": 6, "sommer": 6, "autumn": 9, "fall": 9, "herbst": 9,
-            "winter": 12}  # fmt: skip
+_FEASTS = {
+    "christmas": (12, 25),
+    "weihnachten": (12, 25),
+    "christmas eve": (12, 24),
+    "new year": (1, 1),
+    "new year's": (1, 1),
+    "new year's eve": (12, 31),
+    "silvester": (12, 31),
+    "halloween": (10, 31),
+}
+_SEASONS = {
+    "spring": 3,
+    "frühling": 3,
+    "summer": 6,
+    "sommer": 6,
+    "autumn": 9,
+    "fall": 9,
+    "herbst": 9,
+    "winter": 12,
+}
 
 ALSO_VERBS = frozenset({"may", "march", "mar", "sep", "mai"})
 """Months that are other words when they stand alone in small letters."""
@@ -85,8 +101,10 @@ DATE = (
     rf"|(?:{WEEKDAY},? )?{MONTH} (?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?![\d:])(?:,? {_YEAR})?"
     r"|\d{4}-\d\d-\d\d|\d{1,2}\.\d{1,2}\.(?:\d{4}|\d\d)?|\d{1,2}/\d{1,2}/\d{4}"
     rf"|(?:{_LAST}|{_NEXT}|{_THIS}) {_PERIOD}"
-    rf"|(?:the )?(?:beginning|start|middle|end) of (?:{MONTH}|{_YEAR}|(?:{_LAST}|{_NEXT}|{_THIS}) (?:month|year|week))(?: {_YEAR})?"
-    rf"|(?:early |late |mid-? ?)?{MONTH}(?: {_YEAR})?|(?:{_alternatives(_SEASONS)})(?: of)? {_YEAR}|{_YEAR}(?!\d| ?(?:euros?|€))"
+    rf"|(?:the )?(?:beginning|start|middle|end) of (?:{MONTH}|{_YEAR}|(?:{_LAST}|{_NEXT}|{_THIS}) (?:month|"
+    rf"year|week))(?: {_YEAR})?"
+    rf"|(?:early |late |mid-? ?)?{MONTH}(?: {_YEAR})?|(?:{_alternatives(_SEASONS)})(?: of)? {_YEAR}|"
+    rf"{_YEAR}(?!\d| ?(?:euros?|€))"
     rf"|{WEEKDAY}|the day before yesterday|the day after tomorrow|yesterday|today|tomorrow|tonight"
     rf"|vorgestern|übermorgen|gestern|heute|(?<!jeden )(?<!guten )morgen(?= |$)"
     rf"|easter|ostern|pfingsten|{_alternatives(_FEASTS)})"
@@ -177,8 +195,19 @@ def _dated(text: str, day: datetime, future: bool) -> Span | None:
 
 
 def _relative(text: str, day: datetime, future: bool) -> Span | None:
-    fixed = {"today": 0, "heute": 0, "tonight": 0, "yesterday": -1, "gestern": -1, "tomorrow": 1, "morgen": 1,
-             "the day before yesterday": -2, "vorgestern": -2, "the day after tomorrow": 2, "übermorgen": 2}  # fmt: skip
+    fixed = {
+        "today": 0,
+        "heute": 0,
+        "tonight": 0,
+        "yesterday": -1,
+        "gestern": -1,
+        "tomorrow": 1,
+        "morgen": 1,
+        "the day before yesterday": -2,
+        "vorgestern": -2,
+        "the day after tomorrow": 2,
+        "übermorgen": 2,
+    }
     if text in fixed:
         return _one(day + timedelta(days=fixed[text]))
     if text in _FEASTS:
@@ -237,14 +266,15 @@ def _months(day: datetime, months: int) -> datetime:
 
 def _easter(day: datetime, future: bool, later: int) -> Span:
     for year in (day.year, day.year + (1 if future else -1)):
-        sunday = day.replace(**_easter_sunday(year)) + timedelta(days=later)
+        month, number = _easter_sunday(year)
+        sunday = day.replace(year=year, month=month, day=number) + timedelta(days=later)
         if (sunday >= day) == future:
             break
     return _one(sunday)
 
 
-def _easter_sunday(year: int) -> dict[str, int]:
-    """Return Easter in the Gregorian calendar, by the anonymous algorithm of 1876."""
+def _easter_sunday(year: int) -> tuple[int, int]:
+    """Return month and day of Easter in the Gregorian calendar, by the anonymous algorithm of 1876."""
     a, (b, c) = year % 19, divmod(year, 100)
     d, e = divmod(b, 4)
     g = (8 * b + 13) // 25
@@ -253,4 +283,4 @@ def _easter_sunday(year: int) -> dict[str, int]:
     el = (32 + 2 * e + 2 * i - h - k) % 7
     m = (a + 11 * h + 19 * el) // 433
     month = (h + el - 7 * m + 90) // 25
-    return {"year": year, "month": month, "day": (h + el - 7 * m + 33 * month + 19) % 32}
+    return month, (h + el - 7 * m + 33 * month + 19) % 32

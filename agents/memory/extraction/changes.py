@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from difflib import SequenceMatcher
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import SequenceMatcher
 
 from agents.memory.extraction import values
-from agents.memory.extraction.subjects import is_name
 from agents.memory.extraction.model import Candidate
+from agents.memory.extraction.subjects import is_name
 from schemas.memory import Fact
 
 _CUE = re.compile(
-    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no\b(?! longer| one| idea)|nope|nein|sorry|correction|korrektur|wait|actually|my mistake|my bad|"
-    r"i (?:meant|mean)|ich meinte?|scratch that|typo|excuse me|pardon|let me correct|to correct|apologies|i misspoke|i was wrong|"
-    r"that(?:'s| is| was) wrong|that(?:'s| is) not right|i made a mistake|i mixed|entschuldigung|quatsch|falsch|moment|doch nicht)\b",
+    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no(?= *[,.;:!–-]| (?:it|that|not|i|he|she|my|the|wait|sorry)\b)|nope|nein|"
+    r"sorry(?! (?:to|about|for|if|that)\b)|correction|"
+    r"korrektur|wait|actually|my mistake|my bad|"
+    r"i (?:meant|mean)|ich meinte?|scratch that|typo|excuse me|pardon|let me correct|to correct|apologies|"
+    r"i misspoke|i was wrong|"
+    r"that(?:'s| is| was) wrong|that(?:'s| is) not right|i made a mistake|i mixed|entschuldigung|quatsch|"
+    r"falsch|moment|doch nicht)\b",
     re.IGNORECASE,
 )
 _INNER = re.compile(
@@ -23,14 +27,18 @@ _INNER = re.compile(
     re.IGNORECASE,
 )
 _CUES = re.compile(
-    r"^(?:(?:oh|ah|oops|ups|hm+|no|nope|nein|sorry|correction|korrektur|wait|actually|my mistake|my bad|i meant|i mean|ich meinte?|scratch that|typo|"
-    r"apologies|i misspoke|that(?:'s| is| was) wrong|that(?:'s| is) not right|to say|i was wrong|entschuldigung|quatsch|falsch|moment|pardon|excuse me|"
-    r"i made a mistake|should be|should have been|should read|it should be|it is|it's|it was|they are|that is|that's|he is|she is|he's|she's|"
+    r"^(?:(?:oh|ah|oops|ups|hm+|no|nope|nein|sorry|correction|korrektur|wait|actually|my mistake|my bad|i "
+    r"meant|i mean|ich meinte?|scratch that|typo|"
+    r"apologies|i misspoke|that(?:'s| is| was) wrong|that(?:'s| is) not right|to say|i was wrong|"
+    r"entschuldigung|quatsch|falsch|moment|pardon|excuse me|"
+    r"i made a mistake|should be|should have been|should read|it should be|it is|it's|it was|they are|that "
+    r"is|that's|he is|she is|he's|she's|"
     r"es ist|er ist|sie ist|es sind|natürlich|of course|doch)[\s,.:;!–-]+)+",
     re.IGNORECASE,
 )
 _NOT = re.compile(
-    r"(?P<new>.+?),? (?:and |und )?(?:not|nicht|instead of|rather than|statt) (?:on |in |at |am |the )?(?P<old>[\w .'-]+)$",
+    r"(?P<new>.+?),? (?:and |und )?(?:not|nicht|instead of|rather than|statt) (?:on |in |at |am |the )"
+    r"?(?P<old>[\w .'-]+)$",
     re.IGNORECASE,
 )
 _NOT_BUT = re.compile(r"^(?:not|nicht) (?P<old>[\w .'-]+?),? (?:but|sondern) (?P<new>.+)$", re.IGNORECASE)
@@ -68,10 +76,13 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
     if not before:
         return None
     if pair:
-        old = values.cut(pair["old"]).casefold()
+        old = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", values.cut(pair["old"]).casefold())
         for fact in reversed(before):
-            if old and old in fact.value.casefold():
+            if old and re.search(rf"(?<!\w){re.escape(old)}", fact.value.casefold()):
                 at = fact.value.casefold().index(old)
+                rest = set(re.findall(r"\w+", f"{fact.value[:at]} {fact.value[at + len(old) :]}".casefold()))
+                if rest & set(re.findall(r"\w+", new.casefold())):
+                    return fact, new, new  # "5 April" for "4 April": the whole value was said again
                 return fact, fact.value[:at] + new + fact.value[at + len(old) :], new
         return None
     recent = [fact for fact in before[-6:] if fact.effect != "ends" and _shape(new) == _shape(fact.value)]
@@ -100,8 +111,7 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
             about = (
                 fact.subject == subject
                 or fact.value.casefold() == subject.casefold()
-                or candidate.subject.path
-                and (fact.attribute.startswith(candidate.subject.path))
+                or (candidate.subject.path and (fact.attribute.startswith(candidate.subject.path)))
             )
             if (
                 len(parts) >= 2
@@ -115,15 +125,15 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
                 )
             ):
                 means.append(fact)
-        elif base == "pet" and fact.subject == subject and known_base == f"{value}.name":
-            means.append(fact)
-        elif fact.subject == subject and known_base == base and _is_meant(value, fact.value):
-            means.append(fact)
         elif (
-            base == "owns"
-            and fact.subject == subject
-            and fact.kind == "possession"
-            and _is_meant(value, f"{fact.value} {fact.attribute}")
+            (base == "pet" and fact.subject == subject and known_base == f"{value}.name")
+            or (fact.subject == subject and known_base == base and _is_meant(value, fact.value))
+            or (
+                base == "owns"
+                and fact.subject == subject
+                and fact.kind == "possession"
+                and _is_meant(value, f"{fact.value} {fact.attribute}")
+            )
         ):
             means.append(fact)
     if not means:
@@ -135,7 +145,7 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
 
 def _is_meant(value: str, known: str) -> bool:
     asked, has = set(value.casefold().split()), set(re.findall(r"[\w!'-]+", known.casefold()))
-    return not asked or asked <= has or bool(has) and has <= asked
+    return not asked or asked <= has or (bool(has) and has <= asked)
 
 
 def _shape(text: str) -> str:
@@ -143,7 +153,8 @@ def _shape(text: str) -> str:
     if re.search(r"\d", text):
         return "number"
     if re.search(
-        r"(?:day|tag|mittwoch|morning|january|february|march|april|may|june|july|august|september|october|november|december)\b",
+        r"(?:day|tag|mittwoch|morning|january|february|march|april|may|june|july|august|september|october|"
+        r"november|december)\b",
         text,
         re.I,
     ):

@@ -13,27 +13,35 @@ import msgspec
 from agents.memory.extraction import changes, guard, lexicon, parsing, render, rules
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
-from agents.memory.extraction.rules.people import name_of
+from agents.memory.extraction.rules.build import name_of
 from agents.memory.extraction.sentences import Sentence, language_of, sentences
 from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from schemas.chat import Turn
 from schemas.memory import Fact
 
-_KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
-_MENTION = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) {lexicon.KIN_ADJECTIVES}(?:{_KIN_WORDS}),? [A-ZÄÖÜ][\w-]+"
-    r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
-)
 _AGED = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{_KIN_WORDS})\b(?P<name>,? [A-Z]\w+)?"
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b(?P<name>,? "
+    rf"[A-Z]\w+)?"
+)
+_BIRTHDAY = re.compile(
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?:{parsing.KIN_WORDS})(?: [A-Z]\w+)?)'s? "
+    r"(?:\d{1,3}(?:st|nd|rd|th) |big )?birthday(?: party)?(?:,? which)?(?: is)? on (?:the )?"
+    r"(?P<day>\d{1,2}(?:st|nd|rd|th)?(?: of)? (?:January|February|March|April|May|June|July|August|September|"
+    r"October|November|December)|(?:January|February|March|April|May|June|July|August|September|October|"
+    r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
 )
 _ANSWERS = re.compile(
-    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
-    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give|keep|antworte|schreib|sprich|nenn|duze?|be|format|include|add|avoid|start|end)\b.*)$"
-    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|antworte\w*|give|keep)\b.*)$"
-    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
+    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
+    r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
+    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give(?! up)|keep|antworte|schreib|sprich|nenn|"
+    r"duze?|be|format|include|add|avoid|start|end)\b.*)$"
+    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|"
+    r"antworte\w*|give(?! up)|keep)\b.*)$"
+    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|"
+    r"schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
     r"in zukunft|künftig|every time|immer)[ .!]*$"
-    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)\b.*)$",
+    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)"
+    r"\b.*)$",
     re.IGNORECASE,
 )
 
@@ -111,6 +119,9 @@ class _Reader:
         own = guard.own_words(turn.text)
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
+        if not self._playing and guard.is_fiction(own) and (to := guard.addressee(own)):
+            found += self._facts(turn, Sentence(to, is_question=False), self._mentioned(to), None)
+            found = self._fresh(found, [])
         if not (self._playing > _PRETENCE_TURNS or guard.is_fiction(own) or guard.is_joke(own)):
             language = language_of(turn.text)
             self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
@@ -128,15 +139,15 @@ class _Reader:
         note = asked_to_remember(sentence.text)
         if note:
             return self._facts(turn, sentence, [_noted(note)], None)
-        if lexicon.SECRET.search(sentence.text) or guard.is_reported(sentence.text):
+        if guard.is_reported(sentence.text):
+            sentence = Sentence(guard.before_reported(sentence.text), is_question=False)
+        if not sentence.text or lexicon.SECRET.search(sentence.text):
             return []
         if match := _ANSWERS.match(sentence.text.rstrip(".!")):
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
         found: list[Fact] = []
-        if not (
-            guard.is_conditional(sentence.text) if sentence.is_question else guard.is_unsure(sentence.text)
-        ):
+        if not guard.is_conditional(sentence.text):
             is_correction = changes.is_correction(sentence.text)
             clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
             for clause in clauses:
@@ -176,8 +187,14 @@ class _Reader:
             thing = replace(THE_OWNER, kind="thing", noun=noun or ("car" if car else ""))
             self._people.mention(thing)
         elif base.startswith("pet") and candidate.effect != "ends":
-            self._people.mention(replace(THE_OWNER, path=candidate.attribute.partition(":")[2], kind="pet",
-                                         label=f"The owner's {candidate.attribute.partition(':')[2]}"))  # fmt: skip
+            self._people.mention(
+                replace(
+                    THE_OWNER,
+                    path=candidate.attribute.partition(":")[2],
+                    kind="pet",
+                    label=f"The owner's {candidate.attribute.partition(':')[2]}",
+                )
+            )
         elif base.endswith(".count") and candidate.value == "one":
             for subject in parse(f"my {base.removesuffix('.count')}", self._people):
                 self._people.mention(subject)
@@ -185,11 +202,16 @@ class _Reader:
     def _mentioned(self, sentence: str) -> list[Candidate]:
         """Return relations that a sentence takes for granted, be it a question: "for my wife Carla"."""
         found: list[Candidate] = []
-        for match in _MENTION.finditer(sentence):
-            for subject in parse(match["who"].replace("'s", ""), self._people):
+        for words in parsing.mentions(sentence):
+            for subject in parse(words, self._people):
                 self._people.mention(subject)
                 for path, name in subject.names:
                     found += name_of(Subject(path=path, label=f"The owner's {path}"), name)
+        for match in _BIRTHDAY.finditer(sentence):
+            for subject in parse(match["who"], self._people):
+                day = match["day"]
+                name = subject.attribute("birthday")
+                found.append(Candidate(subject, name, day, f"has their birthday on {day}", "date"))
         for match in _AGED.finditer(sentence):
             for subject in parse(f"{match['who']}{match['kin']}{match['name'] or ''}", self._people):
                 found.append(
@@ -236,9 +258,12 @@ class _Reader:
     def _as_correction(self, fact: Fact, before: list[Fact]) -> Fact:
         """Let a fact correct what the same slot said in this conversation."""
         same = [
-            other for other in before
-            if other.attribute == fact.attribute and other.subject == fact.subject and other.value != fact.value
-        ]  # fmt: skip
+            other
+            for other in before
+            if other.attribute == fact.attribute
+            and other.subject == fact.subject
+            and other.value != fact.value
+        ]
         return msgspec.structs.replace(fact, effect="corrects") if same and fact.effect == "states" else fact
 
     def _fresh(self, facts: list[Fact], before: list[Fact]) -> list[Fact]:

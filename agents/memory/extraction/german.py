@@ -8,8 +8,10 @@ from agents.memory.extraction.model import Tense
 from agents.memory.extraction.verbs import Verb
 
 _SUBJECT = (
-    r"(?:(?i:ich|wir|er|sie|es)|(?i:(?:mein|unser|sein|ihr)(?:e|er)?)(?: (?:ältere|jüngere|kleine|große|beste|alte|neue|erste)[rns]?)? "
-    r"[A-ZÄÖÜ][\wäöüß-]+(?: (?!(?:Uhr|Euro)\b)[A-ZÄÖÜ][\wäöüß-]+)?|(?i:der|die|das) [A-ZÄÖÜ][\wäöüß-]+|[A-ZÄÖÜ][\wäöüß-]+)"
+    r"(?:(?i:ich|wir|er|sie|es)|(?i:(?:mein|unser|sein|ihr)(?:e|er)?)(?: (?:ältere|jüngere|kleine|große|"
+    r"beste|alte|neue|erste)[rns]?)? "
+    r"[A-ZÄÖÜ][\wäöüß-]+(?: (?!(?:Uhr|Euro)\b)[A-ZÄÖÜ][\wäöüß-]+)?|(?i:der|die|das) [A-ZÄÖÜ][\wäöüß-]+|"
+    r"[A-ZÄÖÜ][\wäöüß-]+)"
 )
 _FORMS: dict[str, tuple[str, Tense]] = {}
 for _line in """
@@ -53,23 +55,62 @@ cost: kostet
     for _form in _german.split():
         _FORMS[_form] = (_english, "present")
 _FORMS |= {
-    "war": ("be", "past"), "waren": ("be", "past"), "hatte": ("have", "past"), "hatten": ("have", "past"),
-    "hieß": ("be called", "past"), "wohnte": ("live", "past"), "lebte": ("live", "past"),
-    "wohnten": ("live", "past"), "arbeitete": ("work", "past"),
-}  # fmt: skip
+    "war": ("be", "past"),
+    "waren": ("be", "past"),
+    "hatte": ("have", "past"),
+    "hatten": ("have", "past"),
+    "hieß": ("be called", "past"),
+    "wohnte": ("live", "past"),
+    "lebte": ("live", "past"),
+    "wohnten": ("live", "past"),
+    "arbeitete": ("work", "past"),
+}
 _PARTICIPLES = {
-    "gezogen": "move", "umgezogen": "move", "gekauft": "buy", "verkauft": "sell", "angefangen": "start", "begonnen": "start",
-    "geheiratet": "marry", "geboren": "bear", "aufgewachsen": "grow", "gewohnt": "live", "gelebt": "live",
-    "gearbeitet": "work", "studiert": "study", "gewechselt": "switch", "gekündigt": "quit", "aufgehört": "stop",
-    "bekommen": "get", "adoptiert": "adopt", "getrennt": "separate", "verloren": "lose", "geworden": "become",
-    "gestorben": "die", "zugelegt": "buy", "umgestiegen": "switch", "entschieden": "decide", "verheiratet": "",
-    "angeschafft": "buy", "besorgt": "buy", "geschieden": "",
-}  # fmt: skip
+    "gezogen": "move",
+    "umgezogen": "move",
+    "gekauft": "buy",
+    "verkauft": "sell",
+    "angefangen": "start",
+    "begonnen": "start",
+    "geheiratet": "marry",
+    "geboren": "bear",
+    "aufgewachsen": "grow",
+    "gewohnt": "live",
+    "gelebt": "live",
+    "gearbeitet": "work",
+    "studiert": "study",
+    "gewechselt": "switch",
+    "gekündigt": "quit",
+    "aufgehört": "stop",
+    "bekommen": "get",
+    "adoptiert": "adopt",
+    "getrennt": "separate",
+    "verloren": "lose",
+    "geworden": "become",
+    "gestorben": "die",
+    "zugelegt": "buy",
+    "umgestiegen": "switch",
+    "entschieden": "decide",
+    "verheiratet": "",
+    "angeschafft": "buy",
+    "besorgt": "buy",
+    "geschieden": "",
+}
 _INFINITIVES = {
-    "ziehen": "move", "umziehen": "move", "heiraten": "marry", "fliegen": "fly", "fahren": "travel", "reisen": "travel",
-    "anfangen": "start", "beginnen": "start", "besuchen": "visit", "wohnen": "live", "arbeiten": "work",
-    "studieren": "study", "sein": "be",
-}  # fmt: skip
+    "ziehen": "move",
+    "umziehen": "move",
+    "heiraten": "marry",
+    "fliegen": "fly",
+    "fahren": "travel",
+    "reisen": "travel",
+    "anfangen": "start",
+    "beginnen": "start",
+    "besuchen": "visit",
+    "wohnen": "live",
+    "arbeiten": "work",
+    "studieren": "study",
+    "sein": "be",
+}
 _VERB = "|".join(sorted(map(re.escape, _FORMS), key=len, reverse=True))
 _INVERTED = re.compile(rf"^(?P<front>.*?)\s*\b(?P<verb>{_VERB}) (?P<subject>{_SUBJECT})\b\s*(?P<rest>.*)$")
 _STRAIGHT = re.compile(rf"^(?P<subject>.{{2,60}}?) (?P<verb>{_VERB})(?: (?P<rest>.*))?$", re.IGNORECASE)
@@ -83,13 +124,25 @@ _PREPOSITIONS = (
     (r"^gegen ", "to "),
 )
 _WORDS = (
-    (r"\ballergisch gegen\b", "allergic to"), (r"\bVegetarier(?:in)?\b|\bvegetarisch\b", "vegetarian"),
-    (r"\bVeganer(?:in)?\b|\bvegan\b", "vegan"), (r"\bJahre alt\b", "years old"), (r"\bverheiratet mit\b", "married to"),
-    (r"\bverheiratet\b", "married"), (r"\bgeschieden\b", "divorced"), (r"\bverlobt\b", "engaged"), (r"\bledig\b", "single"),
-    (r"\bRentner(?:in)?\b|\bin Rente\b|\bpensioniert\b", "retired"), (r"\bgeboren in\b", "born in"), (r"\bgeboren\b", "born"),
-    (r"\b(\w+)intolerant\b", r"\1intolerant"), (r"\bvon Beruf\b", "by profession"), (r"\bFan (?:von|vom)\b", "fan of"),
-    (r"\bselbstständig\b|\bselbständig\b", "self-employed"), (r"\bschwanger\b", "pregnant"), (r"\bgegen\b", "to"),
-)  # fmt: skip
+    (r"\ballergisch gegen\b", "allergic to"),
+    (r"\bVegetarier(?:in)?\b|\bvegetarisch\b", "vegetarian"),
+    (r"\bVeganer(?:in)?\b|\bvegan\b", "vegan"),
+    (r"\bJahre alt\b", "years old"),
+    (r"\bverheiratet mit\b", "married to"),
+    (r"\bverheiratet\b", "married"),
+    (r"\bgeschieden\b", "divorced"),
+    (r"\bverlobt\b", "engaged"),
+    (r"\bledig\b", "single"),
+    (r"\bRentner(?:in)?\b|\bin Rente\b|\bpensioniert\b", "retired"),
+    (r"\bgeboren in\b", "born in"),
+    (r"\bgeboren\b", "born"),
+    (r"\b(\w+)intolerant\b", r"\1intolerant"),
+    (r"\bvon Beruf\b", "by profession"),
+    (r"\bFan (?:von|vom)\b", "fan of"),
+    (r"\bselbstständig\b|\bselbständig\b", "self-employed"),
+    (r"\bschwanger\b", "pregnant"),
+    (r"\bgegen\b", "to"),
+)
 
 
 def begins_with_verb(clause: str) -> bool:
@@ -151,9 +204,7 @@ def _with_ending(english: str, tense: Tense, rest: str) -> Verb:
             base, rest = "like", rest.rpartition(" ")[0]
     if re.search(r"\b(?:gerne?|am liebsten|leidenschaftlich)\b", rest):
         rest = " ".join(re.sub(r"\b(?:sehr )?(?:gerne?|am liebsten|leidenschaftlich)\b", "", rest).split())
-        if base in ("eat", "drink", "read", "have"):
-            base = "like"
-        elif base in ("drive", "go", "like"):
+        if base in ("eat", "drink", "read", "have") or base in ("drive", "go", "like"):
             base = "like"
     if ended:
         negated = False

@@ -40,6 +40,10 @@ KIN = _table(
     sister: sis, schwester
     brother: bro, bruder
     twin: zwilling
+    twins: zwillinge
+    scrum master:
+    tech lead: lead developer
+    contact: contact person, ansprechpartner, ansprechpartnerin
     siblings: geschwister
     son: sohn, boy
     daughter: tochter, girl
@@ -112,21 +116,75 @@ KIN = _table(
     goldfish: fish, fisch
     chickens: hens, hühner
     pet: haustier
+    mechanic: mechaniker, automechaniker
+    optician: optiker, optikerin
+    orthodontist: kieferorthopäde, kieferorthopädin
+    psychologist: psychologe, psychologin
+    psychiatrist: psychiater, psychiaterin
+    dermatologist: hautarzt, hautärztin
+    cardiologist: kardiologe, kardiologin
+    gynaecologist: gynecologist, frauenarzt, frauenärztin
+    tutor: nachhilfelehrer, nachhilfelehrerin
+    mentor: mentorin
+    caretaker: janitor, hausmeister
+    notary: notar, notarin
+    estate agent: realtor, makler, maklerin
+    handyman: handwerker
+    dog sitter: dog walker, hundesitter
+    lodger: untermieter, untermieterin
+    business partner: co-founder, cofounder
+    successor: nachfolger, nachfolgerin
+    predecessor: vorgänger, vorgängerin
+    treasurer: kassenwart
+    ex: ex-girlfriend, ex-boyfriend
+    roommates: flatmates, housemates
+    colleagues: coworkers, co-workers, workmates, teammates, kollegen, kolleginnen
+    friends: buddies, pals, freunde, freundinnen
+    best friends:
+    cousins:
+    uncles:
+    aunts:
+    nephews: neffen
+    nieces: nichten
+    grandchildren: grandkids, enkelkinder
+    grandsons:
+    granddaughters:
+    teachers:
     """
 )
 PETS = frozenset(
-    "dog cat horse rabbit hamster parrot budgie tortoise goldfish chickens pet".split() + ["guinea pig"]
+    [*"dog cat horse rabbit hamster parrot budgie tortoise goldfish chickens pet".split(), "guinea pig"]
 )
 PETS_PLURAL = {
-    "dogs": "dog", "cats": "cat", "horses": "horse", "rabbits": "rabbit", "hamsters": "hamster", "kittens": "cat",
-    "guinea pigs": "guinea pig", "parrots": "parrot", "budgies": "budgie", "hunde": "dog", "katzen": "cat",
-    "meerschweinchen": "guinea pig", "hühner": "chickens", "pferde": "horse", "kaninchen": "rabbit",
-    "chickens": "chickens", "hens": "chickens", "puppies": "dog", "fish": "goldfish", "tortoises": "tortoise",
-}  # fmt: skip
+    "dogs": "dog",
+    "cats": "cat",
+    "horses": "horse",
+    "rabbits": "rabbit",
+    "hamsters": "hamster",
+    "kittens": "cat",
+    "guinea pigs": "guinea pig",
+    "parrots": "parrot",
+    "budgies": "budgie",
+    "hunde": "dog",
+    "katzen": "cat",
+    "meerschweinchen": "guinea pig",
+    "hühner": "chickens",
+    "pferde": "horse",
+    "kaninchen": "rabbit",
+    "chickens": "chickens",
+    "hens": "chickens",
+    "puppies": "dog",
+    "fish": "goldfish",
+    "tortoises": "tortoise",
+}
 SINGLE_KIN = frozenset(
-    "wife husband partner girlfriend boyfriend fiancé fiancée mother father stepmother stepfather boss landlord "
-    "mother-in-law father-in-law doctor dentist vet".split()
-    + ["best friend", "parents"]
+    [
+        *"wife husband partner girlfriend boyfriend fiancé fiancée mother father stepmother stepfather boss "
+        "landlord "
+        "mother-in-law father-in-law doctor dentist vet".split(),
+        "best friend",
+        "parents",
+    ]
 )
 """Those of whom one has one at a time: a new name replaces the old one."""
 FEMALE = frozenset(
@@ -138,14 +196,40 @@ MALE = frozenset(
     "grandson uncle nephew godfather godson ex-husband".split()
 )
 KIN_PLURAL = {
-    "parents", "parents-in-law", "children", "siblings", "sons", "daughters", "sisters", "brothers", "grandparents", "neighbours",
-}  # fmt: skip
+    "twins",
+    "parents",
+    "parents-in-law",
+    "children",
+    "siblings",
+    "sons",
+    "daughters",
+    "sisters",
+    "brothers",
+    "grandparents",
+    "neighbours",
+    *"roommates colleagues friends cousins uncles aunts nephews nieces grandchildren grandsons granddaughters".split(),
+    "best friends",
+    "teachers",
+}
 KIN_SINGULAR = {
-    "children": "child", "sons": "son", "daughters": "daughter", "sisters": "sister", "brothers": "brother",
-    "neighbours": "neighbour", "kids": "child",
-}  # fmt: skip
+    "twins": "twin",
+    "children": "child",
+    "sons": "son",
+    "daughters": "daughter",
+    "sisters": "sister",
+    "brothers": "brother",
+    "neighbours": "neighbour",
+    "kids": "child",
+    "grandchildren": "grandchild",
+    "best friends": "best friend",
+    **{
+        f"{one}s": one
+        for one in "roommate colleague friend cousin uncle aunt nephew niece grandson granddaughter teacher".split()
+    },
+}
 KIN_ADJECTIVES = (
-    r"(?:(?:older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|close|best|new|"
+    r"(?:(?:older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|"
+    r"close|best|new|"
     r"lovely|beloved|first|second|current|former|future|other|one|two|three|four|identical|half|adopted|"
     r"\d{1,2}[- ]year[- ]old|next-door|direct|ältere[rn]?|jüngere[rn]?|kleine[rn]?|große[rn]?|beste[rn]?|"
     r"alte[rn]?|neue[rn]?|liebe[rn]?)\s+)*"
@@ -164,6 +248,7 @@ SLOT_NOUNS = _table(
     anniversary: wedding anniversary, hochzeitstag
     wedding: hochzeit
     address: home address, postal address, adresse, anschrift
+    place of residence: residence, wohnort
     postcode: zip code, zip, postal code, postleitzahl, plz
     email: email address, e-mail, e-mail address, mail address, e-mail-adresse, mailadresse
     phone: phone number, telephone number, mobile number, cell number, cell phone number, mobile, number, telefonnummer, handynummer, nummer
@@ -252,7 +337,8 @@ SLOT_NOUNS = _table(
     """
 )
 DATED_NOUNS = frozenset(
-    "appointment flight train interview exam surgery vacation party meeting lesson wedding checkup graduation "
+    "appointment flight train interview exam surgery vacation party meeting lesson wedding checkup "
+    "graduation "
     "reservation deadline stand-up".split()
 ) | {"driving test", "start date", "release date"}
 """Slots whose value is a time."""
@@ -313,35 +399,42 @@ THINGS = _table(
 )
 
 SECRET = re.compile(
-    r"\b(?:pass ?words?|passwort|kennwort|passcodes?|pass ?phrases?|pin(?: (?:code|number))?|puk|tan|cvv|cvc|credit card|"
-    r"debit card|card number|kreditkarte(?:nnummer)?|iban|kontonummer|account number|api[- ]?keys?|private key|secret(?: key)?|"
-    r"access token|ssh key|security (?:code|question)|door code|alarm code|social security number|ssn|login)\b|"
+    r"\b(?:pass ?words?|passwort|kennwort|passcodes?|pass ?phrases?|pin(?: (?:code|number))?|puk|tan|cvv|"
+    r"cvc|credit card|"
+    r"debit card|card number|kreditkarte(?:nnummer)?|iban|kontonummer|account number|api[- ]?keys?|private "
+    r"key|secret key|(?:client|api|shared) secret|"
+    r"access token|ssh key|security (?:code|question)|door code|alarm code|social security number|ssn|"
+    r"login)\b|"
     r"(?:\d[ -]?){13,19}",
     re.IGNORECASE,
 )
 
 COMMON = frozenset(
     """
-    a about above actually after again all also always am an and any anyway are as ask at back bad be because been before
-    being best better big but by can cannot cool could did do does doing done down each either else even ever every
-    everyone everything exactly few fine first for from fun get go going gone good got great had happy hard has have he
-    hello help her here hers hi him his hmm home hope how however i if in into is it its just keep last later least less
-    let like little long look lot lots love made make many may maybe me mean mine more most much must my near need never
-    new next nice no none nope nor not nothing now of off ok okay old on once one only or other our ours out over own
-    perfect please pretty probably quite rather really right same see seen she should since so some someone something
-    soon sorry still such sure take than thank thanks that the their them then there these they thing things think this
-    those though three tired to today tomorrow too try two under until up us use used very wait want was way we well were
-    what when where which while who whose why will with within without wonderful would wow yeah yes yesterday yet you
-    your yours sad sick ill busy hungry thirsty bored ready late early free open closed available interested afraid
-    scared worried excited glad confused lost stuck alone lucky angry annoyed able unable serious kidding joking looking
-    trying working going thinking wondering asking calling coming leaving getting having feeling planning hoping
-    called named name monday tuesday wednesday thursday friday saturday sunday january february march april june july
-    august september october november december great awesome amazing good morning evening night afternoon english german
-    french today tonight dear hello hallo danke bitte ja nein und oder aber nicht kein keine ein eine der die das ich du
-    er sie es wir ihr mein meine dein sein ist sind war hat haben bin müde gut schlecht hier da dort heute morgen
-    gestern jetzt schon noch auch nur sehr so wie was wer wo wann warum krank hungrig froh traurig sicher bereit
-    someone somebody anybody anyone nobody everybody people guys folks man woman person guy retired married single
-    divorced engaged vegetarian vegan allergic pregnant unemployed self-employed
-    """.split()
+    a about above actually after again all also always am an and any anyway are as ask at back bad be
+    because been before being best better big but by can cannot cool could did do does doing done down
+    each either else even ever every everyone everything exactly few fine first for from fun get go going
+    gone good got great had happy hard has have he hello help her here hers hi him his hmm home hope how
+    however i if in into is it its just keep last later least less let like little long look lot lots love
+    made make many may maybe me mean mine more most much must my near need never new next nice no none
+    nope nor not nothing now of off ok okay old on once one only or other our ours out over own perfect
+    please pretty probably quite rather really right same see seen she should since so some someone
+    something soon sorry still such sure take than thank thanks that the their them then there these they
+    thing things think this those though three tired to today tomorrow too try two under until up us use
+    used very wait want was way we well were what when where which while who whose why will with within
+    without wonderful would wow yeah yes yesterday yet you your yours sad sick ill busy hungry thirsty
+    bored ready late early free open closed available interested afraid scared worried excited glad
+    confused lost stuck alone lucky angry annoyed able unable serious kidding joking looking trying
+    working going thinking wondering asking calling coming leaving getting having feeling planning hoping
+    called named name monday tuesday wednesday thursday friday saturday sunday january february march
+    april june july august september october november december great awesome amazing good morning evening
+    night afternoon english german french today tonight dear hello hallo danke bitte ja nein und oder aber
+    nicht kein keine ein eine der die das ich du er sie es wir ihr mein meine dein sein ist sind war hat
+    haben bin müde gut schlecht hier da dort heute morgen gestern jetzt schon noch auch nur sehr so wie
+    was wer wo wann warum krank hungrig froh traurig sicher bereit someone somebody anybody anyone nobody
+    everybody people guys folks man woman person guy retired married single divorced engaged vegetarian
+    hey yo wow yay thx haha lol
+    vegan allergic pregnant unemployed self-employed
+""".split()
 )
 """Words that are no names."""

@@ -30,6 +30,8 @@ class Subject:
     """For a thing: what it is called, such as ``deadline``; the rest is whose it is."""
     is_known: bool = True
     """False for a name that was never brought into relation with the owner."""
+    is_owned: bool = False
+    """For a thing: somebody's, or part of what is spoken of as one's own ("the project's database")."""
     names: tuple[tuple[str, str], ...] = ()
     """Relations and names that the subject's words state: ``(("sister", "Anna"),)``."""
 

@@ -8,22 +8,35 @@ from datetime import tzinfo
 
 from agents.memory.extraction import german, guard, lexicon, values, verbs
 from agents.memory.extraction.model import Clause, Subject
+from agents.memory.extraction.rewriting import plain_clauses
 from agents.memory.extraction.sentences import Language, Sentence, clauses, plain
 from agents.memory.extraction.subjects import People, parse
 from agents.memory.extraction.times import When, take_times
 
 _MAX_SUBJECT_WORDS = 10
 _SLOTS = "|".join(sorted(map(re.escape, lexicon.SLOT_NOUNS), key=len, reverse=True))
+KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
+_MENTION = re.compile(
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) "
+    rf"{lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS}),? (?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|Doctor)\.? )?"
+    r"[A-ZÄÖÜ][\w-]+(?: (?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|(?:Jan|Febr)uary|March|April|May|Ju|Aug|"
+    r"Sept|Octo|Nove|Dece|I\b)[A-ZÄÖÜ][a-zäöüß-]+\b(?!'))?"
+    r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
+)
 _RELATIVE = re.compile(
-    r"^(?P<before>.*?)(?P<who>\b(?:[Mm]y|[Oo]ur|[Mm]eine?|[Uu]nsere?) (?:[\w-]+ ){0,3}?[\w-]+(?: [A-ZÄÖÜ][\w-]+)?|\b[A-ZÄÖÜ][\w-]+), "
+    r"^(?P<before>.*?)(?P<who>\b(?:[Mm]y|[Oo]ur|[Mm]eine?|[Uu]nsere?) (?:[\w-]+ ){0,3}?[\w-]+(?: "
+    r"[A-ZÄÖÜ][\w-]+)?|\b[A-ZÄÖÜ][\w-]+), "
     r"(?:who|which|that) (?P<said>[^,]+)(?:, ?(?P<after>.*))?$"
 )
 _AS = re.compile(
-    r"^(?:as|being) (?P<what>an? (?!result|matter|rule|child|kid|teenager|bonus|joke|first|general|side)[\w -]+?),? (?P<rest>(?:i|we)\b.*)$",
+    r"^(?:as|being) (?P<what>an? (?!result|matter|rule|child|kid|teenager|bonus|joke|first|general|side)"
+    r"[\w -]+?),? (?P<rest>(?:(?:what|which|how|where|can|could|may|should|am|do|will|is|are) (?=.*\b(?:i|me|my|we)\b))"
+    r"?(?:i|we|(?<= )\w+)\b.*)$",
     re.I,
 )
 _TURNED = re.compile(
-    rf"^(?P<v>[^,]{{1,40}}?) (?:is|are|ist|sind) (?P<s>(?:my|our|mein\w*|unser\w*|the) (?:(?:least )?favou?rite [\w ]+|lieblings\w+|(?:{_SLOTS})(?: of [\w ]+)?))$",
+    rf"^(?P<v>[^,]{{1,40}}?) (?:is|are|ist|sind) (?P<s>(?:my|our|mein\w*|unser\w*|the) (?:(?:least )"
+    rf"?favou?rite [\w ]+|lieblings\w+|(?:{_SLOTS})(?: of [\w ]+)?))$",
     re.IGNORECASE,
 )
 _HERE = re.compile(r"^(?:this is )?(?P<v>[A-ZÄÖÜ]\w+) (?:here|speaking)$")
@@ -34,20 +47,17 @@ _NO_VERB = re.compile(
 
 
 def read(sentence: Sentence, language: Language, people: People, at: float, zone: tzinfo) -> Iterator[Clause]:
-    """Yield the clauses of a sentence that state something, with what ``people`` says about names and pronouns."""
+    """Yield the clauses of a sentence that state something; ``people`` tells names and pronouns."""
     text = plain(sentence.text, language)
-    if (
-        not sentence.is_question
-        and len(text.split()) <= 8
-        and (match := re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text))
-    ):
-        # "Retired firefighter from Tulsa."
-        if values.job(match["job"]) and not re.match(
-            r"^(?:i|he|she|my|the|we|you|what|which|who)\b", text, re.IGNORECASE
-        ):
-            text = f"I am {text[:1].lower()}{text[1:]}"
+    if not sentence.is_question and _is_job_alone(text):
+        text = f"I am {text[:1].lower()}{text[1:]}"
     carried: list[Subject] = []
-    for part in _parts(text, is_question=sentence.is_question):
+    parts = [
+        part
+        for one in ([text] if sentence.is_question else plain_clauses(text))
+        for part in _parts(one, is_question=sentence.is_question)
+    ]
+    for part in parts:
         if match := _HERE.match(part):
             part = f"I am {match['v']}"
         if (match := _TURNED.match(part)) and not re.match(
@@ -55,15 +65,16 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         ):
             part = f"{match['s']} is {match['v']}"
         if guard.is_unsure(part):
-            continue
+            break  # what follows a guess may belong to it
         missing = _NO_VERB.match(part)
         if missing:
             part = f"{missing['who']} is {missing['name']}"
         found = _clause(part, language, people, at, zone, carried)
         if not found:
-            for subject in parse(part, people):
-                if subject.kind != "thing":
-                    people.mention(subject)
+            # "Our twins, Oisin and Maeve," has its verb behind the comma.
+            carried = [subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known] or carried
+            for subject in [*carried, *(one for words in mentions(part) for one in parse(words, people))]:
+                people.mention(subject)
             continue
         carried = [clause.subject for clause in found]
         for clause in found:
@@ -71,10 +82,25 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         yield from found
 
 
+def mentions(text: str) -> list[str]:
+    """Return the relatives with their names that a text takes for granted: "for my wife Carla"."""
+    return [match["who"].replace("'s", "") for match in _MENTION.finditer(text)]
+
+
+def _is_job_alone(text: str) -> bool:
+    """Say whether a text is no more than "Retired firefighter from Tulsa"."""
+    if len(text.split()) > 8 or re.match(
+        r"^(?:i|he|she|my|the|we|you|what|which|who)\b", text, re.IGNORECASE
+    ):
+        return False
+    match = re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text)
+    return bool(match and values.job(match["job"]))
+
+
 def _parts(text: str, *, is_question: bool) -> list[str]:
     result: list[str] = []
     if match := _AS.match(text):
-        result.append(f"{match['rest'].split()[0]} am {match['what']}")
+        result.append(f"I am {match['what']}")
         text = match["rest"]
     if match := _RELATIVE.match(text):
         who = match["who"]
@@ -114,10 +140,8 @@ def _english(text: str, people: People, carried: list[Subject]) -> tuple[list[Su
     words = text.split()
     for count in range(1, min(_MAX_SUBJECT_WORDS, len(words))):
         verb = verbs.english(" ".join(words[count:]))
-        if (
-            verb is None
-            or verb.base not in ("be", "have")
-            and re.match(r"^(?:is|are|was|were|has|have)\b", verb.rest)
+        if verb is None or (
+            verb.base not in ("be", "have") and re.match(r"^(?:is|are|was|were|has|have)\b", verb.rest)
         ):
             continue  # "my mother's name is": a noun that is a verb elsewhere
         before = re.sub(

@@ -8,11 +8,25 @@ from datetime import datetime, tzinfo
 from agents.memory.extraction.model import Candidate, Clause
 
 _EVENTS = frozenset(
-    "move start begin join buy get switch change migrate upgrade marry graduate decide become adopt sell leave quit resign lose retire "
-    "turn give replace swap trade separate break split divorce die pass relocate settle stop purchase build crash go bear grow".split()
+    "move start begin join buy get switch change migrate upgrade marry graduate decide become adopt sell "
+    "leave quit resign lose retire "
+    "turn give replace swap trade separate break split divorce die pass relocate settle stop purchase "
+    "build crash go bear grow".split()
 )
-_IRREGULAR = {"is": "was", "has": "had", "goes": "went", "drives": "drove", "speaks": "spoke", "teaches": "taught", "takes": "took",
-              "runs": "ran", "rides": "rode", "sings": "sang", "comes": "came", "has,": "had,"}  # fmt: skip
+_IRREGULAR = {
+    "is": "was",
+    "has": "had",
+    "goes": "went",
+    "drives": "drove",
+    "speaks": "spoke",
+    "teaches": "taught",
+    "takes": "took",
+    "runs": "ran",
+    "rides": "rode",
+    "sings": "sang",
+    "comes": "came",
+    "has,": "had,",
+}
 
 
 def times_of(candidate: Candidate, clause: Clause | None, at: float) -> tuple[float, float | None] | None:

@@ -11,10 +11,14 @@ from agents.memory.extraction.model import OWNER, Subject
 
 THE_OWNER = Subject()
 _POSSESSIVE = re.compile(
-    r"^(?P<who>my|our|mein(?:e[nmrs]?)?|unser(?:e[nmrs]?)?|his|her|their|its|sein(?:e[nmrs]?)?|ihr(?:e[nmrs]?)?"
-    r"|(?P<name>[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?|my (?:[\w-]+ )?[\w-]+(?: [A-Z][\w-]+)?)'s)\s+(?P<what>.+)$",
+    r"^(?P<who>my|our|mein(?:e[nmrs]?)?|unser(?:e[nmrs]?)?|his|her|their|its|sein(?:e[nmrs]?)?|"
+    r"ihr(?:e[nmrs]?)?"
+    r"|(?P<name>[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?|my (?:[\w-]+ )?[\w-]+(?: [A-Z][\w-]+)?)'s)"
+    r"\s+(?P<what>.+)$",
     re.IGNORECASE,
 )
+_OWN_GROUPS = frozenset("project team company family club choir band department office household firm".split())
+"""What "the" makes one's own: "the project's database", unlike "the city's mayor"."""
 _REFERRED_TO = words.DATED_NOUNS | {"phone", "email", "address", "birthday", "ip"}
 """Slots that an "it" behind them means."""
 _NAME_PART = r"[A-ZÄÖÜÁÉÎÓŁŠŽĆÇØÅ][\w'’.-]*"
@@ -65,7 +69,8 @@ class People:
             self.last[gender] = subject
         if subject.kind == "pet":
             self.last["n"] = subject
-        self.last["p"] = subject
+        if subject.path.rpartition(".")[2] in words.KIN_PLURAL | {"partner", "spouse"}:
+            self.last["p"] = subject
 
     def resolve(self, subject: Subject) -> Subject:
         """Return the one that is known under a relation, such as the only sister that has a name."""
@@ -100,6 +105,8 @@ def parse(text: str, people: People) -> list[Subject]:
         return [
             replace(THE_OWNER, noun=match["who"] or match["other"])
         ]  # with whom, for "Tom and I broke up"
+    if low in ("everyone", "everybody", "most people", "people", "my friends", "friends"):
+        return [Subject(name="everybody", label="Everybody", kind="thing")]
     if low in ("he", "she", "it", "they", "er", "sie", "es"):
         gender = {"he": "m", "er": "m", "she": "f", "sie": "f", "they": "p"}.get(low, "n")
         found = people.last.get(gender)
@@ -109,11 +116,8 @@ def parse(text: str, people: People) -> list[Subject]:
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
     first = low.split(" ")[0]
-    if (
-        low in words.SLOT_NOUNS
-        and low not in words.COMMON
-        or words.SLOT_NOUNS.get(first) in words.DATED_NOUNS
-        and len(low.split()) <= 4
+    if (low in words.SLOT_NOUNS and low not in words.COMMON) or (
+        words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4
     ):
         return [replace(THE_OWNER, noun=text, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
@@ -133,7 +137,7 @@ def of_name(name: str, people: People) -> Subject:
 
 def is_name(text: str, *, lower: bool = False) -> bool:
     """Say whether a text can be somebody's name; ``lower`` allows small letters, for those who write so."""
-    text = text.strip()
+    text = re.sub(r"^(?:Doctor|Professor|Pastor|Nurse|Sister|Father) (?=[A-ZÄÖÜ])", "", text.strip())
     if not text or _is_common(text):
         return False
     if NAME.match(text):
@@ -155,6 +159,8 @@ def _possessed(match: re.Match[str], people: People) -> list[Subject]:
     who = match["who"].casefold()
     if match["name"]:
         base = parse(match["name"], people)
+        if base and not base[0].is_known and " " in base[0].name:
+            return []  # "Taylor Swift's cat": a full name that nobody introduced is a public person's
     elif who in ("my", "our") or who.startswith(("mein", "unser")):
         base = [THE_OWNER]
     else:
@@ -177,7 +183,8 @@ def _of_phrase(what: str, base: Subject, people: People, *, is_mine: bool) -> li
         first = _of_phrase(chain["first"], base, people, is_mine=is_mine)
         return _of_phrase(chain["rest"], first[0], people, is_mine=True) if first else []
     of = re.match(
-        r"^(?P<noun>[\w -]+?) (?:of|for|vom|von|für|in) (?P<whose>(?:(?:the|my|our|mein\w*|unser\w*|der|die|das) )?[\w .&-]+)$",
+        r"^(?P<noun>[\w -]+?) (?:of|for|vom|von|für|in) (?P<whose>(?:(?:the|my|our|mein\w*|unser\w*|der|"
+        r"die|das) )?[\w .&-]+)$",
         what,
         re.IGNORECASE,
     )
@@ -193,7 +200,8 @@ def _of_phrase(what: str, base: Subject, people: People, *, is_mine: bool) -> li
         noun = f"{base.noun} {noun}"
     if len(noun.split()) > 5 or not re.match(r"^[\w][\w .&/'!+-]*$", noun):
         return []
-    return [replace(base, noun=noun, kind="thing", names=())]
+    is_owned = (is_mine and base.kind != "thing") or base.is_owned or noun.split()[0].casefold() in _OWN_GROUPS
+    return [replace(base, noun=noun, kind="thing", names=(), is_owned=is_owned)]
 
 
 def _thing_of(noun: str, whose: str, people: People) -> list[Subject]:
@@ -206,13 +214,13 @@ def _thing_of(noun: str, whose: str, people: People) -> list[Subject]:
 
 
 def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subject] | None:
-    """Return who is meant; None when the words behind a relation make it something else ("dentist appointment")."""
+    """Return who is meant; None for what is something else ("dentist appointment")."""
     low = match["kin"].casefold()
     adjective = match["adjective"].casefold().strip()
     kin = words.KIN.get(low) or words.PETS_PLURAL.get(low, low)
     if kin == "friend" and re.search(r"\bbest|beste", adjective):
         kin = "best friend"
-    is_plural = low in words.PETS_PLURAL and low not in words.KIN or kin in words.KIN_PLURAL
+    is_plural = (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
     kind: Literal["person", "pet"] = "pet" if kin in words.PETS else "person"
     gender: Literal["m", "f", ""] = "f" if kin in words.FEMALE else "m" if kin in words.MALE else ""
     if low in ("girl", "boy") and not match["name"].strip():
@@ -220,7 +228,8 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
     path = base.attribute(kin)
     label = f"{base.possessive} {kin}"
     subject = replace(base, path=path, label=label, kind=kind, gender=gender, noun="", names=())
-    names = _names(match["name"], lower=people.is_casual)
+    where = re.match(r"^ (?:in|at|from) (?!crime|law)[\w -]+$", match["name"])  # "my colleagues in accounting"
+    names = _names("" if where else match["name"], lower=people.is_casual)
     if names is None:
         return None
     if names:

@@ -39,11 +39,14 @@ class When:
 
 _RECURRING = re.compile(
     r"\b(?:(?:every|each|jeden|jede|jedes) (?:other |second |single |zweiten? )?"
-    rf"(?:day|night|morning|evening|afternoon|week|weekend|month|year|{words.WEEKDAY}|tag|nacht|morgen|abend|woche|wochenende|monat|jahr)"
+    rf"(?:day|night|morning|evening|afternoon|week|weekend|month|year|{words.WEEKDAY}|tag|nacht|morgen|"
+    rf"abend|woche|wochenende|monat|jahr)"
     rf"(?: (?:morning|evening|night|afternoon)s?)?(?:(?: and |, | und )(?:{words.WEEKDAY}))*"
-    rf"|(?:on |am )?(?:{words.WEEKDAYS_PLURAL})(?:(?:,? and |, |,? und )(?:{words.WEEKDAYS_PLURAL}))*(?: (?:morning|evening|night|afternoon)s)?"
+    rf"|(?:on |am )?(?:{words.WEEKDAYS_PLURAL})(?:(?:,? and |, |,? und )(?:{words.WEEKDAYS_PLURAL}))*(?: "
+    rf"(?:morning|evening|night|afternoon)s)?"
     r"|(?:on|at|am) (?:the )?(?:weekends|wochenenden?|weekdays)"
-    r"|(?:once|twice|(?:two|three|four|five|\d+) times|einmal|zweimal|dreimal|viermal) (?:a|per|in der|im|die|pro|am) "
+    r"|(?:once|twice|(?:two|three|four|five|\d+) times|einmal|zweimal|dreimal|viermal) (?:a|per|in der|im|"
+    r"die|pro|am) "
     r"(?:day|week|month|year|tag|woche|monat|jahr)"
     r"|(?:daily|weekly|täglich|wöchentlich))"
     r"(?: (?:at|um|from|ab|von) \d{1,2}(?:[:.]\d\d)?(?: ?(?:am|pm|uhr|o'clock))?"
@@ -57,13 +60,15 @@ _CLOCK = (
 )
 _CLOCK_ONLY = re.compile(rf"\b{_CLOCK}", re.IGNORECASE)
 _SINCE = re.compile(
-    rf"\b(?:ever )?(?:since|seit|starting(?: on| from| in)?|as of|as from|effective|from|ab|beginning)(?: the)? (?P<d>{words.DATE})"
+    rf"\b(?:ever )?(?:since|seit|starting(?: on| from| in)?|as of|as from|effective|from|ab|beginning)(?: "
+    rf"the)? (?P<d>{words.DATE})"
     r"(?: on| onwards?| an)?\b",
     re.IGNORECASE,
 )
 _LENGTH = re.compile(
     rf"\b(?:for|since|seit|for about|for over|for almost|for nearly|for more than|for the (?:last|past))"
-    rf" (?:about |over |almost |nearly |around |more than |at least |etwa |über |fast |the (?:last|past) |some )?"
+    rf" (?:about |over |almost |nearly |around |more than |at least |etwa |über |fast |the (?:last|past) |"
+    rf"some )?"
     rf"(?P<n>{words.NUMBER}|a|an|einem|einer) (?P<u>{words.UNIT})\b(?: now)?",
     re.IGNORECASE,
 )
@@ -72,7 +77,8 @@ _UNTIL = re.compile(
     re.IGNORECASE,
 )
 _RANGE = re.compile(
-    rf"\b(?:from|between|von|vom|zwischen) (?P<a>{words.DATE}|\d{{1,2}}\.?) (?:to|until|till|and|through|bis(?: zum)?|und) (?P<b>{words.DATE})\b",
+    rf"\b(?:from|between|von|vom|zwischen) (?P<a>{words.DATE}|\d{{1,2}}\.?) (?:to|until|till|and|through|"
+    rf"bis(?: zum)?|und) (?P<b>{words.DATE})\b",
     re.IGNORECASE,
 )
 _AGO = re.compile(
@@ -81,11 +87,13 @@ _AGO = re.compile(
     re.IGNORECASE,
 )
 _AHEAD = re.compile(
-    rf"\bin (?P<n>{words.NUMBER}|a|an|a few|a couple of|einem|einer|ein paar) (?P<u>{words.UNIT})(?:' time)?\b",
+    rf"\bin (?P<n>{words.NUMBER}|a|an|a few|a couple of|einem|einer|ein paar) (?P<u>{words.UNIT})(?:' time)"
+    rf"?\b",
     re.IGNORECASE,
 )
 _POINT = re.compile(
-    rf"\b(?:(?:(?:back |early |late |mid )?in|on|at|by|am|im|an|zu|over|around|this coming|the|back on|at the end of|"
+    rf"\b(?:(?:(?:back |early |late |mid )?in|on|at|by|am|im|an|zu|over|around|this coming|the|back on|at "
+    rf"the end of|"
     rf"at the beginning of|ende|anfang|mitte)(?: the)? )?(?P<d>{words.DATE})"
     rf"(?: (?:morning|afternoon|evening|night))?(?:,? (?:{_CLOCK}))?(?![\w])",
     re.IGNORECASE,
@@ -158,7 +166,9 @@ def take_times(clause: str, at: float, zone: tzinfo) -> tuple[str, When]:
 
     def point(match: re.Match[str]) -> str:
         preceded = match.string[: match.start()].rstrip().lower()
-        if match[0].islower() and match[0] in words.ALSO_VERBS or match[0] == "May" and match.start() == 0:
+        if (match[0].islower() and match[0] in words.ALSO_VERBS) or (
+            match[0] == "May" and match.start() == 0
+        ):
             return match[0]
         if match[0].isdigit() or re.search(r"(?:\ba|\ban|\bthe|'s)$", preceded):
             return match[0]  # a model year ("a 2018 Toyota"), or a name ("the May family")
@@ -196,7 +206,8 @@ def _was(clause: str) -> bool:
     """Say whether the clause speaks of the past, so that "in May" is the last one."""
     return bool(
         re.search(
-            r"\b(?:was|were|had|did|used to|\w{2,}ed|bought|sold|left|quit|went|got|met|lost|broke|came|began|took|gave"
+            r"\b(?:was|were|had|did|used to|\w{2,}ed|bought|sold|left|quit|went|got|met|lost|broke|came|"
+            r"began|took|gave"
             r"|bin|habe|haben|war|hatte|wurde|gekauft|gezogen|seit|have|has|since)\b",
             clause,
             re.IGNORECASE,

@@ -7,20 +7,27 @@ import re
 from agents.memory.extraction import lexicon as words
 
 _TAIL = re.compile(
-    r"(?:,? (?:but|not|nicht|together|zusammen|because|so that|so|which|who|whose|where|when|while|if|although|though|since|thanks|please|however|"
-    r"as well|too|again|instead|either|anyway|by now|now|then|today|here|there|already|yet|right|ok|okay|haha|lol|weil|aber|"
+    r"(?:,? (?:but|not|nicht|together|zusammen|because|so that|so|which|who|whose|where|when|while|if|until (?:i|we|he|she|they)|"
+    r"although|though|since|thanks|please|however|"
+    r"as well|too|again|instead|either|anyway|by now|now|then|today|here|there|already|yet|right|ok|okay|"
+    r"haha|lol|weil|aber|"
     r"damit|stattdessen|jetzt|nun|hier|dort|and (?:i|we|my|it|he|she|they|would|need|want|can|so|the|that|"
-    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|\s*(?:[;(]|:(?!\d)).*|\s+[-–—]+\s.*|\s*\ufffc.*)$",
+    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|\s*(?:[;(]|:(?!\d)).*|\s+[-–—]+\s.*|"
+    r"\s*\ufffc.*)$",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(
-    r"^(?:a|an|the|some|any|my|our|his|her|their|your|eine?[nmrs]?|der|die|das|den|dem|unser\w*|mein\w*|another|one)\s+",
+    r"^(?:a|an|the|some|any|my|our|his|her|their|your|eine?[nmrs]?|der|die|das|den|dem|unser\w*|mein\w*|"
+    r"another|one)\s+",
     re.IGNORECASE,
 )
 _VAGUE = re.compile(
-    r"^(?:it|this|that|these|those|them|him|her|you|me|us|one|ones|everything|something|nothing|anything|someone|all|both|"
-    r"what\w*|how|there|here|things?|stuff|a lot|much|many|more|most|same|so|such|home|fun|way|time|life|idea|ideas|your .*|"
-    r"the (?:idea|way|fact|answer|first|second|last|other|same|one|result|sound|look|moment|following|thing|whole|day|night|"
+    r"^(?:it|this|that|these|those|them|him|her|you|me|us|one|ones|everything|something|nothing|anything|"
+    r"someone|all|both|"
+    r"what\w*|how|there|here|things?|stuff|a lot|much|many|more|most|same|so|such|home|fun|way|time|life|"
+    r"idea|ideas|your .*|"
+    r"the (?:idea|way|fact|answer|first|second|last|other|same|one|result|sound|look|moment|following|"
+    r"thing|whole|day|night|"
     r"suggestion|design|new one|old one).*|the .* (?:one|option|version|answer|suggestion)|moments?.*|"
     r"how .*|when .*|to .*|dass .*|das|dies.*|es|ihn|ihr|dich|mich|alles|nichts|etwas|option .*|"
     r"lieber|gern|you.*|every .*)$",
@@ -58,8 +65,10 @@ def place(text: str) -> str:
         else text
     )
     inside = re.match(
-        r"^(?:(?:a|an|the|this|my|our|eine[rm]?|einem) )(?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|condo|cottage|bungalow|place|wg|"
-        r"loft|home|room|duplex|wohnung|haus|maisonette|neighbourhood|neighborhood|area|part|district|outskirts|suburbs?|centre|center|city) "
+        r"^(?:(?:a|an|the|this|my|our|eine[rm]?|einem) )(?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|"
+        r"condo|cottage|bungalow|place|wg|"
+        r"loft|home|room|duplex|wohnung|haus|maisonette|neighbourhood|neighborhood|area|part|district|"
+        r"outskirts|suburbs?|centre|center|city) "
         r"(?:in|near|of|at|outside|on) (?P<where>.+)$",
         text,
         re.IGNORECASE,
@@ -82,8 +91,7 @@ def place(text: str) -> str:
         not text
         or count > 7
         or is_vague(text)
-        or re.search(r"\d{3,}", text)
-        and not re.search(r"[A-Z]", text)
+        or (re.search(r"\d{3,}", text) and not re.search(r"[A-Z]", text))
     ):
         return ""
     if re.search(r"[A-ZÄÖÜ]", text):
@@ -103,13 +111,15 @@ def organisation(text: str) -> str:
     """Return the employer or school that a text begins with; empty when it names none."""
     text = cut(text)
     text = re.sub(
-        r",? (?:as|since|until|with|doing|and|where|als|und|full[- ]time|part[- ]time|in (?:the|their) \w+ (?:department|team))\b.*$",
+        r",? (?:as|since|until|with|doing|and|where|als|und|full[- ]time|part[- ]time|in (?:the|their) \w+ "
+        r"(?:department|team))\b.*$",
         "",
         text,
         flags=re.I,
     )
     text = re.sub(
-        r"^(?:a company|a firm|a startup|a start-up|a small company|the company|einer firma) (?:called|named|namens) ",
+        r"^(?:an? |the |einer? )(?:[\w-]+ ){0,3}?(?:company|firm|start-?up|agency|business|shop|store|school|clinic|"
+        r"hospital|bakery|restaurant|caf[eé]|bank|firma) (?:called|named|namens) ",
         "",
         text,
         flags=re.I,
@@ -119,7 +129,8 @@ def organisation(text: str) -> str:
     if not text or len(text.split()) > 7 or is_vague(text):
         return ""
     if re.match(
-        r"^(?:home|night|nights|least|most|all|first|once|work|myself|my own|that|this|it|hours?|\d+|me|free|fun)\b",
+        r"^(?:some|several|many|various|other|two|three|people|friends|home|night|nights|least|most|all|first|once|work|myself|my own|that|this|it|hours?|\d+|me|"
+        r"free|fun)\b",
         low,
     ):
         return ""
@@ -137,7 +148,8 @@ def thing(text: str) -> str:
     )
     text = bare(
         re.sub(
-            r"^(?:a |an )?(?:brand[- ]new|new|used|second[- ]hand|shiny|nice|beautiful|lovely|neue[nrs]?|gebrauchte[nrs]?) ",
+            r"^(?:a |an )?(?:brand[- ]new|new|used|second[- ]hand|shiny|nice|beautiful|lovely|neue[nrs]?|"
+            r"gebrauchte[nrs]?) ",
             "",
             bare(text),
             flags=re.I,
@@ -150,7 +162,9 @@ def topic(text: str) -> str:
     """Return what is liked, studied or done."""
     text = cut(text)
     text = re.sub(
-        r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|at (?:the|school|work|uni)|since|very much|so much|a lot|more than \w+|sehr|very|at all|the most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$",
+        r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|"
+        r"at (?:the|school|work|uni)|since|lately|recently|very much|so much|a lot|more than \w+|sehr|very|at all|the "
+        r"most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$",
         "",
         text,
         flags=re.I,
@@ -167,28 +181,44 @@ def topic(text: str) -> str:
 def listed(text: str) -> list[str]:
     """Return the parts of an enumeration."""
     text = re.sub(r"^both\s+", "", text.strip())
-    parts = re.split(r"\s*,\s*(?:and\s+|und\s+)?|\s+(?:and|und|&|as well as|plus|sowie)\s+(?:also\s+)?", text)
+    parts = re.split(r"\s*,\s*(?:and\s+|und\s+|as well as\s+)?|\s+(?:and|und|&|as well as|plus|sowie)\s+(?:also\s+)?", text)
     return [part.strip() for part in parts if part.strip()]
 
 
 _JOB_WORDS = re.compile(
-    r"(?:\b(?:nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|priest|monk|nun|guard|guide|agent|attorney|coach|"
-    r"professor|lecturer|tutor|student|pupil|trainee|apprentice|intern|postdoc|carpenter|plumber|mechanic|technician|architect|analyst|"
-    r"assistant|consultant|accountant|scientist|artist|journalist|therapist|pharmacist|stylist|musician|magician|politician|librarian|"
-    r"electrician|beautician|paramedic|midwife|housewife|stay-at-home \w+|homemaker|freelancer|entrepreneur|ceo|cto|cfo|dj|au pair|"
-    r"director|sailor|tailor|actor|actress|waitress|waiter|bartender|barista|banker|lawyer|soldier|firefighter|fireman|policeman|"
-    r"policewoman|police officer|officer|postman|mailman|salesman|saleswoman|fisherman|craftsman|businessman|businesswoman|"
-    r"physiotherapist|geologist|biologist|researcher|gp|sysadmin|admin|administrator|devops|phd student|programmer|dev|coder|florist|"
+    r"(?:\b(?:nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|priest|monk|nun|guard|"
+    r"guide|agent|attorney|coach|"
+    r"professor|lecturer|tutor|student|pupil|trainee|apprentice|intern|postdoc|carpenter|plumber|mechanic|"
+    r"technician|architect|analyst|"
+    r"assistant|consultant|accountant|scientist|artist|journalist|therapist|pharmacist|stylist|musician|"
+    r"magician|politician|librarian|"
+    r"electrician|beautician|paramedic|midwife|housewife|stay-at-home \w+|homemaker|freelancer|"
+    r"entrepreneur|ceo|cto|cfo|dj|au pair|"
+    r"director|sailor|tailor|actor|actress|waitress|waiter|bartender|barista|banker|lawyer|soldier|"
+    r"firefighter|fireman|policeman|"
+    r"policewoman|police officer|officer|postman|mailman|salesman|saleswoman|fisherman|craftsman|"
+    r"businessman|businesswoman|"
+    r"physiotherapist|geologist|biologist|researcher|gp|sysadmin|admin|administrator|devops|phd student|"
+    r"programmer|dev|coder|florist|"
     r"receptionist|secretary|broker|butcher|blacksmith|smith|locksmith|undertaker|model|author|poet|"
-    r"krankenschwester|pfleger|arzt|ärztin|kaufmann|kauffrau|hausfrau|fachkraft|verkäuferin?|koch|köchin|anwalt|anwältin|azubi|beamter|beamtin|"
-    r"friseurin?|bäcker|tischler|erzieherin?|hebamme|ingenieurin?|elektriker|mechatroniker|informatiker|schreiner|postbote|bauer)"
-    r"|\w*(?:eer|ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|designer|developer|engineer|teacher|writer|driver|"
-    r"manager|worker|painter|baker|farmer|gardener|builder|singer|dancer|trainer|editor|doctor|operator|inspector|instructor|"
-    r"contractor|curator|translator|educator|conductor|professor|counsellor|counselor|adviser|advisor|planner|photographer|hunter|"
-    r"plasterer|roofer|welder|programmer|teller|dealer|seller|cleaner|carer|caregiver|drummer|producer|reporter|optician|dietitian|"
-    r"biologist|chemist|physicist|economist|dentist|cashier|courier|specialist|representative|executive|coordinator|assistant|"
-    r"supervisor|owner of .+|arbeiter|lehrer(?:in)?|entwickler(?:in)?|berater(?:in)?|techniker(?:in)?|fahrer(?:in)?|meister(?:in)?|leiter(?:in)?|"
-    r"pfleger(?:in)?|therapeut(?:in)?|wissenschaftler(?:in)?|händler(?:in)?|künstler(?:in)?|mechaniker(?:in)?|helfer(?:in)?|redakteur(?:in)?))$",
+    r"krankenschwester|pfleger|arzt|ärztin|kaufmann|kauffrau|hausfrau|fachkraft|verkäuferin?|koch|köchin|"
+    r"anwalt|anwältin|azubi|beamter|beamtin|"
+    r"friseurin?|bäcker|tischler|erzieherin?|hebamme|ingenieurin?|elektriker|mechatroniker|informatiker|"
+    r"schreiner|postbote|bauer)"
+    r"|\w{2,}(?<!\bb)(?<!\bd)(?<!\bcar)eer|\w*(?:ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|designer|developer|engineer|"
+    r"teacher|writer|driver|"
+    r"manager|worker|painter|baker|farmer|gardener|builder|singer|dancer|trainer|editor|doctor|operator|"
+    r"inspector|instructor|"
+    r"contractor|curator|translator|educator|conductor|professor|counsellor|counselor|adviser|advisor|"
+    r"planner|photographer|hunter|"
+    r"plasterer|roofer|welder|programmer|teller|dealer|seller|cleaner|carer|caregiver|drummer|producer|"
+    r"reporter|optician|dietitian|"
+    r"biologist|chemist|physicist|economist|dentist|cashier|courier|specialist|representative|executive|"
+    r"coordinator|assistant|"
+    r"supervisor|owner of .+|arbeiter|lehrer(?:in)?|entwickler(?:in)?|berater(?:in)?|techniker(?:in)?|"
+    r"fahrer(?:in)?|meister(?:in)?|leiter(?:in)?|"
+    r"pfleger(?:in)?|therapeut(?:in)?|wissenschaftler(?:in)?|händler(?:in)?|künstler(?:in)?|"
+    r"mechaniker(?:in)?|helfer(?:in)?|redakteur(?:in)?))$",
     re.IGNORECASE,
 )
 
@@ -203,7 +233,8 @@ def job(text: str, *, is_certain: bool = False) -> str:
         flags=re.I,
     )
     text = re.sub(
-        r",? (?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|there|now|,).*$",
+        r",? (?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
+        r"there|now|,).*$",
         "",
         text,
         flags=re.I,

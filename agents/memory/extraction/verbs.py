@@ -8,36 +8,75 @@ from dataclasses import dataclass, replace
 from agents.memory.extraction.model import Tense
 
 _REGULAR = """
-live work play learn love like enjoy adore hate dislike detest prefer smoke collect attend use need move start join
-adopt marry divorce turn graduate switch change rename decide plan travel visit call cook suffer stop retire finish cost
-belong stay rent support follow practise practice volunteer commute wake study try name own return trade crash migrate
-work expect train paint knit swim replace upgrade install order book schedule sign swap pass register settle relocate
-resign develop celebrate share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely
-host deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead freelance
-agree hire pick opt specialise specialize major enrol enroll earn end
+    live work play learn love like enjoy adore hate dislike detest prefer smoke collect attend use need
+    move start join adopt marry divorce turn graduate switch change rename decide plan travel visit call
+    cook suffer stop retire finish cost belong stay rent support follow practise practice volunteer
+    commute wake study try name own return trade crash migrate work expect train paint knit swim replace
+    upgrade install order book schedule sign swap pass register settle relocate resign develop celebrate
+    share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely host
+    deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead
+    freelance agree hire pick opt specialise specialize major enrol enroll earn end bank
+    head subscribe
 """.split()
 _IRREGULAR = {
-    "get": "gets got gotten getting", "buy": "buys bought buying", "sell": "sells sold selling",
-    "leave": "leaves left leaving", "quit": "quits quitting", "go": "goes went gone going",
-    "meet": "meets met meeting", "lose": "loses lost losing", "break": "breaks broke broken breaking",
-    "come": "comes came coming", "grow": "grows grew grown growing", "begin": "begins began begun beginning",
-    "give": "gives gave given giving", "take": "takes took taken taking", "drive": "drives drove driven driving",
-    "speak": "speaks spoke spoken speaking", "teach": "teaches taught teaching", "fly": "flies flew flown flying",
-    "become": "becomes became becoming", "eat": "eats ate eaten eating", "drink": "drinks drank drunk drinking",
-    "ride": "rides rode ridden riding", "run": "runs ran running", "wear": "wears wore worn wearing",
-    "sing": "sings sang sung singing", "keep": "keeps kept keeping", "die": "dies died dying",
-    "swim": "swims swam swum swimming", "wake": "wakes woke woken waking", "bear": "bears bore born bearing",
-    "say": "says said saying", "read": "reads reading", "write": "writes wrote written writing",
-    "sleep": "sleeps slept sleeping", "build": "builds built building", "teach_": "",
-    "make": "makes made making", "pay": "pays paid paying", "stand": "stands stood standing",
-    "understand": "understands understood", "hold": "holds held holding", "find": "finds found finding",
-    "sit": "sits sat sitting", "see": "sees saw seen seeing", "do": "does did done doing", "can": "could",
-    "want": "wants wanted wanting", "name": "names named naming", "give up": "", "cut": "cuts cutting",
-}  # fmt: skip
+    "get": "gets got gotten getting",
+    "buy": "buys bought buying",
+    "sell": "sells sold selling",
+    "leave": "leaves left leaving",
+    "quit": "quits quitting",
+    "go": "goes went gone going",
+    "meet": "meets met meeting",
+    "lose": "loses lost losing",
+    "break": "breaks broke broken breaking",
+    "come": "comes came coming",
+    "grow": "grows grew grown growing",
+    "begin": "begins began begun beginning",
+    "give": "gives gave given giving",
+    "take": "takes took taken taking",
+    "drive": "drives drove driven driving",
+    "speak": "speaks spoke spoken speaking",
+    "teach": "teaches taught teaching",
+    "fly": "flies flew flown flying",
+    "become": "becomes became becoming",
+    "eat": "eats ate eaten eating",
+    "drink": "drinks drank drunk drinking",
+    "ride": "rides rode ridden riding",
+    "run": "runs ran running",
+    "wear": "wears wore worn wearing",
+    "sing": "sings sang sung singing",
+    "keep": "keeps kept keeping",
+    "die": "dies died dying",
+    "swim": "swims swam swum swimming",
+    "wake": "wakes woke woken waking",
+    "bear": "bears bore born bearing",
+    "say": "says said saying",
+    "read": "reads reading",
+    "write": "writes wrote written writing",
+    "sleep": "sleeps slept sleeping",
+    "build": "builds built building",
+    "teach_": "",
+    "make": "makes made making",
+    "pay": "pays paid paying",
+    "stand": "stands stood standing",
+    "understand": "understands understood",
+    "hold": "holds held holding",
+    "find": "finds found finding",
+    "sit": "sits sat sitting",
+    "see": "sees saw seen seeing",
+    "do": "does did done doing",
+    "can": "could",
+    "want": "wants wanted wanting",
+    "name": "names named naming",
+    "give up": "",
+    "cut": "cuts cutting",
+}
 _PAST_FORMS = frozenset(
-    "chose chosen got gotten bought sold left went gone met lost broke broken came grew grown began begun gave given took taken drove "
-    "driven spoke spoken taught flew flown became ate eaten drank drunk rode ridden ran wore sang sung kept died swam woke "
-    "woken bore born said wrote written slept built made paid stood understood held found sat saw seen did done quit "
+    "chose chosen got gotten bought sold left went gone met lost broke broken came grew grown began begun "
+    "gave given took taken drove "
+    "driven spoke spoken taught flew flown became ate eaten drank drunk rode ridden ran wore sang sung "
+    "kept died swam woke "
+    "woken bore born said wrote written slept built made paid stood understood held found sat saw seen did "
+    "done quit "
     "could read cut".split()
 )
 
@@ -64,8 +103,10 @@ for _base, _forms in _IRREGULAR.items():
 _ENGLISH["quit"] = ("quit", "past")
 
 _ADVERB = re.compile(
-    r"^(?:always|usually|often|sometimes|only|now|both|all|recently|currently|regularly|mostly|mainly|then|once|first|"
-    r"normally|typically|ever|soon|absolutely|truly|later|proudly|gladly|sadly|occasionally|rarely|newly|previously|"
+    r"^(?:always|usually|often|sometimes|only|now|both|all|recently|currently|regularly|mostly|mainly|then|"
+    r"once|first|"
+    r"normally|typically|ever|soon|absolutely|truly|later|proudly|gladly|sadly|occasionally|rarely|newly|"
+    r"previously|"
     r"formerly|kinda|sorta|quite|so|very much|do|does|did|did once|each)\s+",
     re.IGNORECASE,
 )
@@ -137,7 +178,7 @@ def _auxiliary(low: str, rest: str) -> Verb | None:
         past: Tense = "past" if low in ("was", "were") else "present"
         if following == "going" and behind.startswith("to ") and past == "present":
             inner = _read(behind[3:])
-            return replace(inner, tense="future") if inner else None
+            return replace(inner, tense="future") if inner else Verb("go", behind, progressive=True)
         if known and following.endswith("ing"):
             return Verb(known[0], behind, past, progressive=True)
         return Verb("be", rest, past)
@@ -150,6 +191,8 @@ def _auxiliary(low: str, rest: str) -> Verb | None:
             if ongoing and after.endswith("ing"):
                 return Verb(ongoing[0], last, "perfect", progressive=True)
             return Verb("be", behind, "perfect")
+        if following == "had":
+            return Verb("have", behind, "perfect")
         if known and (known[1] == "past" or following in ("become", "come", "run")):
             return Verb(known[0], behind, "perfect")
         return Verb("have", rest)

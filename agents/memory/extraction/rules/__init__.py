@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from agents.memory.extraction.model import Candidate, Clause, Rule
 from agents.memory.extraction.rules import (
+    anything,
     habits,
     health,
     people,
@@ -19,7 +20,7 @@ from agents.memory.extraction.rules import (
     work,
 )
 
-_MODULES = (slots, people, health, work, places, preferences, possessions, technical, plans, habits)
+_MODULES = (slots, people, health, work, places, preferences, possessions, technical, plans, habits, anything)
 _BY_VERB: dict[str, list[Rule]] = {}
 for _module in _MODULES:
     for _verb, _rules in _module.RULES.items():
@@ -32,10 +33,10 @@ def read(clause: Clause) -> list[Candidate]:
     if clause.verb == "be" and found and clause.subject.kind != "thing":
         # "I am 67 and retired"
         for part in re.split(r" (?:and|und) ", clause.rest)[1:]:
-            has = {candidate.attribute.partition(":")[0] for candidate in found}
+            has = {"name", *(candidate.attribute.partition(":")[0] for candidate in found)}
             more = _first(replace(clause, rest=part, full_rest=part))
             found = [*found, *(one for one in more if one.attribute.partition(":")[0] not in has)]
-    return found
+    return [*found, *(one for one in anything.named_groups(clause) if not any(one.value in f.value for f in found))]
 
 
 def _first(clause: Clause) -> list[Candidate]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agents.memory.extraction.model import Candidate, Clause
+from agents.memory.extraction import lexicon as words
+from agents.memory.extraction.model import Candidate, Clause, Subject
 from schemas.memory import FactEffect, FactKind
 
 
@@ -41,6 +42,11 @@ _OF_STRANGERS = frozenset(
 """What may be learned of a name that was never brought into relation with the owner."""
 
 
-def is_stated(clause: Clause) -> bool:
-    """Say whether a clause states that something is so, now or before; a plain "not" states nothing to keep."""
-    return not clause.negated
+def name_of(subject: Subject, name: str) -> list[Candidate]:
+    """Return the fact that someone has a name; relations of which there are several have one slot each."""
+    relation = subject.path.rpartition(".")[2]
+    many = bool(subject.path) and relation not in words.SINGLE_KIN
+    attribute = subject.attribute("name") + (f":{name.casefold()}" if many else "")
+    return [
+        Candidate(subject, attribute, name, f"is called {name}", "relation" if subject.path else "identity")
+    ]

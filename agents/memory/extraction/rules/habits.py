@@ -10,33 +10,44 @@ from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
 _SPORTS = re.compile(
-    r"^(?:swimming|running|jogging|climbing|bouldering|hiking|cycling|dancing|skiing|fishing|riding|sailing|rowing|surfing|bowling|camping|"
-    r"to (?:the (?:gym|pool|sauna|choir|market|library)|yoga|church|choir|pilates|therapy|physio\w*|karate|judo|ballet|band practice|football|training|"
-    r"spanish class|german class|a \w+ (?:class|course|group|club))|for (?:a run|runs|walks|a walk|a swim))\b",
+    r"^(?:swimming|running|jogging|climbing|bouldering|hiking|cycling|dancing|skiing|fishing|riding|"
+    r"sailing|rowing|surfing|bowling|camping|"
+    r"to (?:the (?:gym|pool|sauna|choir|market|library)|yoga|church|choir|pilates|therapy|physio\w*|karate|"
+    r"judo|ballet|band practice|football|training|"
+    r"spanish class|german class|a \w+ (?:class|course|group|club))|for (?:a run|runs|walks|a walk|a swim))"
+    r"\b",
     re.IGNORECASE,
 )
 
 
 def plays(clause: Clause) -> list[Candidate]:
     """Read "play tennis twice a week", "play the drums", "sing in a choir", "collect stamps"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if (
-        clause.tense in ("past", "future")
-        and not clause.used_to
-        or clause.progressive
-        and clause.when.since is None
-        and clause.verb != "learn"
+    if (clause.tense in ("past", "future") and not clause.used_to) or (
+        clause.progressive and clause.when.since is None and clause.verb != "learn"
     ):
         return []
     what = values.topic(clause.rest)
     if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
         return []
     value = re.sub(r"^the ", "", what)
-    verb = {"play": "plays", "sing": "sings", "collect": "collects", "learn": "learns", "practise": "practises", "practice": "practises",
-            "knit": "knits", "volunteer": "volunteers", "support": "supports", "train": "trains", "coach": "coaches"}[clause.verb]  # fmt: skip
+    verb = {
+        "play": "plays",
+        "sing": "sings",
+        "collect": "collects",
+        "learn": "learns",
+        "practise": "practises",
+        "practice": "practises",
+        "knit": "knits",
+        "volunteer": "volunteers",
+        "support": "supports",
+        "train": "trains",
+        "coach": "coaches",
+    }[clause.verb]
     if clause.verb == "learn" and not re.match(
-        r"^[A-Z]|^(?:to |the )?(?:play|piano|guitar|violin|drums?|spanish|french|italian|japanese|german|english)",
+        r"^[A-Z]|^(?:to |the )?(?:play|piano|guitar|violin|drums?|spanish|french|italian|japanese|german|"
+        r"english)",
         what,
     ):
         return []
@@ -50,12 +61,11 @@ def goes(clause: Clause) -> list[Candidate]:
     """Read "go swimming every Tuesday", "go to the gym twice a week"."""
     if (
         clause.subject.kind not in ("owner", "person")
-        or clause.tense in ("past", "future")
-        and not clause.used_to
+        or (clause.tense in ("past", "future") and not clause.used_to)
         or clause.progressive
     ):
         return []
-    if clause.negated and not clause.ended or not (clause.when.recurring or clause.used_to or clause.ended):
+    if (clause.negated and not clause.ended) or not (clause.when.recurring or clause.used_to or clause.ended):
         return []
     match = _SPORTS.match(clause.rest)
     if not match:
@@ -66,7 +76,7 @@ def goes(clause: Clause) -> list[Candidate]:
 
 
 def regular(clause: Clause) -> list[Candidate]:
-    """Read anything with "every Tuesday" or "on Wednesdays": "have choir practice on Wednesdays", "get up at 5:30"."""
+    """Read anything with "every Tuesday" or "on Wednesdays": "have choir practice on Wednesdays"."""
     if (
         clause.subject.kind not in ("owner", "person", "pet")
         or clause.negated
@@ -78,18 +88,34 @@ def regular(clause: Clause) -> list[Candidate]:
     what = values.bare(values.cut(clause.rest))
     if (
         len(what.split()) > 7
-        or clause.verb in ("like", "love", "hate", "be")
-        and not what
+        or (clause.verb in ("like", "love", "hate", "be") and not what)
         or clause.verb.startswith("can ")
     ):
         return []
-    if re.search(r"\b(?:you|your|this|that|it)\b", what):
+    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:with|for|from(?! home)|before|after)\b", what):
         return []
     when = clause.when.phrase.replace("On ", "on ")
     third = _third(clause.verb)
     value = f"{what} {when}".strip() if what else f"{clause.verb} {when}"
     key = what.casefold() or clause.verb
     return fact(clause, f"habit:{key}", value, f"{third} {clause.rest} {when}".replace("  ", " "), "habit")
+
+
+def belongs(clause: Clause) -> list[Candidate]:
+    """Read "be a member of the sailing club in Vegesack", "be in the choir of St. Paul"."""
+    match = re.match(
+        r"^(?:an? |the )?(?:\w+ )?(?:member|chair(?:man|woman|person)?|treasurer|president|captain|secretary) (?:of|in|at) "
+        r"(?P<v>(?:the|an?|our|my) .+|[A-ZÄÖÜ].+)$",
+        clause.full_rest or clause.rest,
+    )
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not clause.subject.is_known:
+        return []
+    if clause.tense not in ("present", "perfect"):
+        return []
+    what = values.bare(values.cut(re.sub(r" (?:since|for) .*$", "", match["v"])))
+    if not what or len(what.split()) > 6 or values.is_vague(match["v"]):
+        return []
+    return fact(clause, "member", what, f"is a member of {what}", "habit", many=True)
 
 
 def has_hobby(clause: Clause) -> list[Candidate]:
@@ -139,23 +165,24 @@ def things_regular(clause: Clause) -> list[Candidate]:
     owner = replace(subject, noun="", kind="person" if subject.path or subject.name != "owner" else "owner")
     when = clause.when.phrase
     rest = values.cut(clause.rest)
-    return fact(replace(clause, subject=owner), f"schedule:{subject.noun.casefold()}", when,
-                f"{owner.possessive} {subject.noun} {_third(clause.verb)} {rest} {when}.".replace("  ", " "), "habit", is_sentence=True)  # fmt: skip
+    return fact(
+        replace(clause, subject=owner),
+        f"schedule:{subject.noun.casefold()}",
+        when,
+        f"{owner.possessive} {subject.noun} {_third(clause.verb)} {rest} {when}.".replace("  ", " "),
+        "habit",
+        is_sentence=True,
+    )
 
 
 def smokes(clause: Clause) -> list[Candidate]:
     """Read "quit smoking in June", "no longer smoke", "smoke a pack a day"."""
-    if (
-        clause.subject.kind not in ("owner", "person")
-        or clause.verb in ("quit", "stop", "give")
-        and not re.search(r"\bsmoking\b", clause.rest)
+    if clause.subject.kind not in ("owner", "person") or (
+        clause.verb in ("quit", "stop", "give") and not re.search(r"\bsmoking\b", clause.rest)
     ):
         return []
-    if (
-        clause.verb == "smoke"
-        and clause.ended
-        or clause.verb != "smoke"
-        and clause.tense in ("past", "perfect")
+    if (clause.verb == "smoke" and clause.ended) or (
+        clause.verb != "smoke" and clause.tense in ("past", "perfect")
     ):
         return fact(clause, "smokes", "smoking", "smokes", "habit", effect="ends")
     if clause.verb == "smoke" and not clause.negated and not clause.progressive and clause.tense == "present":
@@ -169,8 +196,11 @@ def _third(verb: str) -> str:
     return irregular.get(verb, f"{verb}s" if not verb.endswith(("ch", "s", "sh", "x")) else f"{verb}es")
 
 
-_VERBS = ("have work go do take eat drink run swim cook visit call meet train walk teach clean watch read paint swim practise play get "
-          "drive pick attend help paint wake come").split()  # fmt: skip
+_VERBS = (
+    "have work go do take eat drink run swim cook visit call meet train walk teach clean watch read "
+    "paint swim practise play get "
+    "drive pick attend help paint wake come deploy"
+).split()
 RULES = {
     **{verb: [regular] for verb in _VERBS},
     "have": [has_hobby, regular],
@@ -189,7 +219,7 @@ RULES = {
     "get": [wakes, regular],
     "wake": [wakes],
     "commute": [wakes],
-    "be": [things_regular],
+    "be": [things_regular, belongs],
     "start": [things_regular],
     "smoke": [smokes],
     "quit": [smokes],

@@ -8,15 +8,25 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
-_DIETS = r"vegetarian|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|teetotaller|teetotaler|sober"
+_DIETS = (
+    r"vegetarian|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|"
+    r"teetotaller|teetotaler|sober"
+)
 _CONDITIONS = (
-    r"(?:type[- ]?[12] )?diabetes(?: type [12])?|asthma|epilepsy|migraines?|high blood pressure|hypertension|low blood pressure|arthritis|"
-    r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|depression|anxiety|insomnia|"
-    r"sleep apn(?:o)?ea|tinnitus|psoriasis|eczema|osteoporosis|parkinson'?s(?: disease)?|alzheimer'?s(?: disease)?|dementia|cancer|"
-    r"multiple sclerosis|ms|fibromyalgia|thyroid (?:problems?|disease)|hypothyroidism|hashimoto'?s?|a pacemaker|pacemaker|"
-    r"heart (?:condition|disease|problems?)|endometriosis|scoliosis|glaucoma|ibs|reflux|gout|anaemia|anemia|dyslexia|vertigo|"
-    r"a (?:bad|herniated|slipped) (?:back|disc|knee)|herniated disc|chronic [\w ]+|[\w-]+ intolerance|[\w-]+ allergy|"
-    r"diabetes typ [12]|bluthochdruck|heuschnupfen|migräne|epilepsie|rheuma|[\w-]*unverträglichkeit|[\w-]*allergie|"
+    r"(?:type[- ]?[12] )?diabetes(?: type? [12])?|asthma|epilepsy|migraines?|high blood pressure|"
+    r"hypertension|low blood pressure|arthritis|"
+    r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|"
+    r"depression|anxiety|insomnia|"
+    r"sleep apn(?:o)?ea|tinnitus|psoriasis|eczema|osteoporosis|parkinson'?s(?: disease)?|alzheimer'?s(?: "
+    r"disease)?|dementia|cancer|"
+    r"multiple sclerosis|ms|fibromyalgia|thyroid (?:problems?|disease)|hypothyroidism|hashimoto'?s?|a "
+    r"pacemaker|pacemaker|"
+    r"heart (?:condition|disease|problems?)|endometriosis|scoliosis|glaucoma|ibs|reflux|gout|anaemia|"
+    r"anemia|dyslexia|vertigo|"
+    r"a (?:bad|herniated|slipped) (?:back|disc|knee)|herniated disc|chronic [\w ]+|[\w-]+ intolerance|"
+    r"[\w-]+ allergy|"
+    r"diabetes typ [12]|bluthochdruck|heuschnupfen|migräne|epilepsie|rheuma|[\w-]*unverträglichkeit|"
+    r"[\w-]*allergie|"
     r"zöliakie|depressionen?|schuppenflechte|neurodermitis"
 )
 
@@ -26,7 +36,8 @@ def health(clause: Clause) -> list[Candidate]:
     if clause.subject.kind not in ("owner", "person", "pet"):
         return []
     rest = re.sub(
-        r"^(?:very|severely|highly|strictly|extremely|deathly|mildly|slightly|a|an|strict|lifelong|now|currently|stark|also)\s+",
+        r"^(?:very|severely|highly|strictly|extremely|deathly|mildly|slightly|a|an|strict|lifelong|now|"
+        r"currently|stark|also)\s+",
         "",
         clause.rest,
         flags=re.I,
@@ -47,7 +58,7 @@ def health(clause: Clause) -> list[Candidate]:
             return []
         return fact(clause, f"intolerance:{what}", value, f"is {value}", "health")
     if match := re.match(
-        rf"^(?:been )?(?:diagnosed with|suffering from|living with) (?P<v>.+)$", rest, re.IGNORECASE
+        r"^(?:been )?(?:diagnosed with|suffering from|living with) (?P<v>.+)$", rest, re.IGNORECASE
     ):
         value = values.topic(match["v"])
         return (
@@ -55,8 +66,14 @@ def health(clause: Clause) -> list[Candidate]:
             if value and not clause.negated
             else []
         )
-    if match := re.match(r"^(?P<v>diabetic|asthmatic|epileptic|pregnant|colou?r[- ]?blind|left[- ]handed|deaf|blind|dyslexic|"
-                         r"short-sighted|autistic|a? ?diabetic|coeliac|celiac|transgender|wheelchair[- ]bound|in a wheelchair)\b", rest, re.I):  # fmt: skip
+    if match := re.match(
+        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant|colou?r[- ]?blind|left[- ]handed|"
+        r"deaf|blind|dyslexic|"
+        r"short-sighted|autistic|a? ?diabetic|coeliac|celiac|transgender|wheelchair[- "
+        r"]bound|in a wheelchair)\b",
+        rest,
+        re.I,
+    ):
         if clause.negated:
             return []
         value = match["v"]
@@ -118,8 +135,7 @@ def takes(clause: Clause) -> list[Candidate]:
     """Read "take metformin every morning", "take 5 mg of ramipril", "be on insulin"."""
     if (
         clause.subject.kind not in ("owner", "person", "pet")
-        or clause.negated
-        and not clause.ended
+        or (clause.negated and not clause.ended)
         or clause.tense in ("past", "future")
     ):
         return []
@@ -134,16 +150,21 @@ def takes(clause: Clause) -> list[Candidate]:
             return []
         return fact(clause, "medication", match["v"], f"takes {match['v']}", "health", many=True)
     is_medicine = re.search(
-        r"\b(?:mg|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
-        r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|etine|thyroxine|dipine|sartan|ine))\b",
-        rest, re.IGNORECASE)  # fmt: skip
+        r"\b(?:mg|micrograms?|mcg|µg|ml|iu|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|"
+        r"statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|"
+        r"insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
+        r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|"
+        r"etine|thyroxine|dipine|sartan|ine))\b",
+        rest,
+        re.IGNORECASE,
+    )
     if not is_medicine or re.search(
         r"\b(?:medicine|line|wine|magazine|machine|medication) (?:at|to|for)\b", rest
     ):
         return []
     value = values.topic(
         re.sub(
-            r"^(?:\d+ ?mg (?:of )?|a |an |my )",
+            r"^(?:(?:[\d.,]+ ?(?:mg|mcg|µg|g|ml|iu|micrograms?|milligrams?|drops)) (?:of )?|a |an |my )",
             "",
             values.cut(re.sub(r" (?:for|against|gegen) .*$", "", rest)),
         )
@@ -187,5 +208,6 @@ RULES = {
     "eat": [consumes],
     "drink": [consumes],
     "can eat": [consumes],
+    "can have": [consumes],
     "can drink": [consumes],
 }

@@ -8,72 +8,76 @@ from dataclasses import replace
 from agents.memory.extraction import lexicon as words
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause, Subject
-from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.rules.build import fact, name_of
+from agents.memory.extraction.rules.relatives import has_kin, listed_kin
 from agents.memory.extraction.subjects import is_name, kin_of
 
 NATIONALITIES = frozenset(
-    """german english british american french italian spanish polish dutch belgian austrian swiss swedish norwegian danish
-    finnish russian ukrainian turkish greek portuguese irish scottish welsh canadian australian brazilian mexican indian
-    chinese japanese korean vietnamese thai iranian persian iraqi syrian lebanese israeli egyptian moroccan nigerian kenyan
-    ghanaian ethiopian hungarian czech slovak romanian bulgarian croatian serbian bosnian albanian lithuanian latvian
-    estonian argentinian chilean colombian peruvian pakistani filipino indonesian arabic hebrew hindi urdu mandarin
-    cantonese latin esperanto farsi catalan swahili deutsch englisch französisch spanisch italienisch polnisch türkisch
-    russisch niederländisch portugiesisch schwedisch dänisch griechisch arabisch ukrainisch chinesisch japanisch
-    kroatisch serbisch ungarisch tschechisch rumänisch""".split()
+    """
+    german english british american french italian spanish polish dutch belgian austrian swiss swedish
+    norwegian danish finnish russian ukrainian turkish greek portuguese irish scottish welsh canadian
+    australian brazilian mexican indian chinese japanese korean vietnamese thai iranian persian iraqi
+    syrian lebanese israeli egyptian moroccan nigerian kenyan ghanaian ethiopian hungarian czech slovak
+    romanian bulgarian croatian serbian bosnian albanian lithuanian latvian estonian argentinian chilean
+    colombian peruvian pakistani filipino indonesian arabic hebrew hindi urdu mandarin cantonese latin
+    esperanto farsi catalan swahili deutsch englisch französisch spanisch italienisch polnisch türkisch
+    russisch niederländisch portugiesisch schwedisch dänisch griechisch arabisch ukrainisch chinesisch
+    japanisch kroatisch serbisch ungarisch tschechisch rumänisch
+""".split()
 )
+_UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _AGE = re.compile(
     r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|"
-    + "|".join(
-        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-        "nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-    )
-    + r")(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and | und | in | now| today| this| last)",
+    rf"(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:{_UNITS}))?|{_UNITS}|ten|eleven|twelve|"
+    r"(?:thir|four|fif|six|seven|eigh|nine)teen)"
+    r"(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and |"
+    r" und | in | now| today| this| last)",
     re.IGNORECASE,
 )
 _MARITAL = re.compile(
-    r"^(?:happily |recently |newly |freshly )?(?P<state>married|single|divorced|engaged|widowed|separated|in a relationship)\b"
+    r"^(?:happily |recently |newly |freshly )?(?P<state>married|single|divorced|engaged|widowed|separated|"
+    r"in a relationship)\b"
     r"(?:,? (?:to|with) (?P<who>[A-ZÄÖÜ][\w-]+))?",
     re.IGNORECASE,
 )
-_NUMBER_WORDS = r"(?:\d{1,2}|a|an|one|two|three|four|five|six|seven|eight|nine|ten|ein(?:e[nr]?)?|zwei|drei|vier|fünf|sechs)"
-_HAS_KIN = re.compile(
-    rf"^(?P<count>{_NUMBER_WORDS}|my|our|no|any)? ?(?P<adjective>(?:[\w-]+ ){{0,3}}?)(?P<kin>"
-    + "|".join(
-        sorted(
-            map(
-                re.escape,
-                [
-                    *words.KIN,
-                    *words.PETS_PLURAL,
-                    "uncles",
-                    "aunts",
-                    "cousins",
-                    "nephews",
-                    "nieces",
-                    "grandchildren",
-                    "grandkids",
-                    "friends",
-                ],
-            ),
-            key=len,
-            reverse=True,
-        )
-    )
-    + r")(?:,? (?:called|named|whose names? (?:is|are)|namens|by the name of|,? (?:his|her|their|its) names? (?:is|are)?|who is called|"
-    r"who are called))?(?P<names>[ ,:].*)?$",
+_CALLED = re.compile(r"^(?:called|named|known as|nicknamed)\s+(?P<name>.+)$", re.IGNORECASE)
+
+
+_A_NAMED = re.compile(
+    r"^(?:an?|eine?) (?P<what>[\w -]+?),? (?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
+)
+_BREED = re.compile(
+    r"\b(?:[\w-]+ )?(?:beagle|labrador|poodle|terrier|shepherd|collie|husky|dachshund|pug|retriever|spaniel|boxer|"
+    r"bulldog|chihuahua|corgi|mongrel|mutt|schnauzer|setter|hound|whippet|dalmatian|rottweiler|dobermann?|vizsla|"
+    r"weimaraner|maltese|shih tzu|tabby|siamese|persian|maine coon|ragdoll|shorthair|longhair|bengal|mix|"
+    r"labradoodle|cockapoo|pudel|schäferhund|mischling|dackel|mops|tabby cat|tomcat|hovawart)\b",
     re.IGNORECASE,
 )
-_CALLED = re.compile(r"^(?:called|named|known as|nicknamed)\s+(?P<name>.+)$", re.IGNORECASE)
-_PLURALS = {"uncles": "uncle", "aunts": "aunt", "cousins": "cousin", "nephews": "nephew", "nieces": "niece",
-            "grandchildren": "grandchild", "grandkids": "grandchild", "friends": "friend"}  # fmt: skip
+
+
+def is_breed(clause: Clause) -> list[Candidate]:
+    """Read "our dog is a beagle", "Balu is a black Labrador"."""
+    match = re.match(r"^(?:an?|eine?) (?P<v>[\w -]+)$", values.cut(clause.rest))
+    if clause.subject.kind != "pet" or clause.negated or not match or clause.tense == "past":
+        return []
+    breed = _BREED.search(match["v"])
+    return _of_breed(clause, breed[0]) if breed else []
+
+
+def _of_breed(clause: Clause, breed: str) -> list[Candidate]:
+    what = re.sub(r"^(?:\S*-old|an?|little|lovely) ", "", breed)
+    return fact(clause, "breed", what, f"is a {what}", "possession")
 
 
 def is_called(clause: Clause) -> list[Candidate]:
     """Read "be called Anna", "be named Anna"; for the owner also "I am Paul"."""
-    if clause.negated or clause.tense == "past":
+    if clause.negated or clause.tense == "past" or clause.subject.name == "everybody":
         return []
     rest = clause.rest
     called = _CALLED.match(rest) if clause.verb == "be" else None
+    if (clause.verb == "be called" or called) and clause.subject.path.rpartition(".")[2] in words.KIN_PLURAL:
+        names = called["name"] if called else rest
+        return listed_kin(replace(clause, rest=names), clause.subject.path.rpartition(".")[2])
     if clause.verb == "be called":
         name = rest
     elif clause.verb == "call" and re.match(r"^(?:me|him|her|it|myself) ", rest, re.I):
@@ -88,13 +92,18 @@ def is_called(clause: Clause) -> list[Candidate]:
         if not is_name(name) or len(name.split()) > 3:
             return []
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
+    elif match := _A_NAMED.match(rest) if clause.verb == "be" and clause.subject.path else None:
+        if not is_name(match["name"]):
+            return []
+        breed = _BREED.search(match["what"]) if clause.subject.kind == "pet" else None
+        return [*name_of(clause.subject, match["name"]), *(_of_breed(clause, breed[0]) if breed else [])]
     elif clause.verb == "be" and clause.subject.path and clause.subject.kind in ("person", "pet"):
         # "Our landlord is Mr. Weber"; "my kids are Theo (11), Ida (8) and Max"
         kin = clause.subject.path.rpartition(".")[2]
-        if kin in words.KIN_PLURAL or kin in words.PETS and "," in rest:
-            return _listed_kin(clause, kin)
-        name = rest.split(",")[0]
-        if clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name) or values.job(name):
+        if kin in words.KIN_PLURAL or (kin in words.PETS and "," in rest):
+            return listed_kin(clause, kin)
+        name = re.split(r",| (?:now|since|again|at|in|from|bei|in|aus)\b", rest)[0]
+        if (clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name)) or values.job(name):
             return []
         if (
             not re.match(r"^(?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau)\b|[A-ZÄÖÜ])", name)
@@ -113,14 +122,12 @@ def is_called(clause: Clause) -> list[Candidate]:
     return [*name_of(clause.subject, name), *_age_behind(clause, rest)]
 
 
-def name_of(subject: Subject, name: str) -> list[Candidate]:
-    """Return the fact that someone has a name; relations of which there are several have one slot each."""
-    relation = subject.path.rpartition(".")[2]
-    many = bool(subject.path) and relation not in words.SINGLE_KIN
-    attribute = subject.attribute("name") + (f":{name.casefold()}" if many else "")
-    return [
-        Candidate(subject, attribute, name, f"is called {name}", "relation" if subject.path else "identity")
-    ]
+def called_by_others(clause: Clause) -> list[Candidate]:
+    """Read "everyone calls me Kat", "my friends call me Jo"."""
+    match = re.match(r"^me (?P<v>[A-ZÄÖÜ][\w-]+)$", values.cut(clause.rest))
+    if not match or clause.negated or clause.tense != "present" or not is_name(match["v"]):
+        return []
+    return fact(replace(clause, subject=Subject()), "nickname", match["v"], f"is called {match['v']} by others", "identity")
 
 
 def age(clause: Clause) -> list[Candidate]:
@@ -128,7 +135,7 @@ def age(clause: Clause) -> list[Candidate]:
     if clause.negated or clause.subject.kind == "thing" or not clause.subject.is_known:
         return []
     match = _AGE.match(clause.rest)
-    if not match or clause.tense not in ("present", "perfect") and clause.verb != "turn":
+    if not match or (clause.tense not in ("present", "perfect") and clause.verb != "turn"):
         return []
     if clause.verb == "turn" and (clause.tense == "future" or clause.progressive or clause.when.future):
         return []
@@ -148,8 +155,13 @@ def marital(clause: Clause) -> list[Candidate]:
     state = match["state"].casefold()
     found = fact(clause, "marital_status", state, f"is {state}", "relation")
     if match["who"] and clause.subject.kind in ("owner", "person") and is_name(match["who"]):
-        found += fact(clause, "spouse.name" if state == "married" else "partner.name", match["who"],
-                      f"is {state} to {match['who']}", "relation")  # fmt: skip
+        found += fact(
+            clause,
+            "spouse.name" if state == "married" else "partner.name",
+            match["who"],
+            f"is {state} to {match['who']}",
+            "relation",
+        )
     return found
 
 
@@ -166,7 +178,8 @@ def nationality(clause: Clause) -> list[Candidate]:
 def relation(clause: Clause) -> list[Candidate]:
     """Read "Tom is my brother", "Anna is Tom's wife"."""
     match = re.match(
-        r"^(?:(?P<mine>my|our|mein\w*|unser\w*)|(?P<name>[A-ZÄÖÜ][\w-]+)'s?) (?P<adjective>(?:[\w-]+ ){0,2}?)(?P<kin>[\w-]+(?:[- ]in[- ]law)?)$",
+        r"^(?:(?P<mine>my|our|mein\w*|unser\w*)|(?P<name>[A-ZÄÖÜ][\w-]+)'s?) (?P<adjective>(?:[\w-]+ )"
+        r"{0,2}?)(?P<kin>[\w-]+(?:[- ]in[- ]law)?)$",
         clause.rest.split(",")[0].split(" and ")[0].strip(),
         re.IGNORECASE,
     )
@@ -175,73 +188,11 @@ def relation(clause: Clause) -> list[Candidate]:
         return []
     if kin == "friend" and "best" in match["adjective"].casefold():
         kin = "best friend"
-    if clause.subject.kind == "thing" or clause.subject.name == "owner" and not clause.subject.path:
+    if clause.subject.kind == "thing" or (clause.subject.name == "owner" and not clause.subject.path):
         return []
     name = clause.subject.name if clause.subject.name != "owner" else clause.subject.label.rpartition(" ")[2]
     base = Subject() if match["mine"] else Subject(name=match["name"], label=match["name"], kind="person")
     return name_of(replace(base, path=kin, label=f"{base.possessive} {kin}"), name)
-
-
-def has_kin(clause: Clause) -> list[Candidate]:
-    """Read "have two sisters", "have a cat called Mimi", "have no children"."""
-    if clause.subject.kind not in ("owner", "person") or clause.verb == "get" and clause.tense == "future":
-        return []
-    match = _HAS_KIN.match(clause.rest)
-    if not match or not match["count"] and not (clause.ended or clause.negated) and not match["names"]:
-        if not (match and match["kin"].casefold() in (*words.PETS_PLURAL, "kids", "children")):
-            return []
-    low = match["kin"].casefold()
-    kin = words.PETS_PLURAL.get(low) or words.KIN.get(low) or _PLURALS.get(low, low)
-    is_plural = (
-        low in words.PETS_PLURAL and low not in words.KIN or kin in words.KIN_PLURAL or low in _PLURALS
-    )
-    if re.search(r"\b(?:of|like|that|than|imaginary|toy|stuffed|robot)\b", match["adjective"]):
-        return []
-    is_pet = kin in words.PETS
-    singular = words.KIN_SINGULAR.get(kin, kin)
-    names = _names_behind(
-        match["names"] or "", is_called="called" in match[0] or "named" in match[0] or "name" in match[0]
-    )
-    if (
-        match["names"]
-        and not names
-        and not re.match(
-            r"^(?:,| (?:who|with|and|in|from|that|which|at|aged|now|again|too|as|of mine)\b)", match["names"]
-        )
-    ):
-        return []
-    count = (match["count"] or "").casefold()
-    if clause.ended:
-        return fact(clause, f"pet:{singular}" if is_pet else f"{kin}.count", singular if is_pet else "", f"has a {singular}",
-                    "possession" if is_pet else "relation") if is_pet else []  # fmt: skip
-    if clause.negated or count == "no":
-        return (
-            fact(clause, f"{kin}.count", "none", f"has no {match['kin']}", "relation") if not is_pet else []
-        )
-    if clause.tense == "past" and clause.verb == "have":
-        return []
-    found: list[Candidate] = []
-    breed = match["adjective"].strip()
-    if is_pet and not names:
-        what = f"{count} {low}" if is_plural and count else f"{breed} {singular}".strip()
-        article = "" if is_plural and count else "a "
-        found += [
-            replace(candidate, attribute=clause.subject.attribute(f"pet:{singular}"))
-            for candidate in fact(
-                clause, "pet", _shown(what, singular), f"has {article}{what}", "possession", confidence=0.85
-            )
-        ]
-    elif is_plural and count and count not in ("my", "our", "any"):
-        found += fact(clause, f"{kin}.count", count, f"has {count} {match['kin']}", "relation")
-    for name in names:
-        path = clause.subject.attribute(singular)
-        found += name_of(
-            replace(clause.subject, path=path, label=f"{clause.subject.possessive} {singular}"), name
-        )
-    if not found and count in ("a", "an", "one", "eine", "einen", "ein") and not is_pet:
-        what = f"{breed} {singular}".strip()
-        found += fact(clause, f"{singular}.count", "one", f"has a {what}", "relation", confidence=0.8)
-    return found
 
 
 def speaks(clause: Clause) -> list[Candidate]:
@@ -250,8 +201,13 @@ def speaks(clause: Clause) -> list[Candidate]:
         return []
     found: list[Candidate] = []
     for part in values.listed(clause.rest):
-        plain = re.sub(r"^(?:fluent(?:ly)?|native|some|basic|a little(?: bit of)?|a bit of|good|broken|only|fließend|etwas|ein bisschen) ", "",
-                       part, flags=re.I)  # fmt: skip
+        plain = re.sub(
+            r"^(?:fluent(?:ly)?|native|some|basic|a little(?: bit of)?|a bit of|good|broken|"
+            r"only|fließend|etwas|ein bisschen) ",
+            "",
+            part,
+            flags=re.I,
+        )
         plain = re.split(
             r" (?:fluently|natively|at|with|quite|pretty|as|very|to|well|a bit|a little|fließend)\b", plain
         )[0]
@@ -271,6 +227,21 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
     return found + (fact(clause, "job", job, f"is a {job}", "work") if job else [])
 
 
+def has_birthday(clause: Clause) -> list[Candidate]:
+    """Read "have my birthday on 14 May", in German "habe am 14. Mai Geburtstag"."""
+    if clause.negated or clause.rest not in (
+        "Geburtstag",
+        "my birthday",
+        "a birthday",
+        "his birthday",
+        "her birthday",
+    ):
+        return []
+    day = re.sub(r"^(?:on|am|in|im) ", "", clause.when.phrase, flags=re.IGNORECASE)
+    is_date = re.search(r"\d", day) and clause.tense == "present"
+    return fact(clause, "birthday", day, f"has their birthday on {day}", "date") if is_date else []
+
+
 def measures(clause: Clause) -> list[Candidate]:
     """Read "weigh 83 kilos", "be 1.87 m tall"."""
     if (
@@ -286,7 +257,8 @@ def measures(clause: Clause) -> list[Candidate]:
         )
         return fact(clause, "weight", match["v"], f"weighs {match['v']}", "health") if match else []
     match = re.match(
-        r"^(?:about |around )?(?P<v>\d[\d.,']* ?(?:m|cm|metres?|meters?|feet|ft|foot|\")?(?: ?\d+)?(?: inches| in)?) (?:tall|groß)\b",
+        r"^(?:about |around )?(?P<v>\d[\d.,']* ?(?:m|cm|metres?|meters?|feet|ft|foot|\")?(?: ?\d+)?(?: "
+        r"inches| in)?) (?:tall|groß)\b",
         clause.rest,
     )
     return fact(clause, "height", match["v"], f"is {match['v']} tall", "identity") if match else []
@@ -295,9 +267,10 @@ def measures(clause: Clause) -> list[Candidate]:
 def will_be(clause: Clause) -> list[Candidate]:
     """Read "will be nine on February 3rd"; "is turning 40 on Friday"."""
     match = _AGE.match(clause.rest)
+    is_dated = clause.verb == "turn" and clause.when.future and re.search(r"\d", clause.when.phrase)
     if (
         not match
-        or not (clause.tense == "future" or clause.progressive)
+        or not (clause.tense == "future" or clause.progressive or is_dated)
         or not clause.when.phrase
         or not clause.subject.is_known
     ):
@@ -320,52 +293,20 @@ def _is_kind_of(name: str) -> bool:
 def _age_behind(clause: Clause, rest: str) -> list[Candidate]:
     """Read the age in "I am Paul, 34, and …"."""
     match = re.search(
-        r"(?:,| and| und) (?:I am |ich bin )?(?P<age>\d{1,2})(?: (?:years? old|Jahre alt))?(?=,|$| and| und| from)",
+        r"(?:,| and| und) (?:I am |ich bin )?(?P<age>\d{1,2})(?: (?:years? old|Jahre alt))?(?=,|$| and| "
+        r"und| from)",
         rest,
     )
     return fact(clause, "age", match["age"], f"is {match['age']} years old", "identity") if match else []
 
 
-def _listed_kin(clause: Clause, kin: str) -> list[Candidate]:
-    singular = words.KIN_SINGULAR.get(kin, kin)
-    path = clause.subject.path.removesuffix(kin) + singular
-    found: list[Candidate] = []
-    for part in values.listed(re.sub(r"\([^)]*\)|\b(?:little|big|baby)\b", "", clause.rest)):
-        name = re.split(r" (?:who|is|are|aged)\b| \d", part)[0].strip()
-        if is_name(name):
-            found += name_of(replace(clause.subject, path=path, label=f"The owner's {path}"), name)
-    return found
-
-
-def _names_behind(text: str, *, is_called: bool) -> list[str]:
-    text = re.sub(r"^,? an? [\w -]+? (?=called|named)", "", text)
-    text = re.sub(
-        r"^[ ,:]*(?:called|named|namens|(?:his|her|their|its) names? (?:is|are)?|who is|who are)?[ ,:]*",
-        "",
-        text,
-        flags=re.I,
-    )
-    names = []
-    for part in values.listed(text):
-        name = re.split(r" (?:who|is|are|which|with|from|in|aged|that)\b|\(", part)[0].strip()
-        if is_name(name, lower=is_called) and not name.isdigit():
-            names.append(name)
-        elif not re.match(r"^\d+$", name):
-            break
-    return names
-
-
-def _shown(what: str, singular: str) -> str:
-    return singular if what == singular else what
-
-
 RULES = {
     "weigh": [measures],
-    "be": [will_be, measures, is_called, age, marital, relation, nationality],
+    "be": [will_be, measures, is_called, is_breed, age, marital, relation, nationality],
     "be called": [is_called],
-    "call": [is_called],
+    "call": [is_called, called_by_others],
     "turn": [will_be, age],
-    "have": [has_kin],
+    "have": [has_birthday, has_kin],
     "get": [has_kin],
     "adopt": [has_kin],
     "keep": [has_kin],

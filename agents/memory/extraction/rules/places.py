@@ -13,12 +13,13 @@ from agents.memory.extraction.rules.build import fact
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
-        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|on my own|right|out|over|all|up|down|based|located|living) )*"
+        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|on my own|right|out|over|all|up|down|"
+        r"based|located|living) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",
         clause.rest,
         re.IGNORECASE,
     )
-    if not match or clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if not match or clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
     if re.match(r"^\w*straße|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", match["v"]):
         address = values.cut(match["v"])
@@ -32,7 +33,8 @@ def based(clause: Clause) -> list[Candidate]:
     if clause.negated:
         return []
     if re.match(
-        r"^in (?:an?|the|our|my) (?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|condo|cottage|bungalow) (?:in|near|outside) [A-Z]",
+        r"^in (?:an?|the|our|my) (?:[\w-]+ ){0,3}(?:house|flat|apartment|studio|condo|cottage|bungalow) "
+        r"(?:in|near|outside) [A-Z]",
         clause.rest,
     ):
         return lives(clause)
@@ -92,8 +94,7 @@ def _origin(clause: Clause, text: str) -> list[Candidate]:
     where = values.place(text)
     if (
         not where
-        or not re.search(r"[A-ZÄÖÜ]", where)
-        and clause.subject.kind != "owner"
+        or (not re.search(r"[A-ZÄÖÜ]", where) and clause.subject.kind != "owner")
         or clause.subject.kind == "thing"
     ):
         return []

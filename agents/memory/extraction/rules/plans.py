@@ -8,17 +8,26 @@ from dataclasses import replace
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.subjects import is_name
 
 _EVENT_NOUN = (
-    r"appointment|check-?up|exam|test|interview|surgery|operation|meeting|party|wedding|concert|lesson|class|training|flight|train|trip|"
-    r"reservation|booking|deadline|presentation|conference|workshop|course|game|match|tournament|race|marathon|recital|performance|play|show|"
-    r"graduation|viewing|inspection|delivery|move|holiday|vacation|visit|ceremony|christening|funeral|birthday|anniversary|reunion|date|dinner|lunch|"
-    r"call|talk|session|ultrasound|scan|termin|prüfung|klausur|hochzeit|konzert|flug|operation|urlaub|feier|besuch|tüv|festival|seminar|"
-    r"premiere|barbecue|bbq|hearing|trial|audition|open day|parents' evening|vaccination|jab|service|retreat|cruise|camp"
+    r"appointment|check-?up|exam|test|interview|surgery|operation|meeting|party|wedding|concert|lesson|"
+    r"class|training|flight|train|trip|"
+    r"reservation|booking|deadline|presentation|conference|workshop|course|game|match|tournament|race|"
+    r"marathon|recital|performance|play|show|"
+    r"graduation|viewing|inspection|delivery|move|holiday|vacation|visit|ceremony|christening|funeral|"
+    r"birthday|anniversary|reunion|date|dinner|lunch|"
+    r"call|talk|session|ultrasound|scan|termin|prüfung|klausur|hochzeit|konzert|flug|operation|urlaub|"
+    r"feier|besuch|tüv|festival|seminar|"
+    r"premiere|barbecue|bbq|hearing|trial|audition|open day|parents' evening|vaccination|jab|service|"
+    r"retreat|cruise|camp"
 )
 
 
-_NOT_TRIPS = "bed|work|school|sleep|church|dinner|lunch|town|gym|office|shop|store|doctor|dentist|cinema|party|uni|class|bank|park|pool"
+_NOT_TRIPS = (
+    "bed|work|school|sleep|church|dinner|lunch|town|gym|office|shop|store|doctor|dentist|cinema|"
+    "party|uni|class|bank|park|pool"
+)
 
 
 def has_event(clause: Clause) -> list[Candidate]:
@@ -30,7 +39,8 @@ def has_event(clause: Clause) -> list[Candidate]:
     ):
         return []
     match = re.match(
-        rf"^(?:an? |my |our |the |eine?n? |tickets for (?:the )?)(?P<v>(?:[\w'’-]+ ){{0,4}}?[\w-]*(?:{_EVENT_NOUN})\b(?: (?:with|at|for|to|in|bei|mit|nach|beim|zum) [\w .'-]+)?)",
+        rf"^(?:an? |my |our |the |eine?n? |tickets for (?:the )?)(?P<v>(?:[\w'’-]+ )"
+        rf"{{0,4}}?[\w-]*(?:{_EVENT_NOUN})\b(?: (?:with|at|for|to|in|bei|mit|nach|beim|zum) [\w .'-]+)?)",
         clause.rest,
         re.I,
     )
@@ -90,7 +100,7 @@ def is_event(clause: Clause) -> list[Candidate]:
 
 
 def trip(clause: Clause) -> list[Candidate]:
-    """Read "be flying to Lisbon on 12 June", "will be in Vienna from 5 to 9 May", "are going on holiday to Crete in August"."""
+    """Read "be flying to Lisbon on 12 June", "will be in Vienna from 5 to 9 May"."""
     if clause.subject.kind not in ("owner", "person") or clause.negated:
         return []
     future = clause.tense == "future" or clause.progressive or clause.when.future
@@ -106,9 +116,8 @@ def trip(clause: Clause) -> list[Candidate]:
     match = re.match(r"^(?:to |in |nach |at |for )(?P<v>.+)$", rest)
     text = match["v"] if match else rest if clause.verb == "visit" else ""
     where = values.place(text) or (values.cut(text) if clause.verb == "visit" else "")
-    if (
-        not where
-        or clause.verb in ("go", "be", "travel", "drive", "fly", "take")
+    if not where or (
+        clause.verb in ("go", "be", "travel", "drive", "fly", "take")
         and (
             not re.search(r"[A-ZÄÖÜ]", where)
             and (not clause.full_rest.islower() or re.search(rf"\b(?:{_NOT_TRIPS})\b", where))
@@ -124,6 +133,20 @@ def trip(clause: Clause) -> list[Candidate]:
         "visit": "visits",
     }.get(clause.verb, "goes to")
     return _plan(clause, f"trip:{where.casefold()}", when, f"{verb} {where} {_at(when)}")
+
+
+def intends(clause: Clause) -> list[Candidate]:
+    """Read "be planning to renovate the bathroom this autumn", "plan to run the marathon in May"."""
+    match = re.match(r"^to (?P<v>(?!be\b|have\b|do\b|say\b|ask\b)[a-z]+ .+)$", clause.rest)
+    when = clause.when.phrase
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "past":
+        return []
+    if not when or _is_today(when) or re.match(r"tomorrow", when, re.I) or not clause.subject.is_known:
+        return []
+    what = values.cut(match["v"])
+    if len(what.split()) > 7 or re.search(r"\b(?:it|this|that|you)\b", what):
+        return []
+    return _plan(clause, f"plan:{what.casefold()}", f"{what} {when}", f"plans to {what} {when}")
 
 
 def visits(clause: Clause) -> list[Candidate]:
@@ -155,7 +178,12 @@ def marries(clause: Clause) -> list[Candidate]:
         return _plan(clause, "wedding", clause.when.phrase, f"gets married {_at(clause.when.phrase)}")
     if clause.tense not in ("past", "perfect"):
         return []
-    return fact(replace(clause, tense="present"), "marital_status", "married", "is married", "relation")
+    who = re.match(r"^(?:to |with )(?P<v>[A-ZÄÖÜ][a-zäöüß]+)\b", clause.rest)
+    present = replace(clause, tense="present")
+    found = fact(present, "marital_status", "married", "is married", "relation")
+    if who and is_name(who["v"]):
+        found += fact(present, "spouse.name", who["v"], f"is married to {who['v']}", "relation")
+    return found
 
 
 def expecting(clause: Clause) -> list[Candidate]:
@@ -176,8 +204,7 @@ def splits(clause: Clause) -> list[Candidate]:
     """Read "broke up with Ben", "got divorced", "are separated"."""
     if (
         clause.negated
-        or clause.tense not in ("past", "perfect")
-        and not clause.rest.startswith(("divorced", "separated"))
+        or (clause.tense not in ("past", "perfect") and not clause.rest.startswith(("divorced", "separated")))
         or clause.progressive
     ):
         return []
@@ -230,7 +257,10 @@ def _plan(
 
 
 def _at(when: str) -> str:
-    starts = r"(?:on|in|at|from|next|this|tomorrow|every|the|am|im|um|vom|von|over|around|starting|since|by|between|until|last|nächste)"
+    starts = (
+        r"(?:on|in|at|from|next|this|tomorrow|every|the|am|im|um|vom|von|over|around|starting|since|"
+        r"by|between|until|last|nächste)"
+    )
     return when if re.match(starts, when, re.I) or not when else f"on {when}"
 
 
@@ -248,6 +278,7 @@ RULES = {
     "travel": [trip],
     "drive": [trip],
     "visit": [trip, visits],
+    "plan": [intends],
     "come": [visits],
     "spend": [trip],
     "get": [marries, splits],

@@ -12,11 +12,16 @@ from agents.memory.extraction.rules.build import fact
 
 _THING_WORDS = "|".join(sorted(map(re.escape, words.THINGS), key=len, reverse=True))
 _LASTING = re.compile(
-    rf"\b(?:{_THING_WORDS}|iphone|macbook|imac|ipad|airpods|kindle|playstation|ps5|xbox|nintendo|steam deck|gopro|pixel|galaxy|thinkpad|"
-    r"raspberry|synology|qnap|sonos|tesla|prusa|trampoline|pool|sauna|greenhouse|shed|garage|cottage|cabin|holiday home|summer house|"
-    r"violin|cello|drum ?kit|drums?|saxophone|synthesi[sz]er|synth|telescope|sewing machine|kayak|canoe|surfboard|skis|snowboard|"
-    r"motorhome|tractor|trailer|vespa|cargo bike|convertible|estate|hatchback|e-reader|vr headset|projector|soundbar|record player|"
-    r"air fryer|thermomix|grill|barbecue|bbq|fireplace|wood stove|heat pump|allotment|beehives?|greenhouse|vinyl|collection of|"
+    rf"\b(?:{_THING_WORDS}|iphone|macbook|imac|ipad|airpods|kindle|playstation|ps5|xbox|nintendo|steam "
+    rf"deck|gopro|pixel|galaxy|thinkpad|"
+    r"raspberry|synology|qnap|sonos|tesla|prusa|trampoline|pool|sauna|greenhouse|shed|garage|cottage|cabin|"
+    r"holiday home|summer house|"
+    r"violin|cello|drum ?kit|drums?|saxophone|synthesi[sz]er|synth|telescope|sewing machine|kayak|canoe|"
+    r"surfboard|skis|snowboard|"
+    r"motorhome|tractor|trailer|vespa|cargo bike|convertible|estate|hatchback|e-reader|vr headset|"
+    r"projector|soundbar|record player|"
+    r"air fryer|thermomix|grill|barbecue|bbq|fireplace|wood stove|heat pump|allotment|beehives?|greenhouse|"
+    r"vinyl|collection of|"
     r"ferienhaus|schrebergarten|grundstück|garage|wohnmobil|geige|nähmaschine|klavier)\b",
     re.IGNORECASE,
 )
@@ -24,31 +29,41 @@ _MODEL = re.compile(
     r"\b[A-ZÄÖÜ][\w!-]*(?: [\w!-]+)*?(?: |-)?\b(?:\d[\w-]*|[A-Z]{2,}\d*|Mini|Pro|Air|Max|Plus)\b"
 )
 _BRANDS = re.compile(
-    r"\b(?:VW|Volkswagen|BMW|Audi|Mercedes|Opel|Ford|Toyota|Honda|Mazda|Nissan|Hyundai|Kia|Skoda|Škoda|Seat|Fiat|Renault|Peugeot|"
-    r"Citro[eë]n|Dacia|Volvo|Tesla|Porsche|Mini|Subaru|Suzuki|Jeep|Lexus|Polestar|Golf|Polo|Passat|Corolla|Yaris|Octavia|Fabia|Focus|Fiesta|"
-    r"Astra|Corsa|Clio|Twingo|Civic|Vespa|Ducati|Yamaha|Kawasaki|Harley|Canyon|Specialized|Brompton|Cube|Giant|Dell|Lenovo|HP|Apple|"
-    r"Samsung|Sony|Bosch|Siemens|Miele|LG|Canon|Nikon|Fujifilm|Leica|Garmin|Fritz!?Box|Synology|QNAP|Dyson|Roomba|Weber|Fender|Gibson|"
-    r"Steinway|Kindle|ThinkPad|MacBook|iPhone|iPad|Pixel|Galaxy|PlayStation|Xbox|Nintendo|DeLonghi|Jura|Bialetti|Epson|Brother|Prusa|Canondale|"
-    r"Trek|Gazelle|Chevrolet|Chevy|Dodge|Cadillac|Land Rover|Range Rover|Jaguar|Mitsubishi|Zoe|Leaf|Model [3SXY])\b",
+    r"\b(?:VW|Volkswagen|BMW|Audi|Mercedes|Opel|Ford|Toyota|Honda|Mazda|Nissan|Hyundai|Kia|Skoda|Škoda|"
+    r"Seat|Fiat|Renault|Peugeot|"
+    r"Citro[eë]n|Dacia|Volvo|Tesla|Porsche|Mini|Subaru|Suzuki|Jeep|Lexus|Polestar|Golf|Polo|Passat|Corolla|"
+    r"Yaris|Octavia|Fabia|Focus|Fiesta|"
+    r"Astra|Corsa|Clio|Twingo|Civic|Vespa|Ducati|Yamaha|Kawasaki|Harley|Canyon|Specialized|Brompton|Cube|"
+    r"Giant|Dell|Lenovo|HP|Apple|"
+    r"Samsung|Sony|Bosch|Siemens|Miele|LG|Canon|Nikon|Fujifilm|Leica|Garmin|Fritz!?Box|Synology|QNAP|Dyson|"
+    r"Roomba|Weber|Fender|Gibson|"
+    r"Steinway|Kindle|ThinkPad|MacBook|iPhone|iPad|Pixel|Galaxy|PlayStation|Xbox|Nintendo|DeLonghi|Jura|"
+    r"Bialetti|Epson|Brother|Prusa|Canondale|"
+    r"Trek|Gazelle|Chevrolet|Chevy|Dodge|Cadillac|Land Rover|Range Rover|Jaguar|Mitsubishi|Zoe|Leaf|Model "
+    r"[3SXY])\b",
     re.IGNORECASE,
 )
 _TRIVIAL = re.compile(
-    r"\b(?:question|problem|issue|idea|meeting|coupon|appointment|exam|test|feeling|look|list|point|minute|moment|headache|cold|flu|time|plan|"
-    r"choice|doubt|trouble|error|bug|chance|word|thought|dream|job|interview|dinner|lunch|breakfast|coffee|tea|beer|party|date|deadline|"
-    r"break|bad|good|great|nice|hard|long|busy|day|week|weekend|night|ticket|reservation|flight|call|fever|pain|cough|hunger|appetite|"
-    r"dozen|few|lot|bunch|couple of (?:minutes|questions|things)|suggestion|request|favou?r|guest|visitor|leftover|egg|tomato|potato)s?\b",
+    r"\b(?:question|problem|issue|idea|meeting|coupon|appointment|exam|test|feeling|look|list|point|minute|"
+    r"moment|headache|cold|flu|time|plan|"
+    r"choice|doubt|trouble|error|bug|chance|word|thought|dream|job|interview|dinner|lunch|breakfast|coffee|"
+    r"tea|beer|party|date|deadline|"
+    r"break|bad|good|great|nice|hard|long|busy|day|week|weekend|night|ticket|reservation|flight|call|fever|"
+    r"pain|cough|hunger|appetite|"
+    r"dozen|few|lot|bunch|couple of (?:minutes|questions|things)|suggestion|request|favou?r|guest|visitor|"
+    r"leftover|egg|tomato|potato)s?\b",
     re.IGNORECASE,
 )
 
 
 def drives(clause: Clause) -> list[Candidate]:
     """Read "drive a 2018 Toyota Yaris", "ride a Vespa"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if clause.progressive or clause.tense == "future" or clause.tense == "past" and not clause.used_to:
+    if clause.progressive or clause.tense == "future" or (clause.tense == "past" and not clause.used_to):
         return []
     match = re.match(r"^(?:an? |our |my |eine?n? )(?P<v>.+)$", clause.rest, re.IGNORECASE)
-    what = values.thing(match["v"]) if match else ""
+    what = values.thing(match["v"].split(", ")[0]) if match else ""
     if not what or not (re.search(r"[A-Z\d]", what) or _LASTING.search(what) or _BRANDS.search(what)):
         return []
     return fact(
@@ -63,9 +78,9 @@ def drives(clause: Clause) -> list[Candidate]:
 
 def owns(clause: Clause) -> list[Candidate]:
     """Read "own a small garden in Beuel", "have an iPhone 13 and a MacBook Air"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if clause.tense == "future" or clause.tense == "past" and not clause.used_to:
+    if clause.tense == "future" or (clause.tense == "past" and not clause.used_to):
         return []
     found: list[Candidate] = []
     text = clause.rest
@@ -76,10 +91,8 @@ def owns(clause: Clause) -> list[Candidate]:
     for part in _parts(called):
         if (
             clause.verb == "own"
-            or clause.verb == "have"
-            and _is_lasting(part)
-            or clause.ended
-            and _LASTING.search(part)
+            or (clause.verb == "have" and _is_lasting(part))
+            or (clause.ended and _LASTING.search(part))
         ):
             if re.match(r"^(?:business|company|shop)", part):
                 continue

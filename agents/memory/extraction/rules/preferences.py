@@ -11,10 +11,19 @@ from agents.memory.extraction.rules.build import fact
 
 _LIKING = {"like": "likes", "love": "loves", "enjoy": "enjoys", "adore": "adores", "fancy": "fancies"}
 _NOT_LASTING = re.compile(
-    r"^(?:your|this|that|the (?:idea|way|answer|look|sound|second|first|third|last|new|one|design|suggestion|recipe|result|plan|part|"
-    r"other)\b|it\b|you\b|to (?:know|see|hear|have|be|get|ask|learn|understand|buy|book|make)\b|how\b|when\b|what\b|my\b|our\b|"
-    r"him\b|her\b|them\b|me\b|option\b|someone|something|(?:just )?take a|everywhere|all (?:the|these|those)|being|having|making sure|a (?:quick|short|list|summary|table|recipe|suggestion))",
+    r"^(?:your|this|that|the (?:idea|way|answer|look|sound|second|first|third|last|new|one|design|"
+    r"suggestion|recipe|result|plan|part|"
+    r"other)\b|it\b|you\b|to (?:know|see|hear|have|be|get|ask|learn|understand|buy|book|make)\b|how\b|"
+    r"when\b|what\b|my\b|our\b|"
+    r"him\b|her\b|them\b|me\b|option\b|someone|something|(?:just )?take a|everywhere|all (?:the|these|"
+    r"those)|being|having|making sure|a (?:quick|short|list|summary|table|recipe|suggestion))",
     re.IGNORECASE,
+)
+
+
+_SCENERY = re.compile(
+    r"^(?:all )?the (?:[A-Z]|(?:sea|seaside|mountains?|ocean|beach|outdoors|theat(?:re|er)|opera|cinema|forest|snow|"
+    r"sun|rain|countryside|desert|woods|night|heat|cold|sauna|colou?r \w+|smell of|sound of|taste of|\w+s$))"
 )
 
 
@@ -39,6 +48,8 @@ def likes(clause: Clause) -> list[Candidate]:
     )
     if not rest:
         return []
+    if re.match(r"^(?:all )?the ", rest) and not _SCENERY.match(rest):
+        return []  # "I love the colours!" comments on something at hand
     found: list[Candidate] = []
     text = values.cut(rest)
     parts = values.listed(text)
@@ -52,8 +63,8 @@ def likes(clause: Clause) -> list[Candidate]:
     for part in parts:
         if len(part.split()) > 4 and part.islower():
             continue
-        what = values.bare(values.topic(part))
-        if not what or _NOT_LASTING.match(what) or re.match(r"^(?:I|and)\b", what):
+        what = values.bare(re.sub(r" like [A-Z].*$", "", values.topic(part)))
+        if not what or what in ("to", "theme", "part", "spending time") or _NOT_LASTING.match(what) or re.match(r"^(?:I|and)\b", what):
             continue
         if clause.negated:
             found += fact(clause, "dislikes", what, f"does not like {what}", "preference", many=True)
@@ -80,15 +91,18 @@ def dislikes(clause: Clause) -> list[Candidate]:
 def is_fan(clause: Clause) -> list[Candidate]:
     """Read "be a big fan of Radiohead", "be into climbing", "be not fond of cats"."""
     match = re.match(
-        r"^(?:(?:a|an) )?(?:(?:big|huge|great|massive|real|die-hard|lifelong|keen|passionate|avid|total|pretty|very|really|quite|so|großer|riesiger) )*"
-        r"(?:fan of|fan von|lover of|fond of|into|crazy about|keen on|passionate about|obsessed with|interested in|mad about|partial to|enthusiastic about|"
+        r"^(?:(?:a|an) )?(?:(?:big|huge|great|massive|real|die-hard|lifelong|keen|passionate|avid|total|"
+        r"pretty|very|really|quite|so|großer|riesiger) )*"
+        r"(?:fan of|fan von|lover of|fond of|into|crazy about|keen on|passionate about|obsessed with|"
+        r"interested in|mad about|partial to|enthusiastic about|"
         r"not a fan of|not into|not fond of|not keen on) (?P<v>.+)$",
         clause.rest,
         re.IGNORECASE,
     )
     if not match:
         fan = re.match(
-            r"^(?:a|an) (?:(?:big|huge|passionate|real|avid|keen|great|massive|die-hard|lifelong|hobby) )*(?P<v>[\w-]+(?: [\w-]+)?) (?:fan|lover|enthusiast|addict|nerd|buff|person)$",
+            r"^(?:a|an) (?:(?:big|huge|passionate|real|avid|keen|great|massive|die-hard|lifelong|hobby) )"
+            r"*(?P<v>[\w-]+(?: [\w-]+)?) (?:fan|lover|enthusiast|addict|nerd|buff|person)$",
             clause.rest,
             re.I,
         )

@@ -1,4 +1,4 @@
-"""Named slots: "my favourite colour is green", "the deadline of KRONOS is 3 May", "the NAS has the address 10.0.0.5"."""
+"""Named slots: "my favourite colour is green", "the deadline of KRONOS is 3 May"."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from dataclasses import replace
 from agents.memory.extraction import lexicon as words
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause, Subject
-from agents.memory.extraction.rules.build import fact
-from agents.memory.extraction.rules.people import name_of
+from agents.memory.extraction.rules.build import fact, name_of
 from agents.memory.extraction.subjects import is_name
 from schemas.memory import FactKind
 
 _FAVOURITE = re.compile(
-    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w -]+)$",
+    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit(?!e)|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w "
+    r"-]+)$",
     re.IGNORECASE,
 )
-_PROPER_SLOTS = frozenset("team gym school university bank church insurance room employer client locker version repository ip".split()) | {
-    "internet_provider", "electricity_provider", "health_insurance"}  # fmt: skip
+_PROPER_SLOTS = frozenset(
+    "team gym school university bank church insurance room employer client locker "
+    "version repository ip".split()
+) | {"internet_provider", "electricity_provider", "health_insurance"}
 """Slots whose value is a name or has a number: "my team is great" fills none."""
 _DATE_SLOTS = {"birthday", "anniversary", "name day", "wedding"}
 _WORK_SLOTS = {
@@ -33,14 +35,22 @@ _WORK_SLOTS = {
 }
 _TECH_SLOTS = {"ip", "hostname", "domain", "ssid", "mac", "os", "internet_provider"}
 _STATES = re.compile(
-    r"^(?:(?:very|so|too|really|quite|not|a bit|pretty|still|already|getting|being|broken|down|slow|fast|full|empty|dirty|clean|nice|great|good|"
-    r"bad|fine|ok|okay|small|big|huge|lovely|beautiful|amazing|awesome|terrible|awful|horrible|late|ready|done|gone|back|here|there|"
-    r"open|closed|on|off|up|wrong|right|hot|cold|warm|expensive|cheap|boring|interesting|funny|important|difficult|easy|hard|long|"
-    r"short|new|old|weird|strange|tired|hungry|asleep|sick|ill|crazy|annoying|delicious|tasty|running|working|acting|making|driving|"
-    r"coming|going|that|to|how|what|why|if|because|about|like|one of|kaputt|langsam|schön|groß|klein|gut|schlecht|nicht|sehr|zu|weg|voll|leer)\b|"
+    r"^(?:(?:very|so|too|really|quite|not|a bit|pretty|still|already|getting|being|broken|down|slow|fast|"
+    r"full|empty|dirty|clean|nice|great|good|"
+    r"bad|fine|ok|okay|small|big|huge|lovely|beautiful|amazing|awesome|terrible|awful|horrible|late|ready|"
+    r"done|gone|back|here|there|"
+    r"open|closed|on|off|up|wrong|right|hot|cold|warm|expensive|cheap|boring|interesting|funny|important|"
+    r"difficult|easy|hard|long|"
+    r"short|new|old|weird|strange|tired|hungry|asleep|sick|ill|crazy|annoying|delicious|tasty|running|"
+    r"working|acting|making|driving|"
+    r"coming|going|that|to|how|what|why|if|because|about|like|one of|kaputt|langsam|schön|groß|klein|gut|"
+    r"schlecht|nicht|sehr|zu|weg|voll|leer)\b|"
     r"\w+ing\b|\w+ed by\b).*",
     re.IGNORECASE,
 )
+
+
+_CODE_NOUN = re.compile(r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$")
 
 
 def slot(clause: Clause) -> list[Candidate]:
@@ -57,7 +67,11 @@ def slot(clause: Clause) -> list[Candidate]:
     favourite = _FAVOURITE.match(noun) or re.match(r"^(?P<what>lieblings\w+)$", noun)
     if favourite:
         return _favourite(clause, favourite["what"], "least" in noun)
-    if noun in words.SLOT_NOUNS and noun not in words.THINGS or noun in ("address", "number", "phone number"):
+    if (noun in words.SLOT_NOUNS and noun not in words.THINGS) or noun in (
+        "address",
+        "number",
+        "phone number",
+    ):
         return _known(clause, words.SLOT_NOUNS[noun])
     if last := _tail_slot(noun):
         return _of_thing(clause, *last)
@@ -72,8 +86,10 @@ def has_slot(clause: Clause) -> list[Candidate]:
     if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:the |a |an |die |eine )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|address|adresse|hostname|host name|name|domain|mac address|"
-        r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial number|capacity) "
+        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|"
+        r"address|adresse|hostname|host name|name|domain|mac address|"
+        r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial "
+        r"number|capacity) "
         r"(?:of |is |lautet |von )?(?P<v>[\w.,:/@ €$-]+)$",
         clause.rest,
         re.IGNORECASE,
@@ -87,7 +103,8 @@ def has_slot(clause: Clause) -> list[Candidate]:
             replace(clause, rest=match["v"], full_rest=match["v"]), clause.subject.noun, slot_name
         )
     match = re.match(
-        r"^(?P<v>\d[\d.,]* ?(?:square met(?:er|re)s?|m²|sqm|qm|quadratmeter|square feet|gb|tb|gb of \w+|tb of \w+|hp|ps|kw|kwh|cores|rooms|drives|bedrooms)\b[\w ]*)$",
+        r"^(?P<v>\d[\d.,]* ?(?:square met(?:er|re)s?|m²|sqm|qm|quadratmeter|square feet|gb|tb|gb of \w+|tb "
+        r"of \w+|hp|ps|kw|kwh|cores|rooms|drives|bedrooms)\b[\w ]*)$",
         clause.rest,
         re.I,
     )
@@ -109,7 +126,7 @@ def is_named(clause: Clause) -> list[Candidate]:
         return []
     value = values.cut(rest)
     noun = subject.noun.casefold()
-    if not value or len(value.split()) > 3:
+    if not value or len(value.split()) > 3 or _CODE_NOUN.search(noun):
         return []
     if noun in words.SLOT_NOUNS and noun not in words.THINGS:
         return _known(replace(clause, rest=value, full_rest=value), words.SLOT_NOUNS[noun])
@@ -118,8 +135,19 @@ def is_named(clause: Clause) -> list[Candidate]:
 
 def _favourite(clause: Clause, what: str, is_least: bool) -> list[Candidate]:
     what = what.strip().casefold().removeprefix("lieblings").strip("- ")
-    what = {"color": "colour", "farbe": "colour", "essen": "food", "gericht": "dish", "buch": "book", "film": "film", "movie": "film",
-            "tier": "animal", "band": "band", "musik": "music", "verein": "team"}.get(what, what)  # fmt: skip
+    what = {
+        "color": "colour",
+        "farbe": "colour",
+        "essen": "food",
+        "gericht": "dish",
+        "buch": "book",
+        "film": "film",
+        "movie": "film",
+        "tier": "animal",
+        "band": "band",
+        "musik": "music",
+        "verein": "team",
+    }.get(what, what)
     value = values.cut(clause.full_rest or clause.rest)
     if what in ("one", "ones", "thing", "part", "answer", "option", "so far"):
         return []
@@ -165,15 +193,18 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         value = re.sub(r"^from .* to ", "", value)
     if (
         not value
+        or (dated and re.search(r"\b(?:late|delayed|cancelled|canceled|early)\b", value))
         or len(value.split()) > 10
-        or re.match(_STATES, value)
-        and not dated
-        or dated
-        and not re.search(
-            r"\d|day\b|tag\b|week|month|year|tomorrow|tonight|woche|morgen|easter|christmas|january|february|march|april|may|june|july|august|"
-            r"september|october|november|december|spring|summer|autumn|winter|noon",
-            value,
-            re.I,
+        or (re.match(_STATES, value) and not dated)
+        or (
+            dated
+            and not re.search(
+                r"\d|day\b|tag\b|week|month|year|tomorrow|tonight|woche|morgen|easter|christmas|january|"
+                r"february|march|april|may|june|july|august|"
+                r"september|october|november|december|spring|summer|autumn|winter|noon",
+                value,
+                re.I,
+            )
         )
     ):
         return []
@@ -181,6 +212,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         if owner.kind == "person" and not owner.path:
             return []  # its name is known: a pronoun was taken for the wrong one
         return name_of(owner, value) if is_name(value, lower=True) and len(value.split()) <= 4 else []
+    if name == "job":
+        value = values.job(value, is_certain=True)
     if name == "age" and not re.match(r"^\d", value):
         return []
     if name == "hobby" or name == "allergy":
@@ -204,10 +237,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         return found
     if name in _PROPER_SLOTS and not re.search(r"[A-ZÄÖÜ\d]", value):
         return []
-    if (
-        name in ("dream", "goal", "status", "garden", "house", "flat", "lesson")
-        or not subject.is_known
-        and not subject.noun
+    if name in ("dream", "goal", "status", "garden", "house", "flat", "lesson") or (
+        not subject.is_known and not subject.noun
     ):
         return []
     attribute = name if name not in ("phone",) else "phone"
@@ -219,8 +250,11 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
 def _tail_slot(noun: str) -> tuple[str, str] | None:
     """Split "printer's ip" or "car licence plate" into the thing and its slot."""
     for slot_noun, name in sorted(words.SLOT_NOUNS.items(), key=lambda item: -len(item[0])):
+        if slot_noun in ("number", "mobile", "nummer"):
+            continue  # "VAT number" is no telephone
         if noun.endswith(f" {slot_noun}") and (
-            name not in ("name", "room", "size", "class", "lesson", "train", "number") or slot_noun == "name"
+            name not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
+            or slot_noun == "name"
         ):
             before = noun[: -len(slot_noun)].strip()
             before = re.sub(r"^(?:the|my|our)\s+|'s?$", "", before)

@@ -9,8 +9,13 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
-_MACHINE = re.compile(r"\b(?:nas|server|router|laptop|pc|computer|desktop|pi|phone|tablet|backup|cluster|vm|machine|firewall|switch|"
-                      r"website|site|app|database|service|cron|job|notebook|rechner|node|host|workstation|mac|homelab|blog)s?\b", re.I)  # fmt: skip
+_MACHINE = re.compile(
+    r"\b(?:nas|server|router|laptop|pc|computer|desktop|pi|phone|tablet|backup|cluster|"
+    r"vm|machine|firewall|switch|"
+    r"website|site|app|database|service|cron|job|notebook|rechner|node|host|workstation|"
+    r"mac|homelab|blog)s?\b",
+    re.I,
+)
 
 
 def runs(clause: Clause) -> list[Candidate]:
@@ -49,7 +54,8 @@ def located(clause: Clause) -> list[Candidate]:
     if subject.kind != "thing" or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:reachable |available |listening )?(?:at|under|on|unter|via) (?P<v>(?:https?://)?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/\S*)?|port \d+)$",
+        r"^(?:reachable |available |listening )?(?:at|under|on|unter|via) (?P<v>(?:https?://)"
+        r"?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/\S*)?|port \d+)$",
         clause.rest,
     )
     if not match:
@@ -66,7 +72,8 @@ def switches(clause: Clause) -> list[Candidate]:
     if clause.subject.kind != "owner" or clause.negated or clause.tense not in ("past", "perfect"):
         return []
     match = re.match(
-        r"^(?:over |back )?(?:(?:all|our|the|my|everything)[\w ]* )?(?:from|von) (?P<old>.+?) (?:to|zu|auf) (?P<new>.+)$",
+        r"^(?:over |back )?(?:(?:all|our|the|my|everything)[\w ]* )?(?:from|von) (?P<old>.+?) (?:to|zu|auf)"
+        r" (?P<new>.+)$",
         clause.rest,
     )
     only = re.match(r"^(?:over |back )?(?:to|zu|auf) (?P<new>[A-Z].*)$", clause.rest)
@@ -86,18 +93,17 @@ def decides(clause: Clause) -> list[Candidate]:
     if clause.subject.kind != "owner" or clause.negated or clause.tense not in ("past", "perfect"):
         return []
     match = re.match(
-        r"^(?:to (?P<verb>use|go with|buy|adopt|name|call|hire|take|switch to|stay with|keep)|on|for|with|in favou?r of|für) (?P<v>.+)$",
+        r"^(?:to (?P<verb>use|go with|buy|adopt|name|call|hire|take|switch to|stay with|keep)|on|for|with|"
+        r"in favou?r of|für) (?P<v>.+)$",
         clause.rest,
     )
-    if not match or clause.verb == "go" and not clause.rest.startswith("with"):
+    if not match or (clause.verb == "go" and not clause.rest.startswith("with")):
         return []
     what = values.bare(values.cut(re.sub(r" (?:for|as|in) (?:the|our|this|all|now)\b.*$", "", match["v"])))
     if not what or values.is_vague(what) or len(what.split()) > 6:
         return []
-    if (
-        match["verb"] in ("use", "go with", "adopt", "switch to")
-        or match["verb"] is None
-        and clause.verb == "decide"
+    if match["verb"] in ("use", "go with", "adopt", "switch to") or (
+        match["verb"] is None and clause.verb == "decide"
     ):
         attribute, text = "uses", f"decided to use {what}" if match["verb"] else f"decided on {what}"
     else:
@@ -116,23 +122,37 @@ def chooses(clause: Clause) -> list[Candidate]:
 
 def uses(clause: Clause) -> list[Candidate]:
     """Read "use Home Assistant", "use pnpm, not npm"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if (
-        clause.tense not in ("present", "perfect")
-        and not clause.used_to
-        or clause.progressive
-        and clause.when.since is None
-        and not re.search(r"[A-Z]", clause.rest)
+    if (clause.tense not in ("present", "perfect") and not clause.used_to) or (
+        clause.progressive and clause.when.since is None and not re.search(r"[A-Z]", clause.rest)
     ):
         return []
-    text = re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", values.cut(clause.rest))[0]
     found: list[Candidate] = []
-    for part in values.listed(text):
-        what = values.thing(part)
+    for part in values.listed(values.cut(clause.rest)):
+        # "Teams for chat and Confluence for documents"
+        what = values.thing(re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", part)[0])
         if what and re.search(r"[A-Z]|\d", what) and not re.match(r"^(?:I|Your|This|That)\b", what):
             found += fact(clause, "uses", what, f"uses {what}", "technical", many=True)
     return found
+
+
+def cancels(clause: Clause) -> list[Candidate]:
+    """Read "cancelled Netflix", "unsubscribed from Spotify", "stopped using Trello"."""
+    if clause.subject.kind not in ("owner", "person") or clause.negated:
+        return []
+    if clause.tense not in ("past", "perfect"):
+        return []
+    match = re.match(
+        r"^(?:(?:my|our|the) )?(?P<v>[A-ZÄÖÜ][\w+.-]*(?: [A-Z+][\w+]*)?)(?: (?:subscription|account|membership))?$"
+        if clause.verb == "cancel"
+        else r"^using (?P<v>[A-ZÄÖÜ][\w+.-]*(?: [A-Z+][\w+]*)?)$",
+        values.cut(clause.rest),
+    )
+    if not match or re.match(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day", match["v"]):
+        return []
+    what = match["v"]
+    return fact(clause, "uses", what, f"uses {what}", "technical", many=True, effect="ends")
 
 
 def project_dates(clause: Clause) -> list[Candidate]:
@@ -143,12 +163,12 @@ def project_dates(clause: Clause) -> list[Candidate]:
         return []
     name = subject.noun or subject.name
     match = re.match(
-        r"^(?:due|scheduled|planned|launching|expected|released|shipping|supposed to launch|live|over|finished)\b",
+        r"^(?:due|scheduled|planned|launching|expected|released|shipping|supposed to launch|live|over|"
+        r"finished)\b",
         clause.rest,
     )
     if (
-        clause.verb == "be"
-        and not match
+        (clause.verb == "be" and not match)
         or name.casefold() in ("i", "it", "that", "this")
         or len(name.split()) > 4
     ):
@@ -156,8 +176,14 @@ def project_dates(clause: Clause) -> list[Candidate]:
     value = values.cut(re.sub(r"^(?:on|in|by|the|am) ", "", clause.when.phrase, flags=re.I))
     if subject.name == "owner" and name.islower():
         owner = replace(subject, noun="", kind="owner" if not subject.path else "person")
-        return fact(replace(clause, subject=owner), f"plan:{name.casefold()}", value,
-                    f"{owner.possessive} {name} is on {value}.", "plan", is_sentence=True)  # fmt: skip
+        return fact(
+            replace(clause, subject=owner),
+            f"plan:{name.casefold()}",
+            value,
+            f"{owner.possessive} {name} is on {value}.",
+            "plan",
+            is_sentence=True,
+        )
     thing = replace(subject, name=name if subject.name == "owner" else subject.name, noun="", is_known=True)
     attribute = "deadline" if match and match[0] == "due" else "date"
     return fact(
@@ -186,4 +212,7 @@ RULES = {
     "settle": [decides],
     "go": [decides],
     "use": [uses],
+    "cancel": [cancels],
+    "stop": [cancels],
+    "quit": [cancels],
 }

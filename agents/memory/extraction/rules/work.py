@@ -7,15 +7,16 @@ from dataclasses import replace
 
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
-from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.rules.build import fact, name_of
+from agents.memory.extraction.subjects import is_name
 
 _AS = re.compile(r"\b(?:as|als) (?P<v>.+)$", re.IGNORECASE)
-_AT = re.compile(r"(?:^|\s)(?:at|for|with|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
+_AT = re.compile(r"(?:^|\s)(?:at|for|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
 
 
 def works(clause: Clause) -> list[Candidate]:
     """Read "work at Bosch as a driver", "work for air france", "work in a warehouse"."""
-    if clause.subject.kind not in ("owner", "person", "pet") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person", "pet") or (clause.negated and not clause.ended):
         return []
     rest = re.sub(
         r"^(?:full[- ]time|part[- ]time|freelance|remotely|hard|shifts?|there|nights)\b,? ?",
@@ -39,7 +40,8 @@ def works(clause: Clause) -> list[Candidate]:
             and not values.is_vague(where)
             and len(where.split()) <= 6
             and not re.match(
-                r"^(?:progress|it|a new|my|the (?:garden|kitchen)|\w+ing\b|this|that|an? (?:project|paper|report|presentation|book))",
+                r"^(?:progress|it|a new|my|the (?:garden|kitchen)|\w+ing\b|this|that|an? (?:project|paper|"
+                r"report|presentation|book))",
                 where,
                 re.I,
             )
@@ -51,7 +53,7 @@ def works(clause: Clause) -> list[Candidate]:
 
 def is_job(clause: Clause) -> list[Candidate]:
     """Read "be a software developer", "be teacher", "be retired", "be self-employed"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated and not clause.ended:
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
     if (
         clause.subject.kind == "person"
@@ -61,7 +63,8 @@ def is_job(clause: Clause) -> list[Candidate]:
         return []
     rest = clause.rest
     state = re.match(
-        r"^(?:now |a |an )?(?P<v>retired(?: \w+)?|self-employed|unemployed|freelance\w*(?: \w+)?|on parental leave|on maternity leave|out of work|jobless)\b",
+        r"^(?:now |a |an )?(?P<v>retired(?: \w+)?|self-employed|unemployed|freelance\w*(?: \w+)?|on "
+        r"parental leave|on maternity leave|out of work|jobless)\b",
         rest,
         re.I,
     )
@@ -69,7 +72,8 @@ def is_job(clause: Clause) -> list[Candidate]:
     if title and " " in title and not values.job(title):
         title = title.split()[0] if title.lower().startswith(("retired", "freelance")) else title
     student = re.match(
-        r"^(?:a |an )?(?P<v>(?:\w+ )?(?:student|pupil|apprentice))(?: of| in)? ?(?P<what>(?!at\b)[\w ]*?)(?: at (?P<where>.+))?$",
+        r"^(?:a |an )?(?P<v>(?:\w+ )?(?:student|pupil|apprentice))(?: of| in)? ?(?P<what>(?!at\b)[\w ]*?)"
+        r"(?: at (?P<where>.+))?$",
         rest,
         re.I,
     )
@@ -82,11 +86,52 @@ def is_job(clause: Clause) -> list[Candidate]:
     if not title:
         return []
     found = fact(clause, "job", title, f"is {_a(title)}" if not state else f"is {title}", "work")
-    where = re.search(r"\b(?:at|for|with|bei) (?P<v>.+)$", rest)
-    employer = values.organisation(where["v"]) if where and not state else ""
+    at = re.search(r"\b(?:at|for|with|bei) (?P<v>.+)$", rest)
+    employer = values.organisation(at["v"]) if at and not state else ""
     if employer:
         found += fact(clause, "employer", employer, f"works at {employer}", "work")
     return found
+
+
+def is_with(clause: Clause) -> list[Candidate]:
+    """Read "be with Bosch" since a day, "be at Zalando", "be employed by the city of Ulm"."""
+    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+        return []
+    match = re.match(r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest) or re.match(
+        r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest
+    )
+    is_plain = not clause.rest.startswith("employed")
+    if not match or (is_plain and clause.when.since is None and not clause.ended) or clause.when.future:
+        return []
+    where = values.organisation(match["v"])
+    return fact(clause, "employer", where, f"works at {where}", "work") if where else []
+
+
+def reports(clause: Clause) -> list[Candidate]:
+    """Read "report to Karen Holt"."""
+    match = re.match(r"^to (?P<v>[A-ZÄÖÜ][\w'.-]+(?: [A-ZÄÖÜ][\w'-]+)?)", clause.rest)
+    if not match or clause.negated or clause.tense not in ("present", "perfect") or clause.subject.kind != "owner":
+        return []
+    boss = replace(clause.subject, path="boss", label="The owner's boss", kind="person")
+    return name_of(boss, match["v"]) if is_name(match["v"]) else []
+
+
+def part_time(clause: Clause) -> list[Candidate]:
+    """Read "have a part-time job at a bakery", "have a job as a waiter"."""
+    match = re.match(
+        r"^(?:an? |my )?(?:new |second |side |full[- ]time |part[- ]time |summer |holiday |student |mini ?)*job,? "
+        r"(?:(?:at|with|in|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\bas (?P<what>.+))?$",
+        clause.rest,
+        re.I,
+    )
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+        return []
+    where = values.organisation(match["where"]) if match["where"] else ""
+    title = values.job(match["what"], is_certain=True) if match["what"] else ""
+    return [
+        *(fact(clause, "employer", where, f"works at {where}", "work") if where else []),
+        *(fact(clause, "job", title, f"works as {_a(title)}", "work") if title else []),
+    ]
 
 
 def studies(clause: Clause) -> list[Candidate]:
@@ -103,7 +148,7 @@ def studies(clause: Clause) -> list[Candidate]:
     what = values.topic(match["what"])
     found = fact(clause, "studies", what, f"studies {what}", "study") if what else []
     where = values.organisation(match["where"]) if match["where"] else ""
-    if where and re.search(r"[A-ZÄÖÜ]", where):
+    if where and re.search(r"[A-ZÄÖÜ]", where) and not re.search(rf"\bin {re.escape(where)}", clause.rest):
         found += fact(clause, "university", where, f"studies at {where}", "study")
     return found
 
@@ -116,9 +161,15 @@ def attends(clause: Clause) -> list[Candidate]:
         or clause.tense not in ("present", "perfect")
     ):
         return []
-    match = re.match(r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|college|academy|gymnasium|uni|"
-                     r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)$", clause.rest, re.I)  # fmt: skip
-    if not match or clause.verb == "go" and not clause.rest.lower().startswith("to ") or clause.progressive:
+    match = re.match(
+        r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
+        r"college|academy|gymnasium|uni|"
+        r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)"
+        r"$",
+        clause.rest,
+        re.I,
+    )
+    if not match or (clause.verb == "go" and not clause.rest.lower().startswith("to ")) or clause.progressive:
         return []
     where = values.bare(values.cut(match["v"]))
     if (
@@ -138,14 +189,17 @@ def starts(clause: Clause) -> list[Candidate]:
     rest = clause.rest
     is_join = clause.verb == "join"
     if clause.verb == "get" and not re.match(
-        r"^(?:(?:a|my|the|an|hired|einen?) )?(?:(?:new|neuen|first) )?(?:job|position|role|internship|apprenticeship)?\b.*(?:at|with|by|bei) ",
+        r"^(?:(?:a|my|the|an|hired|einen?) )?(?:(?:new|neuen|first) )?(?:job|position|role|internship|"
+        r"apprenticeship)?\b.*(?:at|with|by|bei) ",
         rest,
     ):
         return []
     rest = re.sub(r"^hired (?:by|at)", "at", rest)
     match = re.match(
-        r"^(?:(?:a|my|the|an|to|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|working|apprenticeship|internship|traineeship|"
-        r"arbeiten|stelle|ausbildung)?,? ?(?:(?:at|with|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\b(?:as|als) (?P<what>.+))?$",
+        r"^(?:(?:a|my|the|an|to|this|einen?) )?(?:(?:new|neuen?|first|current) )?(?:job|position|role|work|"
+        r"working|apprenticeship|internship|traineeship|"
+        r"arbeiten|stelle|ausbildung)?,? ?(?:(?:at|with|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\b(?:as|"
+        r"als) (?P<what>.+))?$",
         rest,
         re.IGNORECASE,
     )
@@ -199,7 +253,8 @@ def graduates(clause: Clause) -> list[Candidate]:
 def degree(clause: Clause) -> list[Candidate]:
     """Read "have a PhD in physics"."""
     match = re.match(
-        r"^(?:a |an )?(?P<v>(?:\w+'?s? )?(?:degree|phd|ph\.d\.?|master'?s?|bachelor'?s?|msc|bsc|diploma|doctorate)\b.*)$",
+        r"^(?:a |an )?(?P<v>(?:\w+'?s? )?(?:degree|phd|ph\.d\.?|master'?s?|bachelor'?s?|msc|bsc|diploma|"
+        r"doctorate)\b.*)$",
         clause.rest,
         re.I,
     )
@@ -256,8 +311,14 @@ def becomes(clause: Clause) -> list[Candidate]:
 
 def runs_business(clause: Clause) -> list[Candidate]:
     """Read "run a small bakery in Ulm", "own a restaurant"."""
-    match = re.match(r"^(?:my own |our own |a |an |the )(?P<v>(?:[\w-]+ ){0,2}(?:business|company|shop|store|bakery|restaurant|cafe|café|studio|practice|agency|"
-                     r"startup|start-up|hotel|farm|bookshop|salon|pharmacy|workshop|podcast|blog|bar|pub|gallery)\b.*)$", clause.rest, re.I)  # fmt: skip
+    match = re.match(
+        r"^(?:my own |our own |a |an |the )(?P<v>(?:[\w-]+ ){0,2}(?:business|company|shop|"
+        r"store|bakery|restaurant|cafe|café|studio|practice|agency|"
+        r"startup|start-up|hotel|farm|bookshop|salon|pharmacy|workshop|podcast|blog|bar|pub|"
+        r"gallery)\b.*)$",
+        clause.rest,
+        re.I,
+    )
     if not match or clause.negated or clause.subject.kind not in ("owner", "person"):
         return []
     what = re.sub(r" (?:with|together|and|since|for) .*$", "", values.cut(match["v"]))
@@ -270,7 +331,8 @@ def _a(title: str) -> str:
 
 RULES = {
     "work": [works],
-    "be": [is_job, becomes],
+    "report": [reports],
+    "be": [is_job, becomes, is_with],
     "get": [becomes, starts],
     "become": [becomes],
     "study": [studies],
@@ -285,7 +347,7 @@ RULES = {
     "resign": [leaves],
     "lose": [leaves],
     "graduate": [graduates],
-    "have": [degree],
+    "have": [part_time, degree],
     "teach": [teaches],
     "retire": [retires],
     "run": [runs_business],

@@ -1,0 +1,72 @@
+"""Sentences in a form that is more than one plain clause, put into plain ones before they are read."""
+
+from __future__ import annotations
+
+import re
+
+from agents.memory.extraction import lexicon
+
+_NOUNS = "|".join(
+    sorted(map(re.escape, [*lexicon.SLOT_NOUNS, *lexicon.KIN, *lexicon.THINGS]), key=len, reverse=True)
+)
+_LINE = re.compile(
+    rf"^(?:(?:my|our|the) )?(?P<noun>(?:[\w'-]+ ){{0,2}}?(?:{_NOUNS})(?: (?:of|at|for|in|vom|von|bei|der) (?:(?:the|my|our|"
+    rf"unser\w*|mein\w*) )?[\w' -]{{2,40}})?)\s*(?::|=|->)\s*(?P<v>\S[^:=]{{0,70}})$",
+    re.IGNORECASE,
+)
+"""A note of one line: "car: Audi A4", "policy number of our insurance: HR-99812"."""
+_FORM_FIELDS = frozenset("version size status room number domain ip title class lesson team client date".split())
+"""Nouns that stand alone before a colon in data too."""
+_FAVOURITE_LINE = re.compile(r"^(?P<noun>(?:fav(?:e|ou?rite)?|lieblings)\s?[\w -]{2,20}?)\s*[:=]\s*(?P<v>\S[^:=]{0,50})$", re.I)
+_CODE_LINE = re.compile(
+    r"^(?P<noun>(?!(?:error|result|answer|total|step|line|question|example|exit|http|test|todo|task|output|input|code)\b)"
+    r"[a-zäöüß][\w-]*(?: [\w'-]+){1,3})\s*[:=]\s*(?P<v>[A-Z0-9][A-Z0-9./-]*\d[A-Z0-9./-]*)$",
+    re.IGNORECASE,
+)
+"""A note with a number or a code: "printer toner: TN-2420"."""
+_WAS_NOW = re.compile(
+    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) [\w' -]{2,40}?) (?:used to be|was) (?P<old>[^,;]{1,40}?),?(?: but| and|;)?,? "
+    r"(?:now (?:it is |he is |she is )?|it is now |it is |(?:but )?(?:since|as of) [\w ]{3,20}? (?:it|he|she) is )(?P<new>[^,;]{1,60})$",
+    re.IGNORECASE,
+)
+_NOT_BUT = re.compile(
+    r"^(?P<front>(?:[^,]{0,40} )?)(?P<s>ich|wir|er|sie)? ?(?P<no>nicht mehr|nicht) (?P<p1>bei|in|an|mit) (?P<old>[^,]{1,40}),? "
+    r"sondern (?:jetzt )?(?P<p2>bei|in|an|mit) (?P<new>.{1,40})$",
+    re.IGNORECASE,
+)
+_CONTRAST = re.compile(r", (?:and )?not (?!only\b|just\b|so\b|very\b|too\b|really\b|that\b)[^,]{1,40}$")
+_ARTICLE_NAME = re.compile(r"^(ich bin|mein name ist|ich heiße) (?:der|die) (?=[A-ZÄÖÜ][a-zäöüß]+\b)", re.IGNORECASE)
+
+
+def plain_clauses(sentence: str) -> list[str]:
+    """Return what a sentence says as sentences of one form; itself when it has that already.
+
+    "My favourite film used to be Titanic, now it is Arrival" says that it is Arrival;
+    "ich arbeite nicht mehr bei der Bahn, sondern bei Züblin" ends one thing and begins another.
+    """
+    if (match := _LINE.match(sentence)) and match["noun"].casefold() not in _FORM_FIELDS:
+        return _noted(match["noun"], match["v"])
+    if match := _FAVOURITE_LINE.match(sentence):
+        noun = re.sub(r"^fave?(?= )", "favourite", match["noun"], flags=re.IGNORECASE)
+        return [f"my {noun} is {match['v']}"]
+    if (match := _CODE_LINE.match(sentence)) and re.search(r"\d{4}|[A-Z].*\d.*\d|-", match["v"]):
+        return [f"my {match['noun']} is {match['v']}"]
+    if match := _WAS_NOW.match(sentence):
+        return [f"{match['s']} is {match['new']}"]
+    if match := _NOT_BUT.match(sentence):
+        front = f"{match['front']}{match['s'] or ''}".strip()
+        ends = f"{front} {match['no']} {match['p1']} {match['old']}"
+        begins = f"{front} {match['p2']} {match['new']}"
+        return [ends, begins] if match["no"].casefold() == "nicht mehr" else [begins]
+    return [_ARTICLE_NAME.sub(r"\1 ", _CONTRAST.sub("", sentence))]
+
+
+def _noted(noun: str, value: str) -> list[str]:
+    last = noun.casefold()
+    is_thing = any(last == word or last.endswith(f" {word}") for word in lexicon.THINGS)
+    parts = value.split(", ")
+    if is_thing and not re.match(r"^(?:an?|the|my) ", value):
+        return [f"my {noun} is a {parts[0]}"]
+    if parts[0] and last in lexicon.KIN and len(parts) == 2 and parts[1].islower():
+        return [f"my {noun} is {parts[0]}", f"{parts[0]} is a {parts[1]}"]
+    return [f"my {noun} is {value}"]

@@ -1,0 +1,375 @@
+"""The stores of passages by size: how fast they find, how exactly, and how single writes leave them.
+
+``measure`` is called by `karais bench recall --parts scale`. Tables are filled
+by the real writer from ``ops.bench.search_corpus``, searched by the real reader
+and ranked as an answer's passages are; only the question's embedding is not in
+the times, as it is made before. The comparators, pgvector and Milvus Lite, get
+the same vectors, in an environment of their own below the bench's folder
+(``ops/bench/peers/stores.txt``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import subprocess
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ops.bench import search_corpus
+from ops.bench.figures import Report, median, percentile
+
+TOP = 10
+GOALS = {100_000: 15.0, 1_000_000: 40.0}
+"""Milliseconds that 95 of 100 searches may take at most, by rows."""
+RECALL = 0.99
+ROUNDS = 3
+CLIENTS = 2
+PEERS = ("pgvector", "milvus")
+EFFORTS = (20, 40, 60, 80, 120, 160, 240, 400)
+"""Sizes of the comparators' candidate lists, from the fastest; the first that reaches RECALL is theirs."""
+MODEL = "bench"
+
+
+@dataclass
+class Options:
+    """What is measured, on which data."""
+
+    data: Path
+    model: Path
+    """Folder of the embedding model."""
+    folder: Path
+    """For tables and the cache of embeddings; tables are deleted afterwards."""
+    rows: list[int] = field(default_factory=lambda: [100_000, 1_000_000])
+    queries: int = 200
+    seed: int = 7
+    peers: bool = True
+    singles: int = 10_000
+    """Single writes; 0 leaves that part out."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this part's options to the command line of `karais bench recall`."""
+    parser.add_argument(
+        "--scale-data", type=Path, help="a folder with storage-sample, cranfield and locomo: the seeds"
+    )
+    parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000], help="sizes of tables")
+    parser.add_argument("--queries", type=int, default=200, help="questions asked of each table")
+    parser.add_argument("--seed", type=int, default=7, help="of the passages mixed and the questions chosen")
+    parser.add_argument("--singles", type=int, default=10_000, help="single writes; 0 leaves them out")
+    parser.add_argument("--no-stores", action="store_true", help="leave pgvector and Milvus Lite out")
+
+
+async def measure(report: Report, options: argparse.Namespace) -> None:
+    """Add the figures of every size, the comparison at the smallest, and those of single writes."""
+    if options.scale_data is None:
+        report.missing.append("scale: name a folder of seeds by --scale-data")
+        return
+    await measure_stores(
+        report,
+        Options(
+            data=options.scale_data,
+            model=options.model,
+            folder=options.cache / "scale",
+            rows=options.rows,
+            queries=options.queries,
+            seed=options.seed,
+            peers=not options.no_stores,
+            singles=options.singles,
+        ),
+    )
+
+
+async def measure_stores(report: Report, options: Options) -> None:
+    """Measure as ``measure`` does, by typed options."""
+    seeds = await asyncio.to_thread(
+        search_corpus.seeds, options.data, options.model, options.folder / "embeddings"
+    )
+    for rows in sorted(options.rows):
+        peers = options.peers and rows == min(options.rows)
+        await _size(report, options, seeds, rows, peers=peers)
+    if options.singles:
+        await _single_writes(report, options, seeds)
+
+
+async def _size(
+    report: Report, options: Options, seeds: search_corpus.Seeds, rows: int, *, peers: bool
+) -> None:
+    import numpy as np
+
+    folder = options.folder / f"rows-{rows}"
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        begun = time.monotonic()
+        await _filled(folder, search_corpus.passages(seeds, rows, options.seed))
+        built = time.monotonic() - begun
+        random = np.random.default_rng(options.seed)
+        chosen = random.choice(
+            len(seeds.questions), min(options.queries, len(seeds.questions)), replace=False
+        )
+        questions = [seeds.questions[at] for at in chosen]
+        vectors = seeds.question_vectors[chosen]
+        exact = await asyncio.to_thread(_exact, seeds, rows, options.seed, vectors)
+        reader = await _reader(folder)
+        times, found = await _searched(reader, questions, vectors)
+        name = f"{rows:,} passages"
+        p95 = median(percentile(round_, 0.95) for round_ in times)
+        goal = GOALS.get(rows)
+        report.add(f"{name}: hybrid top 10, p95", p95 * 1000, "ms", at_most=goal)
+        report.add(f"{name}: hybrid top 10, p50", median(median(r) for r in times) * 1000, "ms")
+        recall = _recall(found, exact)
+        report.add(f"{name}: recall@10 of the vectors", recall, "", at_least=RECALL)
+        report.add(f"{name}: filling and indexing", built, "s")
+        report.add(f"{name}: on disk", _bytes(folder / "table") / 2**20, "MiB")
+        report.samples[name] = [t * 1000 for round_ in times for t in round_]
+        if peers:
+            await _peers(report, options, folder, reader, seeds, vectors, exact, rows)
+
+
+async def _filled(folder: Path, groups: Any) -> None:
+    from stores.passages import PassagesWriter
+
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = PassagesWriter(folder / "table", "documents", MODEL)
+    await writer.open()
+    for group in groups:
+        await writer.replace(group)
+    await writer.tidy()
+    writer.close()
+
+
+async def _reader(folder: Path) -> Any:
+    from stores.passages import PassagesReader
+
+    reader = PassagesReader(folder / "table", "documents", MODEL)
+    await reader.refresh()
+    return reader
+
+
+async def _searched(
+    reader: Any, questions: list[str], vectors: Any
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Return the seconds of each hybrid search, by rounds, and each question's best cosines by the index."""
+    for question, vector in zip(questions[:50], vectors[:50], strict=True):
+        await _hybrid(reader, question, vector)
+    times = []
+    for _ in range(ROUNDS):
+        round_ = []
+        for question, vector in zip(questions, vectors, strict=True):
+            begun = time.perf_counter()
+            await _hybrid(reader, question, vector)
+            round_.append(time.perf_counter() - begun)
+        times.append(round_)
+    return times, [await _nearest(reader, vector) for vector in vectors]
+
+
+async def _hybrid(reader: Any, question: str, vector: Any) -> int:
+    from schemas.documents import Recall
+    from schemas.embeddings import Vectors
+    from stores.recall import recall
+    from stores.scope import Scope
+
+    async def embed(_: str) -> Vectors:
+        return Vectors(model=MODEL, rows=1, dimensions=vector.size, data=vector.tobytes())
+
+    passages, _ = await recall([reader], Recall(query=question, limit=TOP), Scope(), embed, lambda rows: rows)
+    return len(passages)
+
+
+async def _nearest(reader: Any, vector: Any) -> list[float]:
+    from stores.scope import Scope
+
+    rows = await reader.nearest(vector.tobytes(), Scope(), TOP)
+    return [1.0 - row["_distance"] for row in rows]
+
+
+def _exact(seeds: search_corpus.Seeds, rows: int, seed: int, queries: Any) -> Any:
+    """Return each question's TOP highest cosines among all passages, best first."""
+    import numpy as np
+
+    best = np.full((len(queries), 0), -1.0, "<f4")
+    for _, vectors in search_corpus.mixed(seeds, rows, seed):
+        scores = queries @ vectors.T
+        best = np.concatenate([best, scores], axis=1)
+        best = -np.partition(-best, TOP - 1, axis=1)[:, :TOP]
+    return -np.sort(-best, axis=1)
+
+
+def _recall(found: list[list[float]], exact: Any) -> float:
+    """Return the share of the exact best that were found; passages of equal cosine are equally good."""
+    hits = 0
+    for cosines, best in zip(found, exact, strict=True):
+        hits += sum(bool(cosine >= best[-1] - 1e-5) for cosine in cosines)
+    return float(hits) / float(exact.size)
+
+
+async def _peers(
+    report: Report,
+    options: Options,
+    folder: Path,
+    reader: Any,
+    seeds: search_corpus.Seeds,
+    queries: Any,
+    exact: Any,
+    rows: int,
+) -> None:
+    """Compare queries/s of the vector search at equal recall, with CLIENTS at a time, in turns."""
+    import numpy as np
+
+    parts = [vectors for _, vectors in search_corpus.mixed(seeds, rows, options.seed)]
+    vectors = np.concatenate(parts)
+    np.save(folder / "vectors.npy", vectors)
+    np.save(folder / "queries.npy", queries)
+    rates: dict[str, list[float]] = {"karais": []}
+    running: dict[str, _Peer] = {}
+    async with AsyncExitStack() as stack:
+        for name in PEERS:
+            try:
+                peer = _Peer(options.folder / "peers", name, folder)
+                stack.callback(peer.close)
+                await asyncio.to_thread(peer.choose, queries, vectors, exact)
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                report.missing.append(f"{name}: {error}")
+                continue
+            running[name], rates[name] = peer, []
+        for _ in range(ROUNDS):
+            rates["karais"].append(await _own_rate(reader, queries))
+            for name, peer in running.items():
+                rates[name].append((await asyncio.to_thread(peer.measured, peer.effort))["per_second"])
+    for name, values in rates.items():
+        note = f"candidates {running[name].effort}" if name in running else ""
+        report.add(f"{rows:,} vectors: {name}, {CLIENTS} clients", median(values), "queries/s", note=note)
+    if running:
+        best = max(median(rates[name]) for name in running)
+        ratio = median(rates["karais"]) / best
+        report.add("  against the better of them", ratio, "×", at_least=1.5)
+
+
+async def _own_rate(reader: Any, queries: Any) -> float:
+    async def client(number: int) -> None:
+        for vector in queries[number::CLIENTS]:
+            await _nearest(reader, vector)
+
+    begun = time.monotonic()
+    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
+    return len(queries) / (time.monotonic() - begun)
+
+
+class _Peer:
+    """A comparator in a process and an environment of its own."""
+
+    def __init__(self, environment: Path, name: str, folder: Path) -> None:
+        python = environment / "bin" / "python"
+        here = Path(__file__).parent / "peers"
+        if not python.exists():
+            raise FileNotFoundError(
+                f"its environment is missing: `python -m venv {environment}` and "
+                f"`{python} -m pip install -r {here / 'stores.txt'}` make it."
+            )
+        self.effort = 0
+        self._process = subprocess.Popen(
+            [str(python), str(here / f"store_{name}.py"), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def choose(self, queries: Any, vectors: Any, exact: Any) -> None:
+        """Find the least effort that reaches RECALL; raises ValueError when none does."""
+        self._line()  # it is loaded
+        for effort in EFFORTS:
+            found = self.measured(effort)["found"]
+            cosines = [
+                [float(query @ vectors[at]) for at in ids] for query, ids in zip(queries, found, strict=True)
+            ]
+            if _recall(cosines, exact) >= RECALL:
+                self.effort = effort
+                return
+        raise ValueError(f"it does not reach a recall of {RECALL}")
+
+    def measured(self, effort: int) -> dict[str, Any]:
+        """Return queries/s and the ids found."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"effort": effort, "clients": CLIENTS}) + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout
+        while line := self._process.stdout.readline():
+            if line.startswith("{"):
+                found: dict[str, Any] = json.loads(line)
+                return found
+        raise ValueError("it ended unexpectedly")
+
+
+async def _single_writes(report: Report, options: Options, seeds: search_corpus.Seeds) -> None:
+    """Compare a table that was written passage by passage with one that was loaded at once."""
+    from msgspec import structs
+
+    from agents.common.table_writer import WriterProcess
+
+    many = [
+        structs.replace(source, source=f"{source.source}{at:02}", pieces=(piece,), vectors=vector)
+        for group in search_corpus.passages(seeds, options.singles, options.seed)
+        for source in group
+        for at, (piece, vector) in enumerate(zip(source.pieces, _cut(source), strict=True))
+    ]
+    questions, vectors = seeds.questions[: options.queries], seeds.question_vectors[: options.queries]
+    singly, fresh = options.folder / "singly", options.folder / "fresh"
+    try:
+        shutil.rmtree(singly, ignore_errors=True)
+        writer = WriterProcess(singly / "table", "documents", MODEL)
+        took = []
+        for source in many:
+            begun = time.perf_counter()
+            await writer.replace((source,))
+            took.append(time.perf_counter() - begun)
+        times, _ = await _searched(await _reader(singly), questions, vectors)
+        at_once = median(percentile(round_, 0.95) for round_ in times)
+        await writer.tidy()
+        await writer.close()
+        await _filled(fresh, [many])
+        readers = {"singly": await _reader(singly), "fresh": await _reader(fresh)}
+        p95: dict[str, list[float]] = {name: [] for name in readers}
+        for _ in range(ROUNDS):
+            for name, reader in readers.items():
+                times, _ = await _searched(reader, questions, vectors)
+                p95[name].append(median(percentile(round_, 0.95) for round_ in times))
+        count = f"{options.singles:,} single writes"
+        report.add(f"{count}: acknowledged, p50", median(took) * 1000, "ms")
+        report.add(f"{count}: acknowledged, p99", percentile(took, 0.99) * 1000, "ms")
+        ratio = median(p95["singly"]) / median(p95["fresh"])
+        report.add(f"{count}: search p95 against a fresh table", ratio, "×", at_most=1.2)
+        note = "before the quiet moment's tidying"
+        report.add(f"{count}: the same at once", at_once / median(p95["fresh"]), "×", note=note)
+        size = _bytes(singly / "table") / _bytes(fresh / "table")
+        report.add(f"{count}: disk against a fresh table", size, "×", at_most=1.5)
+    finally:
+        for folder in (singly, fresh):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cut(source: Any) -> list[bytes]:
+    size = len(source.vectors) // len(source.pieces)
+    return [source.vectors[at : at + size] for at in range(0, len(source.vectors), size)]
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
