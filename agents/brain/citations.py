@@ -145,8 +145,8 @@ def choose(found: Found, vectors: bytes | None) -> Chosen:
                 for at, (_, candidate) in sorted(best.items())
             )
         )
-    point, quote = max(zip(quoted, found.quotes, strict=False), key=_point, default=(0.0, None))
-    return Chosen((), quote if point >= ANSWERS else None)
+    top, best_quote = max(zip(quoted, found.quotes, strict=False), key=_point, default=(0.0, None))
+    return Chosen((), best_quote if top >= ANSWERS else None)
 
 
 def quotation(quote: Candidate, passage: Passage, at: int) -> tuple[str, Citation]:
