@@ -72,7 +72,9 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         found = _clause(part, language, people, at, zone, carried)
         if not found:
             # "Our twins, Oisin and Maeve," has its verb behind the comma.
-            carried = [subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known] or carried
+            carried = [subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known] or (
+                [] if re.match(r"^(?:my|our|his|her|their|the|mein\w*|unser\w*)\b", part, re.I) else carried
+            )
             for subject in [*carried, *(one for words in mentions(part) for one in parse(words, people))]:
                 people.mention(subject)
             continue

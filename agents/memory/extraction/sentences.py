@@ -38,7 +38,7 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"\bi['’]ll\b", "I will"),
     (r"\bi['’]d\b", "I would"),
     (r"^been (?=\w)", "I have been "),
-    (r"^names? (?:is|'s) (?=\w)", "my name is "),
+    (r"^names?(?: is|['’]s) (?=\w)", "my name is "),
     (r"\bnow (?:i am|we are|i'?m|we'?re) in (?=\w)", "now I live in "),
     (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings)(?::| [=–-]) ?", r"my \1 are "),
     (r"\b(number|insurance|policy|customer|order|serial|account|phone) ?no\b\.?(?=[ :])|\bno\.(?= of| for)", r"\1 number"),
@@ -149,7 +149,7 @@ _FILLER = re.compile(
     rf"(?<=\w), {_FILLERS},(?= )|(?<=\w),? {_FILLERS}(?=[.!;]|$)|(?<=[\w,]) {_FILLERS}(?=[ ,])", re.IGNORECASE
 )
 _START_WORDS = (
-    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|ich|wir|er|sie|es|mein|meine|meinen|unser|"
+    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|hers|mine|theirs|ours|ich|wir|er|sie|es|mein|meine|meinen|unser|"
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (

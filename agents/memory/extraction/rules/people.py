@@ -44,7 +44,7 @@ _CALLED = re.compile(r"^(?:called|named|known as|nicknamed)\s+(?P<name>.+)$", re
 
 
 _A_NAMED = re.compile(
-    r"^(?:an?|eine?) (?P<what>[\w -]+?),? (?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
+    r"^(?:an?|eine?) (?P<what>(?:(?!at |in |of |for |with |from )[\w-]+ ?){1,4}?),? ?(?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
 )
 _BREED = re.compile(
     r"\b(?:[\w-]+ )?(?:beagle|labrador|poodle|terrier|shepherd|collie|husky|dachshund|pug|retriever|spaniel|boxer|"
