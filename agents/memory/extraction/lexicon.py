@@ -181,7 +181,13 @@ SINGLE_KIN = frozenset(
     [
         *"wife husband partner girlfriend boyfriend fiancé fiancée mother father stepmother stepfather boss "
         "landlord "
-        "mother-in-law father-in-law doctor dentist vet".split(),
+        "mother-in-law father-in-law doctor dentist vet mechanic hairdresser accountant lawyer therapist optician "
+        "orthodontist psychologist psychiatrist dermatologist cardiologist gynaecologist paediatrician coach tutor "
+        "mentor caretaker notary assistant cleaner babysitter gardener plumber electrician midwife treasurer successor "
+        "predecessor teacher professor lodger tenant handyman".split(),
+        "estate agent",
+        "scrum master",
+        "tech lead",
         "best friend",
         "parents",
     ]

@@ -29,6 +29,19 @@ _WAS_NOW = re.compile(
     r"(?:now (?:it is |he is |she is )?|it is now |it is |(?:but )?(?:since|as of) [\w ]{3,20}? (?:it|he|she) is )(?P<new>[^,;]{1,60})$",
     re.IGNORECASE,
 )
+_SET_TO = re.compile(
+    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) (?P<noun>[\w' -]{2,40}?)) (?:(?:has|have|had|was|is|were|are|got|just|now|been|recently) )*"
+    r"(?P<verb>changed|gone up|went up|gone down|went down|increased|raised|rose|risen|dropped|lowered|reduced|set|updated|"
+    r"(?<=been )moved|(?<=was )moved|(?<=is )moved|(?<=got )moved|(?<=been )switched|postponed|pushed(?: back)?|brought forward|"
+    r"rescheduled|shifted)(?: from [^,;]{1,40}?)? (?:to|for|on|until) (?P<new>[^,;]{1,60})$",
+    re.IGNORECASE,
+)
+_REPLACED = re.compile(
+    r"^(?:(?:I|we) (?:have )?(?:just |recently )?(?:replaced|changed|swapped|switched) (?:my |our |the )?(?P<a>[\w -]{2,30}?)"
+    r"|(?:my|our|the) (?P<b>[\w -]{2,30}?) (?:has been|was|got|is) (?:replaced|changed))\s*[:;,.–-]*,? (?:and )?(?:now )?"
+    r"(?:it is|he is|she is|we have|I have|(?:my|the|our) new one is|I am with|we are with) (?:now )?(?P<new>[^,;]{1,60}?)(?: now)?$",
+    re.IGNORECASE,
+)
 _NOT_BUT = re.compile(
     r"^(?P<front>(?:[^,]{0,40} )?)(?P<s>ich|wir|er|sie)? ?(?P<no>nicht mehr|nicht) (?P<p1>bei|in|an|mit) (?P<old>[^,]{1,40}),? "
     r"sondern (?:jetzt )?(?P<p2>bei|in|an|mit) (?P<new>.{1,40})$",
@@ -52,6 +65,12 @@ def plain_clauses(sentence: str) -> list[str]:
     if (match := _CODE_LINE.match(sentence)) and re.search(r"\d{4}|[A-Z].*\d.*\d|-", match["v"]):
         return [f"my {match['noun']} is {match['v']}"]
     if match := _WAS_NOW.match(sentence):
+        return [f"{match['s']} is {match['new']}"]
+    if match := _REPLACED.match(sentence):
+        noun = (match["a"] or match["b"]).casefold()
+        singular = noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
+        return [f"my {singular if match['a'] else noun} is {match['new']}"]
+    if (match := _SET_TO.match(sentence)) and match["noun"].split()[-1].casefold() not in lexicon.KIN:
         return [f"{match['s']} is {match['new']}"]
     if match := _NOT_BUT.match(sentence):
         front = f"{match['front']}{match['s'] or ''}".strip()

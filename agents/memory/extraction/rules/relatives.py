@@ -119,7 +119,8 @@ def listed_kin(clause: Clause, kin: str) -> list[Candidate]:
     for part in values.listed(re.sub(r"\([^)]*\)|\b(?:little|big|baby)\b", "", clause.rest)):
         name = re.split(r" (?:who|is|are|aged)\b| \d", part)[0].strip()
         if is_name(name):
-            found += name_of(replace(clause.subject, path=path, label=f"The owner's {path}"), name)
+            one = replace(clause.subject, path=path, label=f"The owner's {path}")
+            found += name_of(one, name, is_one_of=True)
     return found
 
 

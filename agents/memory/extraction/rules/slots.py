@@ -72,6 +72,8 @@ def slot(clause: Clause) -> list[Candidate]:
         "number",
         "phone number",
     ):
+        if words.SLOT_NOUNS[noun] == "plate" and not subject.path and subject.name == "owner":
+            return _of_thing(clause, "car", "plate")  # whose else: "my licence plate is now HB-ZZ 9"
         return _known(clause, words.SLOT_NOUNS[noun])
     if last := _tail_slot(noun):
         return _of_thing(clause, *last)
