@@ -50,7 +50,9 @@ _STATES = re.compile(
 )
 
 
-_CODE_NOUN = re.compile(r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$")
+_CODE_NOUN = re.compile(
+    r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$"
+)
 
 
 def slot(clause: Clause) -> list[Candidate]:
@@ -237,6 +239,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
                 is_sentence=True,
             )
         return found
+    if name == "room" and re.match(r"^(?:in|at|on) ", value):
+        return []  # where an office is, is no number of a room
     if name in _PROPER_SLOTS and not re.search(r"[A-ZÄÖÜ\d]", value):
         return []
     if name in ("dream", "goal", "status", "garden", "house", "flat", "lesson") or (
@@ -255,7 +259,8 @@ def _tail_slot(noun: str) -> tuple[str, str] | None:
         if slot_noun in ("number", "mobile", "nummer"):
             continue  # "VAT number" is no telephone
         if noun.endswith(f" {slot_noun}") and (
-            name not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
+            name
+            not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
             or slot_noun == "name"
         ):
             before = noun[: -len(slot_noun)].strip()
