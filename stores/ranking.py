@@ -13,7 +13,7 @@ may share nothing with its question: once one of them is related, the others
 must only come near the best.
 
 Weights were chosen on LoCoMo's and Cranfield's questions from a plateau: a
-tenth more or less of any of them changes neither by more than 0.015.
+tenth more or less of any of them changes neither by more than 0.025.
 """
 
 from __future__ import annotations
