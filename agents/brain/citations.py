@@ -30,10 +30,8 @@ MOST_CHARS = 600
 """Of a sentence that is compared or quoted."""
 FEWEST_CHARS = 20
 """Of a sentence that is quoted."""
-ANSWERS = 0.4
+ANSWERS = 0.5
 """Cosine to the question, times the support, from which a sentence counts as an answer to it."""
-QUOTED = 0.5
-"""The same for a sentence that is quoted, which nobody said was an answer."""
 WORDS_ALONE = 0.8
 """The support that is wanted when meaning cannot be compared."""
 CLOSE = 0.97
@@ -147,8 +145,8 @@ def choose(found: Found, vectors: bytes | None) -> Chosen:
                 for at, (_, candidate) in sorted(best.items())
             )
         )
-    point, quote = max(zip(quoted, found.quotes, strict=False), key=_point, default=(0.0, None))
-    return Chosen((), quote if point >= QUOTED else None)
+    top, best_quote = max(zip(quoted, found.quotes, strict=False), key=_point, default=(0.0, None))
+    return Chosen((), best_quote if top >= ANSWERS else None)
 
 
 def quotation(quote: Candidate, passage: Passage, at: int) -> tuple[str, Citation]:

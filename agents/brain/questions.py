@@ -33,6 +33,14 @@ _FACETS = tuple(
         (r"\b(?:by )?defaults?\b", r"default|\u9ed8\u8ba4"),
         (r"\b(?:called|named)\b", r"\b(?:call\w*|nam(?:e|es|ed)|known as|terms?|termed)\b"),
         (
+            r"\b(?:what|which) (?:header|setting|option|field|flag|parameter|variable|property)\b",
+            r"`|\w[-_]\w|--\w",
+        ),
+        (
+            r"\b(?:what|which) (?:command|function|method)\b",
+            r"`|\$ |\w\(",
+        ),
+        (
             r"\b(?:what|which) unit\b",
             r"second|minute|hour|day|byte|bit|\b(?:[kmg]i?b|percent|met(?:er|re)s?|grams?|per)\b|%",
         ),

@@ -21,7 +21,7 @@ from schemas.documents import Passage
 
 SAID = 0.7
 """Share of a sentence's telling words, by weight, that must stand close together in the passage."""
-ASKED = 0.75
+ASKED = 0.7
 """Share of the question's telling words that must stand near what the sentence rests on."""
 COPIED = 0.4
 """What of the support depends on words that stand in the passage side by side as they do in the sentence."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -46,6 +47,8 @@ KNOWN_FACTS = 1000
 EMBED_SECONDS = 120.0
 TEXTS_A_CALL = 64
 FORGOTTEN_AT_A_TIME = 500
+_QUOTATION = re.compile(r"(?:^[^\n]*:[ \t]*\n\s*)?(?:^[ \t]*>[^\n]*(?:\n|\Z))+", re.MULTILINE)
+"""Lines of a quotation, with the line that introduces it."""
 
 
 class Learner:
@@ -141,7 +144,7 @@ class Learner:
         learned = sys.maxsize if all_of_them else self._conversations.position("learned")
         indexed = sys.maxsize if all_of_them else self._facts.position("indexed")
         turns = self._conversations.learn_from(0, -1)
-        found = [_Source(_turn_source(t), "turn", t) for n, t in turns if n <= learned and t.text.strip()]
+        found = [_Source(_turn_source(t), "turn", t) for n, t in turns if n <= learned and own_words(t)]
         facts = self._facts.numbered_from(0, -1)
         return found + [_Source(fact.id, "fact", fact) for n, fact in facts if n <= indexed]
 
@@ -246,11 +249,11 @@ class Learner:
         return True
 
     async def _index_turns(self, turns: Sequence[tuple[int, Turn]]) -> None:
-        await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if turn.text.strip()])
+        await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if own_words(turn)])
 
     async def _index(self, sources: Sequence[tuple[str, str, Turn | Fact]]) -> None:
         """Embed texts and write their passages."""
-        prepared = [(source, kind, entry, chunk_text(entry.text)) for source, kind, entry in sources]
+        prepared = [(source, kind, entry, chunk_text(own_words(entry))) for source, kind, entry in sources]
         texts = [embedded_text(piece) for *_, pieces in prepared for piece in pieces]
         if not texts:
             return
@@ -314,6 +317,17 @@ class _Source(NamedTuple):
 
 def _hash(entry: Turn | Fact) -> str:
     return hashlib.sha256(entry.text.encode()).hexdigest()
+
+
+def own_words(entry: Turn | Fact) -> str:
+    """Return a text without what it quotes: an answer's quotations are in their own source already.
+
+    Kept as new they would be found instead of it, and again in the answer that
+    quotes them next.
+    """
+    if isinstance(entry, Fact) or entry.role == "user":
+        return entry.text.strip()
+    return _QUOTATION.sub("", entry.text).strip()
 
 
 def _turn_source(turn: Turn) -> str:

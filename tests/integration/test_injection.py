@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -125,15 +126,10 @@ async def test_an_order_cannot_reach_into_another_project(start_bus, settings) -
     )
     async with whole(start_bus, settings) as bus:
         await bus.call(ChangeProject(project="boat", create=True))
-        turn = Turn(
-            project="boat",
-            conversation="b1",
-            answer="b1",
-            role="user",
-            text="The code of the safe is 4711.",
-            at=1,
-        )
-        await bus.record(turn)
+        fields = {"project": "boat", "conversation": "b1", "answer": "b1"}
+        at = time.time()
+        await bus.record(Turn(**fields, role="user", text="The code of the safe is 4711.", at=at))
+        await bus.record(Turn(**fields, role="assistant", text="I see.", at=at + 1, finish_reason="stop"))
         async with asyncio.timeout(30):
             while not (
                 await bus.call(Recall(project="boat", query="What is the code of the safe?"))

@@ -96,6 +96,27 @@ def bare_correction(sentence: str, before: Sequence[Fact]) -> tuple[Fact, str, s
     return (last, new, new) if last in before[-2:] else None
 
 
+def switched(candidates: list[Candidate], known: Sequence[Fact]) -> list[Candidate]:
+    """Let "switched from physics to maths" change what holds the old value, be it a study or a telephone."""
+    if [one.effect for one in candidates] != ["ends", "states"]:
+        return candidates
+    old, new = candidates
+    if not (old.attribute.startswith("uses:") and new.attribute.startswith("uses:")):
+        return candidates
+    holds = [fact for fact in known if fact.effect != "ends" and fact.subject == old.subject.name]
+    slots = {fact.attribute: fact for fact in holds if fact.value.casefold() == old.value.casefold()}
+    if len(slots) != 1 or next(iter(slots)).startswith("uses:"):
+        return candidates
+    [(attribute, fact)] = slots.items()
+    text = fact.text.removesuffix(".").replace(fact.value, new.value)
+    base, colon, _ = attribute.partition(":")
+    changed = replace(new, attribute=attribute, text=f"{text}.", kind=fact.kind, is_sentence=True)
+    if not colon:
+        return [changed]
+    ends = replace(old, attribute=attribute, text=fact.text, kind=fact.kind, is_sentence=True)
+    return [ends, replace(changed, attribute=f"{base}:{new.value.casefold()}")]
+
+
 def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
     """Return what an end ends: the known facts that it means, or itself when none is known."""
     subject = candidate.subject.name

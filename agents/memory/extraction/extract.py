@@ -30,6 +30,10 @@ _BIRTHDAY = re.compile(
     r"October|November|December)|(?:January|February|March|April|May|June|July|August|September|October|"
     r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
 )
+_CALL_ME = re.compile(
+    r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|mich) (?P<v>(?!The\b|A\b)"
+    r"[A-ZÄÖÜ][a-zäöüß]+)(?: nennen)?(?:,? (?:from now on|please|instead|bitte|ab jetzt))*[.!]*$"
+)
 _ANSWERS = re.compile(
     r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
     r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
@@ -143,6 +147,11 @@ class _Reader:
             sentence = Sentence(guard.before_reported(sentence.text), is_question=False)
         if not sentence.text or lexicon.SECRET.search(sentence.text):
             return []
+        if match := _CALL_ME.match(sentence.text):
+            name = Candidate(
+                THE_OWNER, "nickname", match["v"], f"wants to be called {match['v']}", "identity"
+            )
+            return self._fresh(self._facts(turn, sentence, [name], None), before)
         if match := _ANSWERS.match(sentence.text.rstrip(".!")):
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
@@ -161,11 +170,15 @@ class _Reader:
         self, turn: Turn, sentence: Sentence, clause: Clause, before: list[Fact], *, is_correction: bool
     ) -> list[Fact]:
         stated: list[Candidate] = []
+        candidates = rules.read(clause)
+        gone = {candidate.value for candidate in candidates if candidate.effect == "ends"}
         for path, name in clause.subject.names:
+            if name in gone:
+                continue  # "our old cat Minka died"
             stated += name_of(
                 Subject(path=path, label=f"The owner's {path.replace('.', chr(39) + 's ')}"), name
             )
-        candidates = rules.read(clause)
+        candidates = changes.switched(candidates, [*self._known, *self._said, *before])
         active = [*self._known, *self._said, *before]
         for candidate in candidates:
             stated += changes.resolved(candidate, active) if candidate.effect == "ends" else [candidate]

@@ -247,7 +247,11 @@ def is_reported(sentence: str) -> bool:
 def before_reported(sentence: str) -> str:
     """Return what the user says before telling what someone said: "she moved to Spain and now she says …"."""
     reported = _REPORTED.search(sentence)
-    joint = re.search(r",? (?:and|but)(?: now| then| today)? *$", sentence[: reported.start()]) if reported else None
+    joint = (
+        re.search(r",? (?:and|but)(?: now| then| today)? *$", sentence[: reported.start()])
+        if reported
+        else None
+    )
     own = sentence[: joint.start()] if joint else ""
     return own if len(own.split()) >= 4 and not is_reported(own) else ""
 

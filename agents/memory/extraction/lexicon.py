@@ -52,8 +52,8 @@ KIN = _table(
     child: kid, kind, toddler, teenager
     children: kids, kinder
     baby: newborn
-    sons: söhne
-    daughters: töchter
+    sons: söhne, boys
+    daughters: töchter, girls
     sisters: schwestern
     brothers: brüder
     grandmother: grandma, granny, nana, nan, gran, oma, großmutter
@@ -104,7 +104,7 @@ KIN = _table(
     electrician: elektriker
     babysitter: nanny, au pair, tagesmutter
     cleaner: cleaning lady, putzfrau, reinigungskraft
-    dog: puppy, doggo, hund, hündin, labrador, golden retriever, dachshund, dackel
+    dog: puppy, doggo, hund, hündin, labrador, golden retriever, dachshund, dackel, beagle, greyhound, poodle, terrier, border collie, husky, pug, spaniel, cocker spaniel, german shepherd, corgi, chihuahua, labradoodle, mongrel, whippet, welpe
     cat: kitten, kitty, katze, kater, tomcat
     horse: pony, pferd
     rabbit: bunny, kaninchen, hase
@@ -181,7 +181,13 @@ SINGLE_KIN = frozenset(
     [
         *"wife husband partner girlfriend boyfriend fiancé fiancée mother father stepmother stepfather boss "
         "landlord "
-        "mother-in-law father-in-law doctor dentist vet".split(),
+        "mother-in-law father-in-law doctor dentist vet mechanic hairdresser accountant lawyer therapist optician "
+        "orthodontist psychologist psychiatrist dermatologist cardiologist gynaecologist paediatrician coach tutor "
+        "mentor caretaker notary assistant cleaner babysitter gardener plumber electrician midwife treasurer successor "
+        "predecessor teacher professor lodger tenant handyman".split(),
+        "estate agent",
+        "scrum master",
+        "tech lead",
         "best friend",
         "parents",
     ]

@@ -21,7 +21,9 @@ _ASKED = re.compile(
     r")\s*[:,–-]?\s*(?:bitte,? )?(?:dass |that )?(?P<what>\S.*\S)$",
     re.IGNORECASE | re.DOTALL,
 )
-_ENCOURAGING = re.compile(r"^(?:(?:and|so|just|always) )*(?:remember|don'?t forget|never forget)(?:,| that\b)", re.IGNORECASE)
+_ENCOURAGING = re.compile(
+    r"^(?:(?:and|so|just|always) )*(?:remember|don'?t forget|never forget)(?:,| that\b)", re.IGNORECASE
+)
 """As said to somebody: "remember, believe in yourself"."""
 _TASK = re.compile(r"^(?:to|how|when|what|why|where|who|zu)\b", re.IGNORECASE)
 

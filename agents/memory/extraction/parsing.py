@@ -72,7 +72,11 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         found = _clause(part, language, people, at, zone, carried)
         if not found:
             # "Our twins, Oisin and Maeve," has its verb behind the comma.
-            carried = [subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known] or carried
+            carried = [
+                subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known
+            ] or (
+                [] if re.match(r"^(?:my|our|his|her|their|the|mein\w*|unser\w*)\b", part, re.I) else carried
+            )
             for subject in [*carried, *(one for words in mentions(part) for one in parse(words, people))]:
                 people.mention(subject)
             continue
@@ -90,7 +94,10 @@ def mentions(text: str) -> list[str]:
 def _is_job_alone(text: str) -> bool:
     """Say whether a text is no more than "Retired firefighter from Tulsa"."""
     if len(text.split()) > 8 or re.match(
-        r"^(?:i|he|she|my|the|we|you|what|which|who)\b", text, re.IGNORECASE
+        r"^(?:i|he|she|my|the|we|you|what|which|who)\b|.*\b(?:is|was|are|were|has|have|had|works?|be|being|became|"
+        r"will|wants?|ist|war|hat|called|named)\b",
+        text,
+        re.IGNORECASE,
     ):
         return False
     match = re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text)

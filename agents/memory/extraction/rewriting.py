@@ -15,9 +15,13 @@ _LINE = re.compile(
     re.IGNORECASE,
 )
 """A note of one line: "car: Audi A4", "policy number of our insurance: HR-99812"."""
-_FORM_FIELDS = frozenset("version size status room number domain ip title class lesson team client date".split())
+_FORM_FIELDS = frozenset(
+    "version size status room number domain ip title class lesson team client date".split()
+)
 """Nouns that stand alone before a colon in data too."""
-_FAVOURITE_LINE = re.compile(r"^(?P<noun>(?:fav(?:e|ou?rite)?|lieblings)\s?[\w -]{2,20}?)\s*[:=]\s*(?P<v>\S[^:=]{0,50})$", re.I)
+_FAVOURITE_LINE = re.compile(
+    r"^(?P<noun>(?:fav(?:e|ou?rite)?|lieblings)\s?[\w -]{2,20}?)\s*[:=]\s*(?P<v>\S[^:=]{0,50})$", re.I
+)
 _CODE_LINE = re.compile(
     r"^(?P<noun>(?!(?:error|result|answer|total|step|line|question|example|exit|http|test|todo|task|output|input|code)\b)"
     r"[a-zäöüß][\w-]*(?: [\w'-]+){1,3})\s*[:=]\s*(?P<v>[A-Z0-9][A-Z0-9./-]*\d[A-Z0-9./-]*)$",
@@ -29,13 +33,39 @@ _WAS_NOW = re.compile(
     r"(?:now (?:it is |he is |she is )?|it is now |it is |(?:but )?(?:since|as of) [\w ]{3,20}? (?:it|he|she) is )(?P<new>[^,;]{1,60})$",
     re.IGNORECASE,
 )
+_SET_TO = re.compile(
+    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) (?P<noun>[\w' -]{2,40}?)) (?:(?:has|have|had|was|is|were|are|got|just|now|been|recently) )*"
+    r"(?P<verb>changed|gone up|went up|gone down|went down|slipped|slid|increased|raised|rose|risen|dropped|lowered|reduced|set|updated|"
+    r"(?<=been )moved|(?<=was )moved|(?<=is )moved|(?<=got )moved|(?<=been )switched|postponed|pushed(?: back)?|brought forward|"
+    r"rescheduled|shifted)(?: from [^,;]{1,40}?)? (?:to|for|on|until) (?P<new>(?:[^,;]|,(?=\d)){1,60})$",
+    re.IGNORECASE,
+)
+_REPLACED = re.compile(
+    r"^(?:(?:I|we) (?:have )?(?:just |recently )?(?:replaced|changed|swapped|switched) (?:my |our |the )?(?P<a>[\w -]{2,30}?)"
+    r"|(?:my|our|the) (?P<b>[\w -]{2,30}?) (?:has been|was|got|is) (?:replaced|changed))\s*[:;,.–-]*,? (?:and )?(?:now )?"
+    r"(?:it is|he is|she is|we have|I have|(?:my|the|our) new one is|I am with|we are with) (?:now )?(?P<new>[^,;]{1,60}?)(?: now)?$",
+    re.IGNORECASE,
+)
+_OTHER_NOW = re.compile(
+    r"^(?:(?P<old>[^,;]{2,40}?) (?:is no longer|is not) (?P<a>(?:my|our) [\w -]{2,40}?)(?: any ?more| any longer)?"
+    r"|(?P<b>(?:my|our|the|[A-Z]\w+'s) [\w' -]{2,40}?) (?:is no longer|is not) [^,;]{2,40}?(?: any ?more| any longer)?)"
+    r"(?:[,;]? but |[,;] (?:but )?(?:now )?(?:it|he|she|that) is )(?:now )?(?P<new>[^,;]{1,60}?)(?: now)?$",
+    re.IGNORECASE,
+)
+_SWITCHED = re.compile(
+    rf"^(?:I|we) (?:have )?(?:just |recently )?(?:switched|changed|moved) (?P<s>(?:my|our) (?:{_NOUNS}))(?: from [^,;]{{1,40}})? to "
+    r"(?P<new>[^,;]{1,40})$",
+    re.IGNORECASE,
+)
 _NOT_BUT = re.compile(
     r"^(?P<front>(?:[^,]{0,40} )?)(?P<s>ich|wir|er|sie)? ?(?P<no>nicht mehr|nicht) (?P<p1>bei|in|an|mit) (?P<old>[^,]{1,40}),? "
     r"sondern (?:jetzt )?(?P<p2>bei|in|an|mit) (?P<new>.{1,40})$",
     re.IGNORECASE,
 )
 _CONTRAST = re.compile(r", (?:and )?not (?!only\b|just\b|so\b|very\b|too\b|really\b|that\b)[^,]{1,40}$")
-_ARTICLE_NAME = re.compile(r"^(ich bin|mein name ist|ich heiße) (?:der|die) (?=[A-ZÄÖÜ][a-zäöüß]+\b)", re.IGNORECASE)
+_ARTICLE_NAME = re.compile(
+    r"^(ich bin|mein name ist|ich heiße) (?:der|die) (?=[A-ZÄÖÜ][a-zäöüß]+\b)", re.IGNORECASE
+)
 
 
 def plain_clauses(sentence: str) -> list[str]:
@@ -52,6 +82,16 @@ def plain_clauses(sentence: str) -> list[str]:
     if (match := _CODE_LINE.match(sentence)) and re.search(r"\d{4}|[A-Z].*\d.*\d|-", match["v"]):
         return [f"my {match['noun']} is {match['v']}"]
     if match := _WAS_NOW.match(sentence):
+        return [f"{match['s']} is {match['new']}"]
+    if match := _OTHER_NOW.match(sentence):
+        return [f"{match['a'] or match['b']} is {match['new']}"]
+    if match := _SWITCHED.match(sentence):
+        return [f"{match['s']} is {match['new']}"]
+    if match := _REPLACED.match(sentence):
+        noun = (match["a"] or match["b"]).casefold()
+        singular = noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
+        return [f"my {singular if match['a'] else noun} is {match['new']}"]
+    if (match := _SET_TO.match(sentence)) and match["noun"].split()[-1].casefold() not in lexicon.KIN:
         return [f"{match['s']} is {match['new']}"]
     if match := _NOT_BUT.match(sentence):
         front = f"{match['front']}{match['s'] or ''}".strip()

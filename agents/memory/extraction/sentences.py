@@ -38,10 +38,16 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"\bi['’]ll\b", "I will"),
     (r"\bi['’]d\b", "I would"),
     (r"^been (?=\w)", "I have been "),
-    (r"^names? (?:is|'s) (?=\w)", "my name is "),
+    (r"^names?(?: is|['’]s) (?=\w)", "my name is "),
     (r"\bnow (?:i am|we are|i'?m|we'?re) in (?=\w)", "now I live in "),
-    (r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings)(?::| [=–-]) ?", r"my \1 are "),
-    (r"\b(number|insurance|policy|customer|order|serial|account|phone) ?no\b\.?(?=[ :])|\bno\.(?= of| for)", r"\1 number"),
+    (
+        r"^(kids|children|sons|daughters|brothers|sisters|cats|dogs|pets|siblings)(?::| [=–-]) ?",
+        r"my \1 are ",
+    ),
+    (
+        r"\b(number|insurance|policy|customer|order|serial|account|phone) ?no\b\.?(?=[ :])|\bno\.(?= of| for)",
+        r"\1 number",
+    ),
     (r"^(?:aged? )(\d{1,2})$", r"I am \1"),
     (
         r"^(wife|husband|son|daughter|brother|sister|mother|father|dog|cat|girlfriend|boyfriend|partner|"
@@ -149,7 +155,7 @@ _FILLER = re.compile(
     rf"(?<=\w), {_FILLERS},(?= )|(?<=\w),? {_FILLERS}(?=[.!;]|$)|(?<=[\w,]) {_FILLERS}(?=[ ,])", re.IGNORECASE
 )
 _START_WORDS = (
-    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|ich|wir|er|sie|es|mein|meine|meinen|unser|"
+    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|hers|mine|theirs|ours|ich|wir|er|sie|es|mein|meine|meinen|unser|"
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
@@ -168,11 +174,12 @@ _BOUNDARY = re.compile(
     rf"\s*;\s*|\s+[-–—]+\s+|\s*[–—]\s*"
     rf"|,?\s+(?:and|but|because|cause|cuz|although|though|while|whereas|und|aber|denn|so)\s+(?:(?:now|then|"
     rf"today|since then|jetzt)\s+)?"
-    rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+) (?:is|has|lives|works|likes|loves|hates|was|does|"
+    rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works|likes|loves|hates|was|does|"
     rf"studies|plays|ist|hat|wohnt|arbeitet|mag)\b)"
     rf"|,?\s+(?:and(?: also| then| now)?|but|und)\s+(?={_FINITE}\b)"
     rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
     rf"|,\s+(?={_START_WORDS}\s+\w)"
+    rf"|,\s+(?=(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works) )"
     rf"|,\s+(?={_FINITE}\s+(?!too\b))"
     r"|\s+\((?=[^)]{4,})|\)\s*|:\s+(?=(?:i|my|we|our|ich|mein|meine|since|now|from|as of|seit|ab|jetzt)\b)",
     re.IGNORECASE,
@@ -250,7 +257,8 @@ def plain(sentence: str, language: Language) -> str:
 _DICTATED_WORDS = 12
 """From so many words on, a sentence without any mark inside was dictated."""
 _TURN_OF_TALK = re.compile(
-    r"\s+(?:oh yes|oh yeah|oh and|and another thing|another thing|anyway|by the way|what else)\s+", re.IGNORECASE
+    r"\s+(?:oh yes|oh yeah|oh and|and another thing|another thing|anyway|by the way|what else)\s+",
+    re.IGNORECASE,
 )
 _RUN_ON = re.compile(
     rf"(?<=\w)\s+(?=(?:I|he|she|we|they|it|my (?:\w+ ){{1,2}})\s*(?:never|always|{_FINITE})\b)", re.IGNORECASE

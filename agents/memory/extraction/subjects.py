@@ -17,7 +17,9 @@ _POSSESSIVE = re.compile(
     r"\s+(?P<what>.+)$",
     re.IGNORECASE,
 )
-_OWN_GROUPS = frozenset("project team company family club choir band department office household firm".split())
+_OWN_GROUPS = frozenset(
+    "project team company family club choir band department office household firm".split()
+)
 """What "the" makes one's own: "the project's database", unlike "the city's mayor"."""
 _REFERRED_TO = words.DATED_NOUNS | {"phone", "email", "address", "birthday", "ip"}
 """Slots that an "it" behind them means."""
@@ -137,7 +139,9 @@ def of_name(name: str, people: People) -> Subject:
 
 def is_name(text: str, *, lower: bool = False) -> bool:
     """Say whether a text can be somebody's name; ``lower`` allows small letters, for those who write so."""
-    text = re.sub(r"^(?:Doctor|Professor|Pastor|Nurse|Sister|Father) (?=[A-ZÄÖÜ])", "", text.strip())
+    text = re.sub(
+        r"^(?:Doctor|Professor|Pastor|Nurse|Sister|Father|Frau|Herr|Lady) (?=[A-ZÄÖÜ])", "", text.strip()
+    )
     if not text or _is_common(text):
         return False
     if NAME.match(text):
@@ -200,7 +204,9 @@ def _of_phrase(what: str, base: Subject, people: People, *, is_mine: bool) -> li
         noun = f"{base.noun} {noun}"
     if len(noun.split()) > 5 or not re.match(r"^[\w][\w .&/'!+-]*$", noun):
         return []
-    is_owned = (is_mine and base.kind != "thing") or base.is_owned or noun.split()[0].casefold() in _OWN_GROUPS
+    is_owned = (
+        (is_mine and base.kind != "thing") or base.is_owned or noun.split()[0].casefold() in _OWN_GROUPS
+    )
     return [replace(base, noun=noun, kind="thing", names=(), is_owned=is_owned)]
 
 
@@ -228,7 +234,9 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
     path = base.attribute(kin)
     label = f"{base.possessive} {kin}"
     subject = replace(base, path=path, label=label, kind=kind, gender=gender, noun="", names=())
-    where = re.match(r"^ (?:in|at|from) (?!crime|law)[\w -]+$", match["name"])  # "my colleagues in accounting"
+    where = re.match(
+        r"^ (?:in|at|from) (?!crime|law)[\w -]+$", match["name"]
+    )  # "my colleagues in accounting"
     names = _names("" if where else match["name"], lower=people.is_casual)
     if names is None:
         return None

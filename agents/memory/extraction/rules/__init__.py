@@ -36,7 +36,10 @@ def read(clause: Clause) -> list[Candidate]:
             has = {"name", *(candidate.attribute.partition(":")[0] for candidate in found)}
             more = _first(replace(clause, rest=part, full_rest=part))
             found = [*found, *(one for one in more if one.attribute.partition(":")[0] not in has)]
-    return [*found, *(one for one in anything.named_groups(clause) if not any(one.value in f.value for f in found))]
+    return [
+        *found,
+        *(one for one in anything.named_groups(clause) if not any(one.value in f.value for f in found)),
+    ]
 
 
 def _first(clause: Clause) -> list[Candidate]:

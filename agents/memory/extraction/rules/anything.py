@@ -33,7 +33,9 @@ _NO_SLOT = re.compile(
     re.IGNORECASE,
 )
 """Nouns of which something is said that tells nothing lasting."""
-_FORMER = re.compile(r"^(?:old|former|previous|last|ex|next|future|dream|ideal|imaginary|alte\w*|ehemalige\w*)\b", re.I)
+_FORMER = re.compile(
+    r"^(?:old|former|previous|last|ex|next|future|dream|ideal|imaginary|alte\w*|ehemalige\w*)\b", re.I
+)
 _STATE = re.compile(
     rf"\b(?:late|full|hot|cold|behind|early|ahead|old|away|delayed|broken|ready|done|off|left|style|today|tonight)$"
     rf"|[\[\]{{}}()=*;<>^|\\]|^\W*(?:{'|'.join(NATIONALITIES)})\b",
@@ -70,7 +72,9 @@ _WHERE = re.compile(
     r"beside|near|between|on top of|at the back of|with|unter|hinter|neben|im|in|auf|bei) (?:the |my |our |a |"
     r"an |de[rmn] |mein\w* |unser\w* |[A-Z0-9])[\w .'&-]+)$"
 )
-_ROOMS = re.compile(r"\b(?:office|desk|parking space|parking spot|locker|seat|cellar|storage unit|büro)$", re.I)
+_ROOMS = re.compile(
+    r"\b(?:office|desk|parking space|parking spot|locker|seat|cellar|storage unit|büro)$", re.I
+)
 _GROUP_NOUN = (
     r"(?:project|app|company|start-?up|band|podcast|blog|newsletter|shop|caf[eé]|restaurant|farm|"
     r"club|choir|team|boat|yacht|firm|agency|bakery|studio|charity)"
@@ -94,13 +98,15 @@ def _is_mute(clause: Clause) -> bool:
 
 def any_slot(clause: Clause) -> list[Candidate]:
     """Read "my accountant is Sofia Reis", "our club's treasurer is Volker", "my commute is fifty minutes"."""
-    noun = clause.subject.noun.strip()
+    noun = re.sub(r"\b(?:new|current|neue[rs]?|aktuelle[rs]?) ", "", clause.subject.noun.strip(), flags=re.I)
     if _is_mute(clause) or not clause.subject.is_owned or _FORMER.match(noun):
         return []
     head = re.split(r" (?:of|for|in|at|with|to|from|von|für|vom) ", noun)[0]
     if _NO_SLOT.match(head) or len(noun.split()) > 5:
         return []
-    value = re.sub(r"^(?:now|currently|still|called|named|actually|jetzt) ", "", clause.full_rest or clause.rest)
+    value = re.sub(
+        r"^(?:now|currently|still|called|named|actually|jetzt) ", "", clause.full_rest or clause.rest
+    )
     value = values.cut(value)
     made_by = re.match(r"^from (?P<v>[A-ZÄÖÜ][\w&-]*)$", value)
     article = re.match(r"^(?:an?|the|eine?|der|die|das) (?=.*[A-ZÄÖÜ\d])", value)
@@ -118,7 +124,13 @@ def any_slot(clause: Clause) -> list[Candidate]:
     owner = _owner(clause.subject)
     text = f"{owner.possessive} {noun} is {value}."
     return fact(
-        replace(clause, subject=owner), noun.casefold(), value, text, "identity", confidence=0.8, is_sentence=True
+        replace(clause, subject=owner),
+        noun.casefold(),
+        value,
+        text,
+        "identity",
+        confidence=0.8,
+        is_sentence=True,
     )
 
 
@@ -130,7 +142,9 @@ def kept(clause: Clause) -> list[Candidate]:
     match = _WHERE.match(values.cut(clause.rest) or "")
     if not match or len(match["v"].split()) > 9:
         return []
-    is_room = _ROOMS.search(noun) and clause.subject.is_owned and re.search(r"\d|floor|stock", match["v"])
+    is_room = _ROOMS.search(noun) and clause.subject.is_owned and re.search(
+        r"\d|floor|stock|\b[A-Z]", match["v"]
+    )
     is_plain = re.fullmatch(r"(?:keys?|remote|charger|umbrella|will|jack|meters?|tools)", noun, re.IGNORECASE)
     if not ((_KEPT.search(noun) and not is_plain) or is_room):
         return []  # "the keys are on the table" says where they were put down
@@ -153,12 +167,33 @@ def counts(clause: Clause) -> list[Candidate]:
         values.cut(clause.rest),
     )
     noun = clause.subject.noun.strip()
-    if not match or _NO_SLOT.match(noun) or re.search(r"(?:minutes|hours|days|weeks|problems|issues|questions|errors|ideas)$", match["v"]):
+    if (
+        not match
+        or _NO_SLOT.match(noun)
+        or re.search(r"(?:minutes|hours|days|weeks|problems|issues|questions|errors|ideas)$", match["v"])
+    ):
         return []
     owner = _owner(clause.subject)
     text = f"{owner.possessive} {noun} has {match['v']}."
     name = f"{noun.casefold()} {match['what']}"
     return fact(replace(clause, subject=owner), name, match["v"], text, "identity", is_sentence=True)
+
+
+def moved(clause: Clause) -> list[Candidate]:
+    """Read "our office moved to Heidelberg"."""
+    subject, noun = clause.subject, clause.subject.noun.strip()
+    match = re.match(r"^to (?P<v>[A-ZÄÖÜ].*)$", clause.rest)
+    if subject.kind != "thing" or not subject.is_owned or not _ROOMS.search(noun) or not match or clause.negated:
+        return []
+    where = values.place(match["v"])
+    if not where or clause.tense not in ("past", "perfect"):
+        return []
+    owner = _owner(subject)
+    text = f"{owner.possessive} {noun} is in {where}."
+    name = f"{noun.casefold()} location"
+    return fact(
+        replace(clause, subject=owner, tense="present"), name, f"in {where}", text, "place", is_sentence=True
+    )
 
 
 def topic(clause: Clause) -> list[Candidate]:
@@ -172,7 +207,9 @@ def topic(clause: Clause) -> list[Candidate]:
         return []
     owner = _owner(clause.subject)
     text = f"{owner.possessive} {noun} is about {what}."
-    return fact(replace(clause, subject=owner), f"{noun.casefold()} topic", what, text, "study", is_sentence=True)
+    return fact(
+        replace(clause, subject=owner), f"{noun.casefold()} topic", what, text, "study", is_sentence=True
+    )
 
 
 def named_groups(clause: Clause) -> list[Candidate]:
@@ -180,7 +217,9 @@ def named_groups(clause: Clause) -> list[Candidate]:
     subject = clause.subject
     if subject.kind not in ("owner", "person") or not subject.is_known or clause.negated or clause.ended:
         return []
-    if clause.tense == "future" or (clause.tense == "past" and clause.verb not in ("start", "found", "join", "buy")):
+    if clause.tense == "future" or (
+        clause.tense == "past" and clause.verb not in ("start", "found", "join", "buy")
+    ):
         return []
     if clause.verb not in _DOING:
         return []
@@ -194,7 +233,9 @@ def named_groups(clause: Clause) -> list[Candidate]:
 
 
 _WRITTEN = re.compile(r"\b(?:thesis|dissertation|paper|project|research|podcast|blog|book|phd)$", re.I)
-_DOING = frozenset("be work run own start found play sing lead manage build develop host have join buy".split())
+_DOING = frozenset(
+    "be work run own start found play sing lead manage build develop host have join buy".split()
+)
 
 
 def _owner(subject: Subject) -> Subject:
@@ -207,7 +248,10 @@ def _is_value(value: str, *, has_article: bool) -> bool:
         return False
     if _MEASURE.match(value):
         return True
-    if re.match(r"^[A-ZÄÖÜ]|^\S*\d|^[\w.+-]+@", value):
+    if re.match(
+        r"^[A-ZÄÖÜ]|^(?:(?:number|no\.?|room|unit|floor|gate|platform|seat|level|row) )?\S*\d|^[\w.+-]+@",
+        value,
+    ):
         return True
     return has_article and bool(re.search(r"(?:^| )[A-ZÄÖÜ][\w-]+|\d", value)) and len(value.split()) <= 4
 
@@ -215,7 +259,12 @@ def _is_value(value: str, *, has_article: bool) -> bool:
 def banks(clause: Clause) -> list[Candidate]:
     """Read "bank with ING"."""
     match = re.match(r"^(?:with|at) (?P<v>[A-ZÄÖÜ][\w& -]*)$", values.cut(clause.rest))
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense == "future"
+    ):
         return []
     return fact(clause, "bank", match["v"], f"banks with {match['v']}", "identity")
 
@@ -224,4 +273,5 @@ RULES = {
     "bank": [banks],
     "be": [kept, topic, any_slot],
     "have": [counts],
+    "move": [moved],
 }

@@ -42,10 +42,13 @@ _OF_STRANGERS = frozenset(
 """What may be learned of a name that was never brought into relation with the owner."""
 
 
-def name_of(subject: Subject, name: str) -> list[Candidate]:
-    """Return the fact that someone has a name; relations of which there are several have one slot each."""
+def name_of(subject: Subject, name: str, *, is_one_of: bool = False) -> list[Candidate]:
+    """Return the fact that someone has a name; relations of which there are several have one slot each.
+
+    ``is_one_of`` says that there are several of them even where one has one as a rule.
+    """
     relation = subject.path.rpartition(".")[2]
-    many = bool(subject.path) and relation not in words.SINGLE_KIN
+    many = bool(subject.path) and (is_one_of or relation not in words.SINGLE_KIN)
     attribute = subject.attribute("name") + (f":{name.casefold()}" if many else "")
     return [
         Candidate(subject, attribute, name, f"is called {name}", "relation" if subject.path else "identity")

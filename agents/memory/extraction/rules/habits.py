@@ -108,7 +108,12 @@ def belongs(clause: Clause) -> list[Candidate]:
         r"(?P<v>(?:the|an?|our|my) .+|[A-ZÄÖÜ].+)$",
         clause.full_rest or clause.rest,
     )
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not clause.subject.is_known:
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or not clause.subject.is_known
+    ):
         return []
     if clause.tense not in ("present", "perfect"):
         return []

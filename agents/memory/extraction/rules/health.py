@@ -45,7 +45,7 @@ def health(clause: Clause) -> list[Candidate]:
     if match := re.match(r"^allergic to (?P<v>.+)$", rest, re.IGNORECASE):
         return allergy(clause, match["v"])
     if match := re.match(
-        rf"^(?:on a |following a |a |strict )?(?P<v>{_DIETS})s?\b(?: diet)?", rest, re.IGNORECASE
+        rf"^(?:on (?:a|the) |following (?:a|the) |a |strict )?(?P<v>{_DIETS})s?\b(?: diet)?", rest, re.IGNORECASE
     ):
         if clause.negated:
             return []
@@ -162,6 +162,14 @@ def takes(clause: Clause) -> list[Candidate]:
         r"\b(?:medicine|line|wine|magazine|machine|medication) (?:at|to|for)\b", rest
     ):
         return []
+    if both := re.match(
+        r"^(?:morgens|mittags) (?P<a>[A-ZÄÖÜ]\w+),? und (?:mittags|abends) (?P<b>[A-ZÄÖÜ]\w+)$", rest
+    ):
+        return [
+            one
+            for v in both.groups()
+            for one in fact(clause, "medication", v, f"takes {v}", "health", many=True)
+        ]
     value = values.topic(
         re.sub(
             r"^(?:(?:[\d.,]+ ?(?:mg|mcg|µg|g|ml|iu|micrograms?|milligrams?|drops)) (?:of )?|a |an |my )",

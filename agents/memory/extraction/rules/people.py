@@ -44,7 +44,7 @@ _CALLED = re.compile(r"^(?:called|named|known as|nicknamed)\s+(?P<name>.+)$", re
 
 
 _A_NAMED = re.compile(
-    r"^(?:an?|eine?) (?P<what>[\w -]+?),? (?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
+    r"^(?:an?|eine?) (?P<what>(?:(?!at |in |of |for |with |from )[\w-]+ ?){1,4}?),? ?(?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
 )
 _BREED = re.compile(
     r"\b(?:[\w-]+ )?(?:beagle|labrador|poodle|terrier|shepherd|collie|husky|dachshund|pug|retriever|spaniel|boxer|"
@@ -127,7 +127,13 @@ def called_by_others(clause: Clause) -> list[Candidate]:
     match = re.match(r"^me (?P<v>[A-ZÄÖÜ][\w-]+)$", values.cut(clause.rest))
     if not match or clause.negated or clause.tense != "present" or not is_name(match["v"]):
         return []
-    return fact(replace(clause, subject=Subject()), "nickname", match["v"], f"is called {match['v']} by others", "identity")
+    return fact(
+        replace(clause, subject=Subject()),
+        "nickname",
+        match["v"],
+        f"is called {match['v']} by others",
+        "identity",
+    )
 
 
 def age(clause: Clause) -> list[Candidate]:
@@ -180,7 +186,7 @@ def relation(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:(?P<mine>my|our|mein\w*|unser\w*)|(?P<name>[A-ZÄÖÜ][\w-]+)'s?) (?P<adjective>(?:[\w-]+ )"
         r"{0,2}?)(?P<kin>[\w-]+(?:[- ]in[- ]law)?)$",
-        clause.rest.split(",")[0].split(" and ")[0].strip(),
+        re.sub(r" (?:now|again)$", "", clause.rest.split(",")[0].split(" and ")[0].strip()),
         re.IGNORECASE,
     )
     kin = kin_of(match["kin"]) if match else ""

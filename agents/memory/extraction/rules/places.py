@@ -21,7 +21,7 @@ def lives(clause: Clause) -> list[Candidate]:
     )
     if not match or clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if re.match(r"^\w*straße|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", match["v"]):
+    if re.match(r"^\w*straße|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", values.cut(match["v"])):
         address = values.cut(match["v"])
         return fact(clause, "address", address, f"lives at {address}", "place")
     where = values.place(match["v"])

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
-from agents.memory.extraction.rules.build import fact
-from agents.memory.extraction.subjects import is_name
+from agents.memory.extraction.rules.build import fact, name_of
+from agents.memory.extraction.subjects import THE_OWNER, is_name
 
 _EVENT_NOUN = (
     r"appointment|check-?up|exam|test|interview|surgery|operation|meeting|party|wedding|concert|lesson|"
@@ -139,7 +139,12 @@ def intends(clause: Clause) -> list[Candidate]:
     """Read "be planning to renovate the bathroom this autumn", "plan to run the marathon in May"."""
     match = re.match(r"^to (?P<v>(?!be\b|have\b|do\b|say\b|ask\b)[a-z]+ .+)$", clause.rest)
     when = clause.when.phrase
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "past":
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense == "past"
+    ):
         return []
     if not when or _is_today(when) or re.match(r"tomorrow", when, re.I) or not clause.subject.is_known:
         return []
@@ -215,7 +220,14 @@ def splits(clause: Clause) -> list[Candidate]:
     name = re.search(r"\b(?:with|from) (?P<v>[A-ZÄÖÜ]\w+)", clause.rest)
     value = name["v"] if name else clause.subject.noun if clause.subject.kind == "owner" else ""
     if clause.verb == "get" and clause.rest.startswith("divorced"):
-        return fact(replace(clause, tense="present"), "marital_status", "divorced", "is divorced", "relation")
+        present = replace(clause, tense="present")
+        who = name["v"] if name else clause.subject.noun if clause.subject.kind == "owner" else ""
+        return [
+            *fact(present, "marital_status", "divorced", "is divorced", "relation"),
+            *fact(
+                present, "partner.name", "-", f"is with {who or 'their partner'}", "relation", effect="ends"
+            ),
+        ]
     return fact(
         clause,
         "partner.name",
@@ -238,7 +250,13 @@ def dies(clause: Clause) -> list[Candidate]:
     if clause.verb == "pass" and not clause.rest.startswith("away"):
         return []
     when = f" {_at(clause.when.phrase)}" if clause.when.phrase else ""
-    return fact(
+    ended: list[Candidate] = []
+    if clause.subject.kind == "pet" and clause.subject.name != "owner":
+        # The animal is no longer there; a relative's name stays what it was.
+        kin = clause.subject.label.rpartition("'s ")[2].removesuffix(f" {clause.subject.name}")
+        owner = replace(THE_OWNER, path=kin, label=f"The owner's {kin}")
+        ended = [replace(one, effect="ends") for one in name_of(owner, clause.subject.name)]
+    return ended + fact(
         replace(clause, tense="present"), "died", clause.when.phrase or "yes", f"died{when}", "relation"
     )
 

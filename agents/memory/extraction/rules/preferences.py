@@ -64,7 +64,12 @@ def likes(clause: Clause) -> list[Candidate]:
         if len(part.split()) > 4 and part.islower():
             continue
         what = values.bare(re.sub(r" like [A-Z].*$", "", values.topic(part)))
-        if not what or what in ("to", "theme", "part", "spending time") or _NOT_LASTING.match(what) or re.match(r"^(?:I|and)\b", what):
+        if (
+            not what
+            or what in ("to", "theme", "part", "spending time")
+            or _NOT_LASTING.match(what)
+            or re.match(r"^(?:I|and)\b", what)
+        ):
             continue
         if clause.negated:
             found += fact(clause, "dislikes", what, f"does not like {what}", "preference", many=True)

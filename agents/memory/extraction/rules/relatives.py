@@ -46,9 +46,7 @@ def has_kin(clause: Clause) -> list[Candidate]:
     if is_bare and low not in (*words.PETS_PLURAL, "kids", "children"):
         return []
     kin = words.PETS_PLURAL.get(low) or words.KIN.get(low, low)
-    is_plural = (
-        (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
-    )
+    is_plural = (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
     if re.search(
         r"\b(?:and|of|like|that|than|at|in|with|for|bei|beim|on|imaginary|toy|stuffed|robot)"
         r"\b",
@@ -119,7 +117,8 @@ def listed_kin(clause: Clause, kin: str) -> list[Candidate]:
     for part in values.listed(re.sub(r"\([^)]*\)|\b(?:little|big|baby)\b", "", clause.rest)):
         name = re.split(r" (?:who|is|are|aged)\b| \d", part)[0].strip()
         if is_name(name):
-            found += name_of(replace(clause.subject, path=path, label=f"The owner's {path}"), name)
+            one = replace(clause.subject, path=path, label=f"The owner's {path}")
+            found += name_of(one, name, is_one_of=True)
     return found
 
 

@@ -50,7 +50,9 @@ _STATES = re.compile(
 )
 
 
-_CODE_NOUN = re.compile(r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$")
+_CODE_NOUN = re.compile(
+    r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$"
+)
 
 
 def slot(clause: Clause) -> list[Candidate]:
@@ -72,6 +74,8 @@ def slot(clause: Clause) -> list[Candidate]:
         "number",
         "phone number",
     ):
+        if words.SLOT_NOUNS[noun] == "plate" and not subject.path and subject.name == "owner":
+            return _of_thing(clause, "car", "plate")  # whose else: "my licence plate is now HB-ZZ 9"
         return _known(clause, words.SLOT_NOUNS[noun])
     if last := _tail_slot(noun):
         return _of_thing(clause, *last)
@@ -235,6 +239,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
                 is_sentence=True,
             )
         return found
+    if name == "room" and re.match(r"^(?:in|at|on) ", value):
+        return []  # where an office is, is no number of a room
     if name in _PROPER_SLOTS and not re.search(r"[A-ZÄÖÜ\d]", value):
         return []
     if name in ("dream", "goal", "status", "garden", "house", "flat", "lesson") or (
@@ -253,7 +259,8 @@ def _tail_slot(noun: str) -> tuple[str, str] | None:
         if slot_noun in ("number", "mobile", "nummer"):
             continue  # "VAT number" is no telephone
         if noun.endswith(f" {slot_noun}") and (
-            name not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
+            name
+            not in ("name", "room", "size", "class", "lesson", "train", "number", "house", "flat", "garden")
             or slot_noun == "name"
         ):
             before = noun[: -len(slot_noun)].strip()

@@ -97,9 +97,9 @@ def is_with(clause: Clause) -> list[Candidate]:
     """Read "be with Bosch" since a day, "be at Zalando", "be employed by the city of Ulm"."""
     if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    match = re.match(r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest) or re.match(
-        r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest
-    )
+    match = re.match(
+        r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest
+    ) or re.match(r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest)
     is_plain = not clause.rest.startswith("employed")
     if not match or (is_plain and clause.when.since is None and not clause.ended) or clause.when.future:
         return []
@@ -110,7 +110,12 @@ def is_with(clause: Clause) -> list[Candidate]:
 def reports(clause: Clause) -> list[Candidate]:
     """Read "report to Karen Holt"."""
     match = re.match(r"^to (?P<v>[A-ZÄÖÜ][\w'.-]+(?: [A-ZÄÖÜ][\w'-]+)?)", clause.rest)
-    if not match or clause.negated or clause.tense not in ("present", "perfect") or clause.subject.kind != "owner":
+    if (
+        not match
+        or clause.negated
+        or clause.tense not in ("present", "perfect")
+        or clause.subject.kind != "owner"
+    ):
         return []
     boss = replace(clause.subject, path="boss", label="The owner's boss", kind="person")
     return name_of(boss, match["v"]) if is_name(match["v"]) else []
@@ -124,7 +129,12 @@ def part_time(clause: Clause) -> list[Candidate]:
         clause.rest,
         re.I,
     )
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense == "future":
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense == "future"
+    ):
         return []
     where = values.organisation(match["where"]) if match["where"] else ""
     title = values.job(match["what"], is_certain=True) if match["what"] else ""
@@ -237,6 +247,45 @@ def leaves(clause: Clause) -> list[Candidate]:
     return []
 
 
+def stops(clause: Clause) -> list[Candidate]:
+    """Read "stopped working at the library"."""
+    match = re.match(r"^working (?:at|for|with) (?P<v>.+)$", clause.rest)
+    if not match or clause.negated or clause.tense not in ("past", "perfect"):
+        return []
+    where = values.organisation(match["v"])
+    present = replace(clause, tense="present")
+    return fact(present, "employer", where, f"works at {where}", "work", effect="ends") if where else []
+
+
+def in_grade(clause: Clause) -> list[Candidate]:
+    """Read "my daughter is in year 3", "Tim is in second grade"."""
+    match = re.match(
+        r"^in (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|"
+        r"fourth|fifth|sixth|seventh|eighth|ninth|tenth) (?:grade|year|form)|der \d{1,2}\. klasse)\b",
+        values.cut(clause.rest),
+        re.I,
+    )
+    if not match or clause.negated or clause.subject.kind != "person" or not clause.subject.is_known:
+        return []
+    if clause.tense not in ("present", "perfect"):
+        return []
+    return fact(clause, "grade", match["v"], f"is in {match['v']}", "study")
+
+
+def dismissed(clause: Clause) -> list[Candidate]:
+    """Read "was laid off", "got fired"."""
+    if (
+        clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense not in ("past", "perfect")
+    ):
+        return []
+    if not re.match(r"^(?:been )?(?:laid off|made redundant|fired|let go|sacked|dismissed)\b", clause.rest):
+        return []
+    present = replace(clause, tense="present")
+    return fact(present, "employer", "-", "has that job", "work", effect="ends")
+
+
 def graduates(clause: Clause) -> list[Candidate]:
     """Read "graduated from TU Dortmund in 2019", "have a degree in physics"."""
     match = re.match(r"^(?:from|at) (?P<v>.+)$", clause.rest)
@@ -332,8 +381,9 @@ def _a(title: str) -> str:
 RULES = {
     "work": [works],
     "report": [reports],
-    "be": [is_job, becomes, is_with],
-    "get": [becomes, starts],
+    "stop": [stops],
+    "be": [dismissed, in_grade, is_job, becomes, is_with],
+    "get": [dismissed, becomes, starts],
     "become": [becomes],
     "study": [studies],
     "major": [studies],
