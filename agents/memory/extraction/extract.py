@@ -10,7 +10,7 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agents.memory.extraction import changes, guard, lexicon, parsing, render, rules
+from agents.memory.extraction import changes, common_words, guard, lexicon, parsing, render, rules
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
 from agents.memory.extraction.rules.build import name_of
@@ -20,8 +20,8 @@ from schemas.chat import Turn
 from schemas.memory import Fact
 
 _AGED = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b(?P<name>,? "
-    rf"[A-Z]\w+)?"
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b"
+    rf"(?P<name>,? [A-Z]\w+)?"
 )
 _BIRTHDAY = re.compile(
     rf"\b(?P<who>(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?:{parsing.KIN_WORDS})(?: [A-Z]\w+)?)'s? "
@@ -31,13 +31,15 @@ _BIRTHDAY = re.compile(
     r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
 )
 _CALL_ME = re.compile(
-    r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|mich) (?P<v>(?!The\b|A\b)"
+    r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|"
+    r"mich) (?P<v>(?!The\b|A\b)"
     r"[A-ZÄÖÜ][a-zäöüß]+)(?: nennen)?(?:,? (?:from now on|please|instead|bitte|ab jetzt))*[.!]*$"
 )
 _ANSWERS = re.compile(
     r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
     r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
-    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give(?! up)|keep|antworte|schreib|sprich|nenn|"
+    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give(?! up)|keep|antworte|schreib|sprich|"
+    r"nenn|"
     r"duze?|be|format|include|add|avoid|start|end)\b.*)$"
     r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|"
     r"antworte\w*|give(?! up)|keep)\b.*)$"
@@ -120,6 +122,7 @@ class _Reader:
 
     def read(self, turn: Turn) -> list[Fact]:
         """Return the facts of a user's turn."""
+        self._people.turn += 1
         own = guard.own_words(turn.text)
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
@@ -145,7 +148,7 @@ class _Reader:
             return self._facts(turn, sentence, [_noted(note)], None)
         if guard.is_reported(sentence.text):
             sentence = Sentence(guard.before_reported(sentence.text), is_question=False)
-        if not sentence.text or lexicon.SECRET.search(sentence.text):
+        if not sentence.text or common_words.SECRET.search(sentence.text):
             return []
         if match := _CALL_ME.match(sentence.text):
             name = Candidate(
