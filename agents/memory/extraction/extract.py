@@ -145,7 +145,9 @@ class _Reader:
     def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
         note = asked_to_remember(sentence.text)
         if note:
-            return self._facts(turn, sentence, [_noted(note)], None)
+            return self._facts(turn, sentence, [_noted(note)], None) + self._changed(
+                turn, note, language, before
+            )
         if guard.is_reported(sentence.text):
             sentence = Sentence(guard.before_reported(sentence.text), is_question=False)
         if not sentence.text or common_words.SECRET.search(sentence.text):
@@ -168,6 +170,19 @@ class _Reader:
                 found += self._corrected(turn, sentence, [*self._said, *before])
         mentioned = self._mentioned(sentence.text)
         return found + self._fresh(self._facts(turn, sentence, mentioned, None), [*before, *found])
+
+    def _changed(self, turn: Turn, note: str, language: str, before: list[Fact]) -> list[Fact]:
+        """Return what a note changes of the facts that are known: "note that my email is now …"."""
+        said = Sentence(note, is_question=False)
+        if common_words.SECRET.search(note) or guard.is_conditional(note) or guard.is_reported(note):
+            return []
+        active = [*self._known, *self._said, *before]
+        found: list[Fact] = []
+        clauses = parsing.read(said, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
+        for clause in clauses:
+            found += self._clause(turn, said, clause, [*before, *found], is_correction=False)
+        slots = {(fact.subject, fact.attribute) for fact in active}
+        return [fact for fact in found if (fact.subject, fact.attribute) in slots]
 
     def _clause(
         self, turn: Turn, sentence: Sentence, clause: Clause, before: list[Fact], *, is_correction: bool
