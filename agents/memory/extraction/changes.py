@@ -13,7 +13,8 @@ from agents.memory.extraction.subjects import is_name
 from schemas.memory import Fact
 
 _CUE = re.compile(
-    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no(?= *[,.;:!–-]| (?:it|that|not|i|he|she|my|the|wait|sorry)\b)|nope|nein|"
+    r"^(?:(?:oh|ah|oops|ups|hm+|uh|ok)[,. ]+)*(?:no(?= *[,.;:!–-]| (?:it|that|not|i|he|she|my|the|wait|"
+    r"sorry)\b)|nope|nein|"
     r"sorry(?! (?:to|about|for|if|that)\b)|correction|"
     r"korrektur|wait|actually|my mistake|my bad|"
     r"i (?:meant|mean)|ich meinte?|scratch that|typo|excuse me|pardon|let me correct|to correct|apologies|"

@@ -10,7 +10,7 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agents.memory.extraction import changes, guard, lexicon, parsing, render, rules
+from agents.memory.extraction import changes, common_words, guard, lexicon, parsing, render, rules
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
 from agents.memory.extraction.rules.build import name_of
@@ -20,8 +20,8 @@ from schemas.chat import Turn
 from schemas.memory import Fact
 
 _AGED = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b(?P<name>,? "
-    rf"[A-Z]\w+)?"
+    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b"
+    rf"(?P<name>,? [A-Z]\w+)?"
 )
 _BIRTHDAY = re.compile(
     rf"\b(?P<who>(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?:{parsing.KIN_WORDS})(?: [A-Z]\w+)?)'s? "
@@ -31,13 +31,15 @@ _BIRTHDAY = re.compile(
     r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
 )
 _CALL_ME = re.compile(
-    r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|mich) (?P<v>(?!The\b|A\b)"
+    r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|"
+    r"mich) (?P<v>(?!The\b|A\b)"
     r"[A-ZÄÖÜ][a-zäöüß]+)(?: nennen)?(?:,? (?:from now on|please|instead|bitte|ab jetzt))*[.!]*$"
 )
 _ANSWERS = re.compile(
     r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
     r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
-    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give(?! up)|keep|antworte|schreib|sprich|nenn|"
+    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give(?! up)|keep|antworte|schreib|sprich|"
+    r"nenn|"
     r"duze?|be|format|include|add|avoid|start|end)\b.*)$"
     r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|"
     r"antworte\w*|give(?! up)|keep)\b.*)$"
@@ -120,6 +122,7 @@ class _Reader:
 
     def read(self, turn: Turn) -> list[Fact]:
         """Return the facts of a user's turn."""
+        self._people.turn += 1
         own = guard.own_words(turn.text)
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
@@ -142,10 +145,12 @@ class _Reader:
     def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
         note = asked_to_remember(sentence.text)
         if note:
-            return self._facts(turn, sentence, [_noted(note)], None)
+            return self._facts(turn, sentence, [_noted(note)], None) + self._changed(
+                turn, note, language, before
+            )
         if guard.is_reported(sentence.text):
             sentence = Sentence(guard.before_reported(sentence.text), is_question=False)
-        if not sentence.text or lexicon.SECRET.search(sentence.text):
+        if not sentence.text or common_words.SECRET.search(sentence.text):
             return []
         if match := _CALL_ME.match(sentence.text):
             name = Candidate(
@@ -165,6 +170,19 @@ class _Reader:
                 found += self._corrected(turn, sentence, [*self._said, *before])
         mentioned = self._mentioned(sentence.text)
         return found + self._fresh(self._facts(turn, sentence, mentioned, None), [*before, *found])
+
+    def _changed(self, turn: Turn, note: str, language: str, before: list[Fact]) -> list[Fact]:
+        """Return what a note changes of the facts that are known: "note that my email is now …"."""
+        said = Sentence(note, is_question=False)
+        if common_words.SECRET.search(note) or guard.is_conditional(note) or guard.is_reported(note):
+            return []
+        active = [*self._known, *self._said, *before]
+        found: list[Fact] = []
+        clauses = parsing.read(said, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
+        for clause in clauses:
+            found += self._clause(turn, said, clause, [*before, *found], is_correction=False)
+        slots = {(fact.subject, fact.attribute) for fact in active}
+        return [fact for fact in found if (fact.subject, fact.attribute) in slots]
 
     def _clause(
         self, turn: Turn, sentence: Sentence, clause: Clause, before: list[Fact], *, is_correction: bool

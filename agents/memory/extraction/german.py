@@ -187,6 +187,8 @@ def _with_ending(english: str, tense: Tense, rest: str) -> Verb:
     negated = bool(re.search(r"\b(?:nicht|nie|niemals|keine?[nmrs]?|ungern)\b", rest))
     rest = " ".join(re.sub(r"\b(?:nicht|nie|niemals|keine?[nmrs]?|ungern)\b", "", rest).split())
     base = english
+    if english == "start":
+        rest = re.sub(r" an$", "", rest)  # "fängt bei der Post an"
     if english == "turn":
         last = rest.rpartition(" ")[2]
         if last in _INFINITIVES:

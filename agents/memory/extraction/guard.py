@@ -141,9 +141,12 @@ _SAYINGS = re.compile(
     re.IGNORECASE,
 )
 _ADDRESSED = re.compile(
-    r"\b(?:write|draft|compose|prepare|send|schreibe?n?|verfasse?n?|formuliere?n?)\b[^.!?:\n]{0,50}\b(?:letters?|e-?mails?|"
-    r"mails?|cards?|notes?|messages?|speech|toast|invitations?|poems?|brief|karte|nachricht|rede|einladung|gedicht|"
-    r"glückwunsch\w*|grußkarte)\b[^.!?:\n]{0,30}?(?P<to>\b(?:to|for|an|für) (?:my|our|mein\w*|unser\w*) [^.!?:\n]{2,60})",
+    r"\b(?:write|draft|compose|prepare|send|schreibe?n?|verfasse?n?|"
+    r"formuliere?n?)\b[^.!?:\n]{0,50}\b(?:letters?|e-?mails?|"
+    r"mails?|cards?|notes?|messages?|speech|toast|invitations?|poems?|brief|karte|nachricht|rede|einladung|"
+    r"gedicht|"
+    r"glückwunsch\w*|grußkarte)\b[^.!?:\n]{0,30}?(?P<to>\b(?:to|for|an|für) (?:my|our|mein\w*|"
+    r"unser\w*) [^.!?:\n]{2,60})",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(

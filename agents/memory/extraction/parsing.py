@@ -19,7 +19,8 @@ KIN_WORDS = "|".join(sorted(map(re.escape, lexicon.KIN), key=len, reverse=True))
 _MENTION = re.compile(
     rf"\b(?P<who>(?:[Mm]y|[Oo]ur|[Mm]eine?[nmrs]?|[Uu]nsere?[nmrs]?) "
     rf"{lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS}),? (?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|Doctor)\.? )?"
-    r"[A-ZÄÖÜ][\w-]+(?: (?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|(?:Jan|Febr)uary|March|April|May|Ju|Aug|"
+    r"[A-ZÄÖÜ][\w-]+(?: (?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|(?:Jan|Febr)uary|March|April|May|Ju|"
+    r"Aug|"
     r"Sept|Octo|Nove|Dece|I\b)[A-ZÄÖÜ][a-zäöüß-]+\b(?!'))?"
     r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
 )
@@ -30,7 +31,8 @@ _RELATIVE = re.compile(
 )
 _AS = re.compile(
     r"^(?:as|being) (?P<what>an? (?!result|matter|rule|child|kid|teenager|bonus|joke|first|general|side)"
-    r"[\w -]+?),? (?P<rest>(?:(?:what|which|how|where|can|could|may|should|am|do|will|is|are) (?=.*\b(?:i|me|my|we)\b))"
+    r"[\w -]+?),? (?P<rest>(?:(?:what|which|how|where|can|could|may|should|am|do|will|is|are) (?=.*\b(?:i|"
+    r"me|my|we)\b))"
     r"?(?:i|we|(?<= )\w+)\b.*)$",
     re.I,
 )
@@ -69,6 +71,7 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         missing = _NO_VERB.match(part)
         if missing:
             part = f"{missing['who']} is {missing['name']}"
+        carried = [people.resolve(subject) if subject.path else subject for subject in carried]
         found = _clause(part, language, people, at, zone, carried)
         if not found:
             # "Our twins, Oisin and Maeve," has its verb behind the comma.
@@ -94,8 +97,9 @@ def mentions(text: str) -> list[str]:
 def _is_job_alone(text: str) -> bool:
     """Say whether a text is no more than "Retired firefighter from Tulsa"."""
     if len(text.split()) > 8 or re.match(
-        r"^(?:i|he|she|my|the|we|you|what|which|who)\b|.*\b(?:is|was|are|were|has|have|had|works?|be|being|became|"
-        r"will|wants?|ist|war|hat|called|named)\b",
+        r"^(?:i|he|she|my|the|we|you|what|which|who)\b|.*\b(?:is|was|are|were|has|have|had|works?|be|being|"
+        r"became|"
+        r"will|wants?|bin|ist|sind|war|hat|called|named)\b",
         text,
         re.IGNORECASE,
     ):

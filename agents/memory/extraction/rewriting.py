@@ -10,7 +10,8 @@ _NOUNS = "|".join(
     sorted(map(re.escape, [*lexicon.SLOT_NOUNS, *lexicon.KIN, *lexicon.THINGS]), key=len, reverse=True)
 )
 _LINE = re.compile(
-    rf"^(?:(?:my|our|the) )?(?P<noun>(?:[\w'-]+ ){{0,2}}?(?:{_NOUNS})(?: (?:of|at|for|in|vom|von|bei|der) (?:(?:the|my|our|"
+    rf"^(?:(?:my|our|the) )?(?P<noun>(?:[\w'-]+ ){{0,2}}?(?:{_NOUNS})(?: (?:of|at|for|in|vom|von|bei|"
+    rf"der) (?:(?:the|my|our|"
     rf"unser\w*|mein\w*) )?[\w' -]{{2,40}})?)\s*(?::|=|->)\s*(?P<v>\S[^:=]{{0,70}})$",
     re.IGNORECASE,
 )
@@ -23,42 +24,61 @@ _FAVOURITE_LINE = re.compile(
     r"^(?P<noun>(?:fav(?:e|ou?rite)?|lieblings)\s?[\w -]{2,20}?)\s*[:=]\s*(?P<v>\S[^:=]{0,50})$", re.I
 )
 _CODE_LINE = re.compile(
-    r"^(?P<noun>(?!(?:error|result|answer|total|step|line|question|example|exit|http|test|todo|task|output|input|code)\b)"
+    r"^(?P<noun>(?!(?:error|result|answer|total|step|line|question|example|exit|http|test|todo|task|output|"
+    r"input|code)\b)"
     r"[a-zäöüß][\w-]*(?: [\w'-]+){1,3})\s*[:=]\s*(?P<v>[A-Z0-9][A-Z0-9./-]*\d[A-Z0-9./-]*)$",
     re.IGNORECASE,
 )
 """A note with a number or a code: "printer toner: TN-2420"."""
 _WAS_NOW = re.compile(
-    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) [\w' -]{2,40}?) (?:used to be|was) (?P<old>[^,;]{1,40}?),?(?: but| and|;)?,? "
-    r"(?:now (?:it is |he is |she is )?|it is now |it is |(?:but )?(?:since|as of) [\w ]{3,20}? (?:it|he|she) is )(?P<new>[^,;]{1,60})$",
+    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) [\w' -]{2,40}?) (?:used to be|was) (?P<old>[^,;]{1,40}?),?(?: but|"
+    r" and|;)?,? "
+    r"(?:now (?:it is |he is |she is )?|it is now |it is |(?:but )?(?:since|as of) [\w ]{3,20}? (?:it|he|"
+    r"she) is )(?P<new>[^,;]{1,60})$",
     re.IGNORECASE,
 )
 _SET_TO = re.compile(
-    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) (?P<noun>[\w' -]{2,40}?)) (?:(?:has|have|had|was|is|were|are|got|just|now|been|recently) )*"
-    r"(?P<verb>changed|gone up|went up|gone down|went down|slipped|slid|increased|raised|rose|risen|dropped|lowered|reduced|set|updated|"
-    r"(?<=been )moved|(?<=was )moved|(?<=is )moved|(?<=got )moved|(?<=been )switched|postponed|pushed(?: back)?|brought forward|"
+    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) (?P<noun>[\w' -]{2,40}?)) (?:(?:has|have|had|was|is|were|are|got|"
+    r"just|now|been|recently) )*"
+    r"(?P<verb>changed|gone up|went up|gone down|went down|slipped|slid|increased|raised|rose|risen|dropped|"
+    r"lowered|reduced|set|updated|"
+    r"(?<=been )moved|(?<=was )moved|(?<=is )moved|(?<=got )moved|(?<=been )switched|postponed|"
+    r"pushed(?: back)?|brought forward|"
     r"rescheduled|shifted)(?: from [^,;]{1,40}?)? (?:to|for|on|until) (?P<new>(?:[^,;]|,(?=\d)){1,60})$",
     re.IGNORECASE,
 )
 _REPLACED = re.compile(
-    r"^(?:(?:I|we) (?:have )?(?:just |recently )?(?:replaced|changed|swapped|switched) (?:my |our |the )?(?P<a>[\w -]{2,30}?)"
-    r"|(?:my|our|the) (?P<b>[\w -]{2,30}?) (?:has been|was|got|is) (?:replaced|changed))\s*[:;,.–-]*,? (?:and )?(?:now )?"
-    r"(?:it is|he is|she is|we have|I have|(?:my|the|our) new one is|I am with|we are with) (?:now )?(?P<new>[^,;]{1,60}?)(?: now)?$",
+    r"^(?:(?:I|we) (?:have )?(?:just |recently )?(?:replaced|changed|swapped|switched) (?:my |our |"
+    r"the )?(?P<a>[\w -]{2,30}?)"
+    r"|(?:my|our|the) (?P<b>[\w -]{2,30}?) (?:has been|was|got|is) (?:replaced|"
+    r"changed))\s*[:;,.–-]*,? (?:and )?(?:now )?"
+    r"(?:it is|he is|she is|we have|I have|(?:my|the|our) new one is|I am with|"
+    r"we are with) (?:now )?(?P<new>[^,;]{1,60}?)(?: now)?$",
     re.IGNORECASE,
 )
 _OTHER_NOW = re.compile(
-    r"^(?:(?P<old>[^,;]{2,40}?) (?:is no longer|is not) (?P<a>(?:my|our) [\w -]{2,40}?)(?: any ?more| any longer)?"
-    r"|(?P<b>(?:my|our|the|[A-Z]\w+'s) [\w' -]{2,40}?) (?:is no longer|is not) [^,;]{2,40}?(?: any ?more| any longer)?)"
+    r"^(?:(?P<old>[^,;]{2,40}?) (?:is no longer|is not) (?P<a>(?:my|our) [\w -]{2,40}?)(?: any ?more|"
+    r" any longer)?"
+    r"|(?P<b>(?:my|our|the|[A-Z]\w+'s) [\w' -]{2,40}?) (?:is no longer|is not) [^,;]{2,40}?(?: any ?more|"
+    r" any longer)?)"
     r"(?:[,;]? but |[,;] (?:but )?(?:now )?(?:it|he|she|that) is )(?:now )?(?P<new>[^,;]{1,60}?)(?: now)?$",
     re.IGNORECASE,
 )
 _SWITCHED = re.compile(
-    rf"^(?:I|we) (?:have )?(?:just |recently )?(?:switched|changed|moved) (?P<s>(?:my|our) (?:{_NOUNS}))(?: from [^,;]{{1,40}})? to "
+    rf"^(?:I|we) (?:have )?(?:just |recently )?(?:switched|changed|moved) (?P<s>(?:my|"
+    rf"our) (?:{_NOUNS}))(?: from [^,;]{{1,40}})? to "
     r"(?P<new>[^,;]{1,40})$",
     re.IGNORECASE,
 )
+_RAISED = re.compile(
+    r"^(?:I|we) (?:have )?(?:just |recently )?(?:raised|increased|lowered|reduced|updated|changed|set|cut) "
+    r"(?P<s>(?:my|our|the) (?P<noun>[\w -]{2,30}?))(?: from [^;]{1,30}?)? to (?P<new>(?:[^,;]|"
+    r",(?=\d)){1,40})$",
+    re.IGNORECASE,
+)
 _NOT_BUT = re.compile(
-    r"^(?P<front>(?:[^,]{0,40} )?)(?P<s>ich|wir|er|sie)? ?(?P<no>nicht mehr|nicht) (?P<p1>bei|in|an|mit) (?P<old>[^,]{1,40}),? "
+    r"^(?P<front>(?:[^,]{0,40} )?)(?P<s>ich|wir|er|sie)? ?(?P<no>nicht mehr|nicht) (?P<p1>bei|in|an|"
+    r"mit) (?P<old>[^,]{1,40}),? "
     r"sondern (?:jetzt )?(?P<p2>bei|in|an|mit) (?P<new>.{1,40})$",
     re.IGNORECASE,
 )
@@ -86,6 +106,8 @@ def plain_clauses(sentence: str) -> list[str]:
     if match := _OTHER_NOW.match(sentence):
         return [f"{match['a'] or match['b']} is {match['new']}"]
     if match := _SWITCHED.match(sentence):
+        return [f"{match['s']} is {match['new']}"]
+    if (match := _RAISED.match(sentence)) and match["noun"].split()[-1].casefold() not in lexicon.KIN:
         return [f"{match['s']} is {match['new']}"]
     if match := _REPLACED.match(sentence):
         noun = (match["a"] or match["b"]).casefold()

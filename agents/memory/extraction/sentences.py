@@ -45,7 +45,8 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
         r"my \1 are ",
     ),
     (
-        r"\b(number|insurance|policy|customer|order|serial|account|phone) ?no\b\.?(?=[ :])|\bno\.(?= of| for)",
+        r"\b(number|insurance|policy|customer|order|serial|account|phone) ?no\b\.?(?=[ :])|\bno\.(?= of|"
+        r" for)",
         r"\1 number",
     ),
     (r"^(?:aged? )(\d{1,2})$", r"I am \1"),
@@ -64,7 +65,8 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
         "I ",
     ),
     (
-        r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|living in|working (?:as|at|for) |divorced|vegan|vegetarian|married "
+        r"^(?=(?:allergic to|originally from|born (?:in|on)|based in|living in|working (?:as|at|for) |"
+        r"divorced|vegan|vegetarian|married "
         r"(?:to|with)|lactose intolerant)\b)",
         "I am ",
     ),
@@ -85,7 +87,8 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"\b(name|names)['’]s\b", r"\1 is"),
     (r"(\w+)['’]s (?=(?:got|been)\b)", r"\1 has "),
     (
-        r"(\w+)['’]s (?=(?:a|an|called|named|allergic|vegetarian|vegan|living|working|studying|from|in|on|"
+        r"(\w+)['’]s (?=(?:a|an|no longer|back|still|called|named|allergic|vegetarian|vegan|living|working|"
+        r"studying|from|in|on|"
         r"at|turning|"
         r"getting|the|lactose|pregnant|my|our|\d+)\b(?! birthday))",
         r"\1 is ",
@@ -134,8 +137,10 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _FALSE_START = re.compile(
-    r"^(?:(?:so|ok|okay|hi|hello|hey|um|uh|erm|yeah|yes|oh|ah|well|right|and|anyway|basically|honestly|actually|like|look|"
-    r"listen|dear|there|also|ähm|also|ja|na|hallo|hi)[ ,]+){2,}(?=(?:i|we|my|our|ich|wir|mein\w*|unser\w*)\b)",
+    r"^(?:(?:so|ok|okay|hi|hello|hey|um|uh|erm|yeah|yes|oh|ah|well|right|and|anyway|basically|honestly|"
+    r"actually|like|look|"
+    r"listen|dear|there|also|ähm|also|ja|na|hallo|hi)[ ,]+){2,}(?=(?:i|we|my|our|ich|wir|mein\w*|"
+    r"unser\w*)\b)",
     re.IGNORECASE,
 )
 _FILLERS = (
@@ -155,7 +160,8 @@ _FILLER = re.compile(
     rf"(?<=\w), {_FILLERS},(?= )|(?<=\w),? {_FILLERS}(?=[.!;]|$)|(?<=[\w,]) {_FILLERS}(?=[ ,])", re.IGNORECASE
 )
 _START_WORDS = (
-    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|hers|mine|theirs|ours|ich|wir|er|sie|es|mein|meine|meinen|unser|"
+    r"(?:i|we|he|she|they|it|my|our|his|her|their|its|everyone|everybody|most people|hers|mine|theirs|ours|"
+    r"ich|wir|er|sie|es|mein|meine|meinen|unser|"
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
@@ -167,14 +173,16 @@ _FINITE = (
     r"collect|collects|ride|rides|goes|go|do not|does not|can not|used to|suffer|suffers|run|runs|"
     r"bin|ist|sind|wohne|wohnt|wohnen|arbeite|arbeitet|arbeiten|habe|hat|haben|spiele|spielt|mag|liebe|"
     r"liebt|hasse|spreche|spricht|"
-    r"unterrichte|unterrichtet|trinke|trinkt|esse|isst|nehme|nimmt|lerne|lernt|gehe|geht|sammle|sammelt|nutze|"
+    r"unterrichte|unterrichtet|trinke|trinkt|esse|isst|nehme|nimmt|lerne|lernt|gehe|geht|sammle|sammelt|"
+    r"nutze|"
     r"nutzt|rauche|raucht|besuche|besucht|studiere|studiert|fahre|fährt|komme|kommt|heiße|heißt|lebe|lebt)"
 )
 _BOUNDARY = re.compile(
     rf"\s*;\s*|\s+[-–—]+\s+|\s*[–—]\s*"
     rf"|,?\s+(?:and|but|because|cause|cuz|although|though|while|whereas|und|aber|denn|so)\s+(?:(?:now|then|"
     rf"today|since then|jetzt)\s+)?"
-    rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works|likes|loves|hates|was|does|"
+    rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works|likes|loves|"
+    rf"hates|was|does|"
     rf"studies|plays|ist|hat|wohnt|arbeitet|mag)\b)"
     rf"|,?\s+(?:and(?: also| then| now)?|but|und)\s+(?={_FINITE}\b)"
     rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
@@ -264,10 +272,12 @@ _RUN_ON = re.compile(
     rf"(?<=\w)\s+(?=(?:I|he|she|we|they|it|my (?:\w+ ){{1,2}})\s*(?:never|always|{_FINITE})\b)", re.IGNORECASE
 )
 _HANGS_ON = re.compile(
-    r"\b(?:the|an?|this|that|these|those|every|any|some|all|what|who|whom|which|how|when|where|while|if|because|"
+    r"\b(?:the|an?|this|that|these|those|every|any|some|all|what|who|whom|which|how|when|where|while|if|"
+    r"because|"
     r"than|think|thought|know|knew|say|says|said|hope|believe|guess|sure|told|tell|wish|whether|thing|things|"
     r"everything|something|anything|nothing)(?: \w+)?$"
-    r"|\b(?:and|but|or|so|since|until|before|after|although|though|as|do|does|did|can|will|would|should|could|are|am|"
+    r"|\b(?:and|but|or|so|since|until|before|after|although|though|as|do|does|did|can|will|would|should|"
+    r"could|are|am|"
     r"is|was|were|have|has|had|with|for|of|to|from|in|on|at|by|nor|not)$",
     re.IGNORECASE,
 )

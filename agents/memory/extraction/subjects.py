@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agents.memory.extraction import lexicon as words
+from agents.memory.extraction.common_words import COMMON
 from agents.memory.extraction.model import OWNER, Subject
 
 THE_OWNER = Subject()
@@ -23,6 +24,7 @@ _OWN_GROUPS = frozenset(
 """What "the" makes one's own: "the project's database", unlike "the city's mayor"."""
 _REFERRED_TO = words.DATED_NOUNS | {"phone", "email", "address", "birthday", "ip"}
 """Slots that an "it" behind them means."""
+_PRONOUN_TURNS = 2
 _NAME_PART = r"[A-ZÄÖÜÁÉÎÓŁŠŽĆÇØÅ][\w'’.-]*"
 NAME = re.compile(
     rf"^(?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|Sir|Father|Sister)\.? )?{_NAME_PART}"
@@ -44,6 +46,10 @@ class People:
     """From a relation to the names known for it."""
     last: dict[str, Subject] = field(default_factory=dict)
     """Whom ``m``, ``f``, ``n`` and ``p`` (they) refer to."""
+    turn: int = 0
+    """The number of the user's turn that is read."""
+    spoken: dict[str, int] = field(default_factory=dict)
+    """In which turn those of ``last`` were spoken of."""
 
     is_casual: bool = False
     """The user writes without capital letters, so that names have none."""
@@ -58,6 +64,10 @@ class People:
             self.by_path[path].append(name)
         return subject
 
+    def recent(self, gender: str) -> Subject | None:
+        """Return whom a pronoun means: somebody spoken of in this turn or the two before."""
+        return self.last.get(gender) if self.turn - self.spoken.get(gender, 0) <= _PRONOUN_TURNS else None
+
     def mention(self, subject: Subject) -> None:
         """Note that a subject was spoken of, so that a pronoun can mean it."""
         if subject.kind == "owner":
@@ -65,14 +75,14 @@ class People:
         if subject.kind == "thing":
             noun = subject.noun.casefold()
             if noun in words.THINGS or words.SLOT_NOUNS.get(noun, "") in _REFERRED_TO:
-                self.last["n"] = subject
+                self.last["n"], self.spoken["n"] = subject, self.turn
             return
         for gender in (subject.gender,) if subject.gender in ("m", "f") else ("m", "f"):
-            self.last[gender] = subject
+            self.last[gender], self.spoken[gender] = subject, self.turn
         if subject.kind == "pet":
-            self.last["n"] = subject
+            self.last["n"], self.spoken["n"] = subject, self.turn
         if subject.path.rpartition(".")[2] in words.KIN_PLURAL | {"partner", "spouse"}:
-            self.last["p"] = subject
+            self.last["p"], self.spoken["p"] = subject, self.turn
 
     def resolve(self, subject: Subject) -> Subject:
         """Return the one that is known under a relation, such as the only sister that has a name."""
@@ -111,14 +121,14 @@ def parse(text: str, people: People) -> list[Subject]:
         return [Subject(name="everybody", label="Everybody", kind="thing")]
     if low in ("he", "she", "it", "they", "er", "sie", "es"):
         gender = {"he": "m", "er": "m", "she": "f", "sie": "f", "they": "p"}.get(low, "n")
-        found = people.last.get(gender)
+        found = people.recent(gender)
         return [replace(found, names=())] if found else []
     if match := _POSSESSIVE.match(text):
         return _possessed(match, people)
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
     first = low.split(" ")[0]
-    if (low in words.SLOT_NOUNS and low not in words.COMMON) or (
+    if (low in words.SLOT_NOUNS and low not in COMMON) or (
         words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4
     ):
         return [replace(THE_OWNER, noun=text, kind="thing")]
@@ -149,7 +159,7 @@ def is_name(text: str, *, lower: bool = False) -> bool:
     return (
         lower
         and bool(re.fullmatch(r"[a-zäöüß]{2,}(?: [a-zäöüß]{2,})?", text))
-        and not any(word in words.COMMON for word in text.split())
+        and not any(word in COMMON for word in text.split())
     )
 
 
@@ -175,7 +185,7 @@ def _possessed(match: re.Match[str], people: People) -> list[Subject]:
             if who == "her" or who.startswith("ihr")
             else "n"
         )
-        found = people.last.get("p" if who == "their" else gender)
+        found = people.recent("p" if who == "their" else gender)
         base = [found] if found else []
     return _of_phrase(match["what"], base[0], people, is_mine=True) if base else []
 
@@ -293,4 +303,4 @@ def _person(name: str, people: People) -> Subject:
 
 def _is_common(text: str) -> bool:
     first = text.split()[0].casefold().strip(".,!?")
-    return first in words.COMMON or first in words.KIN
+    return first in COMMON or first in words.KIN

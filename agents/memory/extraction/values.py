@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from agents.memory.extraction import lexicon as words
+from agents.memory.extraction.common_words import COMMON
 
 _TAIL = re.compile(
-    r"(?:,? (?:but|not|nicht|together|zusammen|because|so that|so|which|who|whose|where|when|while|if|until (?:i|we|he|she|they)|"
+    r"(?:,? (?:but|not|nicht|together|zusammen|because|so that|so|which|who|whose|where|when|while|if|"
+    r"until (?:i|we|he|she|they)|"
     r"although|though|since|thanks|please|however|"
     r"as well|too|again|instead|either|anyway|by now|now|then|today|here|there|already|yet|right|ok|okay|"
     r"haha|lol|weil|aber|"
@@ -96,7 +97,7 @@ def place(text: str) -> str:
         return ""
     if re.search(r"[A-ZÄÖÜ]", text):
         return text if not re.match(r"^(?:I|My|The moment)\b", text) else ""
-    if count <= 2 and not any(word in words.COMMON for word in text.split()):
+    if count <= 2 and not any(word in COMMON for word in text.split()):
         return (
             text
             if not re.match(
@@ -118,7 +119,8 @@ def organisation(text: str) -> str:
         flags=re.I,
     )
     text = re.sub(
-        r"^(?:an? |the |einer? )(?:[\w-]+ ){0,3}?(?:company|firm|start-?up|agency|business|shop|store|school|clinic|"
+        r"^(?:an? |the |einer? )(?:[\w-]+ ){0,3}?(?:company|firm|start-?up|agency|business|shop|store|"
+        r"school|clinic|"
         r"hospital|bakery|restaurant|caf[eé]|bank|firma) (?:called|named|namens) ",
         "",
         text,
@@ -129,7 +131,8 @@ def organisation(text: str) -> str:
     if not text or len(text.split()) > 7 or is_vague(text):
         return ""
     if re.match(
-        r"^(?:some|several|many|various|other|two|three|people|friends|home|night|nights|least|most|all|first|once|work|myself|my own|that|this|it|hours?|\d+|me|"
+        r"^(?:some|several|many|various|other|two|three|people|friends|home|night|nights|least|most|all|"
+        r"first|once|work|myself|my own|that|this|it|hours?|\d+|me|"
         r"free|fun)\b",
         low,
     ):
@@ -163,7 +166,8 @@ def topic(text: str) -> str:
     text = cut(text)
     text = re.sub(
         r",? (?:starting|with (?:my|our|the|friends|a|an)|in (?:a|an|the|our|my|his|her)|for (?:a|the|fun)|"
-        r"at (?:the|school|work|uni)|since|lately|recently|very much|so much|a lot|more than \w+|sehr|very|at all|the "
+        r"at (?:the|school|work|uni)|since|lately|recently|very much|so much|a lot|more than \w+|sehr|very|"
+        r"at all|the "
         r"most|in the (?:morning|evening)s?|on (?:my|the) \w+)\b.*$",
         "",
         text,
@@ -207,7 +211,8 @@ _JOB_WORDS = re.compile(
     r"anwalt|anwältin|azubi|beamter|beamtin|"
     r"friseurin?|bäcker|tischler|erzieherin?|hebamme|ingenieurin?|elektriker|mechatroniker|informatiker|"
     r"schreiner|postbote|bauer)"
-    r"|\w{2,}(?<!\bb)(?<!\bd)(?<!\bcar)eer|\w*(?:ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|designer|developer|engineer|"
+    r"|\w{2,}(?<!\bb)(?<!\bd)(?<!\bcar)eer|\w*(?:ologist|ographer|icist|ician|iatrist|grapher|keeper|maker|"
+    r"designer|developer|engineer|"
     r"teacher|writer|driver|"
     r"manager|worker|painter|baker|farmer|gardener|builder|singer|dancer|trainer|editor|doctor|operator|"
     r"inspector|instructor|"
@@ -218,7 +223,7 @@ _JOB_WORDS = re.compile(
     r"biologist|chemist|physicist|economist|dentist|cashier|courier|specialist|representative|executive|"
     r"coordinator|assistant|"
     r"supervisor|owner of .+|arbeiter|lehrer(?:in)?|entwickler(?:in)?|berater(?:in)?|techniker(?:in)?|"
-    r"fahrer(?:in)?|meister(?:in)?|leiter(?:in)?|"
+    r"fahrer(?:in)?|\w{3,}erin|meister(?:in)?|leiter(?:in)?|"
     r"pfleger(?:in)?|therapeut(?:in)?|wissenschaftler(?:in)?|händler(?:in)?|künstler(?:in)?|"
     r"mechaniker(?:in)?|helfer(?:in)?|redakteur(?:in)?))$",
     re.IGNORECASE,
@@ -242,6 +247,7 @@ def job(text: str, *, is_certain: bool = False) -> str:
         flags=re.I,
     )
     text = bare(text.split(",")[0]).strip()
+    text = re.sub(r"^\d{1,3}[- ]years?[- ]old | (?:living|based|working|who)$", "", text)
     if not text or len(text.split()) > 5 or is_vague(text):
         return ""
     if re.search(

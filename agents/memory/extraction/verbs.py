@@ -101,6 +101,7 @@ for _base, _forms in _IRREGULAR.items():
     for _form in _forms.split():
         _ENGLISH[_form] = (_base, "past" if _form in _PAST_FORMS else "present")
 _ENGLISH["quit"] = ("quit", "past")
+_ENGLISH["split"] = ("split", "past")
 
 _ADVERB = re.compile(
     r"^(?:always|usually|often|sometimes|only|now|both|all|recently|currently|regularly|mostly|mainly|then|"

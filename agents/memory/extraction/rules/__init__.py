@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from agents.memory.extraction import verbs
 from agents.memory.extraction.model import Candidate, Clause, Rule
 from agents.memory.extraction.rules import (
     anything,
@@ -29,7 +30,7 @@ for _module in _MODULES:
 
 def read(clause: Clause) -> list[Candidate]:
     """Return what a clause states; the first rule that finds something has it."""
-    found = _first(clause)
+    found = _first(clause) or _given_up(clause)
     if clause.verb == "be" and found and clause.subject.kind != "thing":
         # "I am 67 and retired"
         for part in re.split(r" (?:and|und) ", clause.rest)[1:]:
@@ -40,6 +41,20 @@ def read(clause: Clause) -> list[Candidate]:
         *found,
         *(one for one in anything.named_groups(clause) if not any(one.value in f.value for f in found)),
     ]
+
+
+def _given_up(clause: Clause) -> list[Candidate]:
+    """Read "stopped learning Spanish" as what is no longer done."""
+    is_past = clause.tense in ("past", "perfect")
+    if clause.verb not in ("stop", "quit", "give") or clause.negated or not is_past:
+        return []
+    doing = re.sub(r"^up ", "", clause.rest)
+    verb = verbs.english(f"am {doing}") if re.match(r"^\w+ing\b", doing) else None
+    if verb is None or not verb.progressive:
+        return []
+    return _first(
+        replace(clause, verb=verb.base, rest=verb.rest, full_rest=verb.rest, tense="present", ended=True)
+    )
 
 
 def _first(clause: Clause) -> list[Candidate]:

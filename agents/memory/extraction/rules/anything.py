@@ -1,4 +1,4 @@
-"""What is said of a thing that no other rule knows: "my accountant is Sofia Reis", "the spare key is with Tom".
+"""What is said of a thing that no other rule knows: "my accountant is Sofia Reis", where a spare key is.
 
 The noun may be any; so the value has to look like one: a name, a number, a place where something is kept.
 """
@@ -8,25 +8,33 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from agents.memory.extraction import lexicon as words
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause, Subject
 from agents.memory.extraction.rules.build import fact
 from agents.memory.extraction.rules.people import NATIONALITIES
 
 _NO_SLOT = re.compile(
-    r"^(?:(?:\w+ )?(?:questions?|ideas?|problems?|issues?|points?|guess(?:es)?|plans?|opinions?|thoughts?|goals?|"
-    r"dreams?|turns?|faults?|li[fv]es?|days?|weeks?|months?|years?|weekends?|mornings?|evenings?|nights?|times?|"
-    r"things?|ways?|reasons?|answers?|concerns?|worry|worries|advice|suggestions?|moods?|feelings?|impressions?|"
-    r"experiences?|heads?|hearts?|backs?|body|hair|eyes?|hands?|minds?|souls?|understanding|sentences?|texts?|"
-    r"story|stories|poems?|songs?|essays?|translations?|characters?|novels?|examples?|requests?|tasks?|orders?|"
+    r"^(?:(?:\w+ )?(?:questions?|ideas?|problems?|issues?|points?|guess(?:es)?|plans?|opinions?|thoughts?|"
+    r"goals?|"
+    r"dreams?|turns?|faults?|li[fv]es?|days?|weeks?|months?|years?|weekends?|mornings?|evenings?|nights?|"
+    r"times?|"
+    r"things?|ways?|reasons?|answers?|concerns?|worry|worries|advice|suggestions?|moods?|feelings?|"
+    r"impressions?|"
+    r"experiences?|heads?|hearts?|backs?|body|hair|eyes?|hands?|minds?|souls?|understanding|sentences?|"
+    r"texts?|"
+    r"story|stories|poems?|songs?|essays?|translations?|characters?|novels?|examples?|requests?|tasks?|"
+    r"orders?|"
     r"wish(?:es)?|hopes?|fears?|loves?|god|goodness|choices?|options?|one|words?|messages?|prompts?|inputs?|"
     r"results?|outputs?|errors?|bugs?|code|pick|pleasure|treat|gut|bad|english|german|luck|joke|"
     r"rest|side|half|part|kind|type|sort|favou?rite|best|first|last|next|sentence|hypothesis|conclusion|bet|"
-    r"arrays?|lists?|functions?|variables?|quer(?:y|ies)|class(?:es)?|methods?|formulas?|regex|scripts?|loops?|strings?|"
-    r"files?|photos?|pictures?|images?|screens?|tables?|columns?|paragraphs?|documents?|homework|batter(?:y|ies)|"
-    r"temperature|heart rate|pulse|blood pressure|internet|soup|tea|coffee|beer|dinner|lunch|breakfast|guests?|"
-    r"planet|galaxy|world|universe|sun|earth|moon|chancellor|president|government|king|queen|prime minister|mayor|"
+    r"arrays?|lists?|functions?|variables?|quer(?:y|ies)|class(?:es)?|methods?|formulas?|regex|scripts?|"
+    r"loops?|strings?|"
+    r"files?|photos?|pictures?|images?|screens?|tables?|columns?|paragraphs?|documents?|homework|batter(?:y|"
+    r"ies)|"
+    r"temperature|heart rate|pulse|blood pressure|internet|soup|tea|coffee|beer|dinner|lunch|breakfast|"
+    r"guests?|"
+    r"planet|galaxy|world|universe|sun|earth|moon|chancellor|president|government|king|queen|prime minister|"
+    r"mayor|"
     r"meetings?|progress|scores?|team|group|apps?|websites?|"
     r"house|flat|garden|city|country|town|wedding|birthday|daughters?|sons?|kids?|family|"
     r"frage|idee|problem|meinung|leben|tag|plan|traum|ziel|antwort|satz|text|geschichte))$",
@@ -37,7 +45,8 @@ _FORMER = re.compile(
     r"^(?:old|former|previous|last|ex|next|future|dream|ideal|imaginary|alte\w*|ehemalige\w*)\b", re.I
 )
 _STATE = re.compile(
-    rf"\b(?:late|full|hot|cold|behind|early|ahead|old|away|delayed|broken|ready|done|off|left|style|today|tonight)$"
+    rf"\b(?:late|full|hot|cold|behind|early|ahead|old|away|delayed|broken|ready|done|off|left|style|today|"
+    rf"tonight)$"
     rf"|[\[\]{{}}()=*;<>^|\\]|^\W*(?:{'|'.join(NATIONALITIES)})\b",
     re.IGNORECASE,
 )
@@ -47,7 +56,8 @@ _NUMBER_WORD = (
     r"sixty|eighty|ninety|hundred)"
 )
 _MEASURE = re.compile(
-    rf"^(?:(?:about|around|roughly|only|just|like|over|under) )?{_NUMBER_WORD}(?:[- ]{_NUMBER_WORD})? (?:minutes?|hours?|days?|"
+    rf"^(?:(?:about|around|roughly|only|just|like|over|"
+    rf"under) )?{_NUMBER_WORD}(?:[- ]{_NUMBER_WORD})? (?:minutes?|hours?|days?|"
     r"weeks?|months?|years?|kilomet(?:er|re)s?|miles?|met(?:er|re)s?|euros?|dollars?|pounds?|people|kilos?|"
     r"percent|litres?|liters?)\b",
     re.IGNORECASE,
@@ -61,15 +71,18 @@ _NAMES_NO_VALUE = re.compile(
     r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|Today|Tomorrow)\b"
 )
 _KEPT = re.compile(
-    r"\b(?:keys?|passports?|fuse box|meters?|stopcock|first[- ]aid kit|tool ?box|tools|ladder|documents?|will|"
+    r"\b(?:keys?|passports?|fuse box|meters?|stopcock|first[- ]aid kit|tool ?box|tools|ladder|documents?|"
+    r"will|"
     r"certificates?|contracts?|decorations?|manuals?|spare \w+|remote(?: control)?|charger|torch|flashlight|"
     r"candles|safe|binders?|folders?|backups?|router|thermostat|main valve|water valve|extinguisher|umbrella|"
     r"suitcases?|sleeping bags?|jack|schlüssel|pass|sicherungskasten|werkzeug|papiere|unterlagen)\b",
     re.IGNORECASE,
 )
 _WHERE = re.compile(
-    r"^(?P<v>(?:(?:kept|stored|hidden|located) )?(?:in|on|under|underneath|behind|above|below|beneath|inside|next to|"
-    r"beside|near|between|on top of|at the back of|with|unter|hinter|neben|im|in|auf|bei) (?:the |my |our |a |"
+    r"^(?P<v>(?:(?:kept|stored|hidden|located) )?(?:in|on|under|underneath|behind|above|below|beneath|"
+    r"inside|next to|"
+    r"beside|near|between|on top of|at the back of|with|unter|hinter|neben|im|in|auf|bei) (?:the |my |our |"
+    r"a |"
     r"an |de[rmn] |mein\w* |unser\w* |[A-Z0-9])[\w .'&-]+)$"
 )
 _ROOMS = re.compile(
@@ -142,8 +155,8 @@ def kept(clause: Clause) -> list[Candidate]:
     match = _WHERE.match(values.cut(clause.rest) or "")
     if not match or len(match["v"].split()) > 9:
         return []
-    is_room = _ROOMS.search(noun) and clause.subject.is_owned and re.search(
-        r"\d|floor|stock|\b[A-Z]", match["v"]
+    is_room = (
+        _ROOMS.search(noun) and clause.subject.is_owned and re.search(r"\d|floor|stock|\b[A-Z]", match["v"])
     )
     is_plain = re.fullmatch(r"(?:keys?|remote|charger|umbrella|will|jack|meters?|tools)", noun, re.IGNORECASE)
     if not ((_KEPT.search(noun) and not is_plain) or is_room):
@@ -183,7 +196,9 @@ def moved(clause: Clause) -> list[Candidate]:
     """Read "our office moved to Heidelberg"."""
     subject, noun = clause.subject, clause.subject.noun.strip()
     match = re.match(r"^to (?P<v>[A-ZÄÖÜ].*)$", clause.rest)
-    if subject.kind != "thing" or not subject.is_owned or not _ROOMS.search(noun) or not match or clause.negated:
+    if subject.kind != "thing" or not subject.is_owned or clause.negated:
+        return []
+    if not match or not _ROOMS.search(noun):
         return []
     where = values.place(match["v"])
     if not where or clause.tense not in ("past", "perfect"):

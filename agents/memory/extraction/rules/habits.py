@@ -31,6 +31,8 @@ def plays(clause: Clause) -> list[Candidate]:
     what = values.topic(clause.rest)
     if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
         return []
+    if clause.verb == "play":
+        what = re.sub(r" for (?:the )?[A-ZÄÖÜ].*$", "", what)  # the club: "handball for SG Aumund"
     value = re.sub(r"^the ", "", what)
     verb = {
         "play": "plays",
@@ -104,7 +106,8 @@ def regular(clause: Clause) -> list[Candidate]:
 def belongs(clause: Clause) -> list[Candidate]:
     """Read "be a member of the sailing club in Vegesack", "be in the choir of St. Paul"."""
     match = re.match(
-        r"^(?:an? |the )?(?:\w+ )?(?:member|chair(?:man|woman|person)?|treasurer|president|captain|secretary) (?:of|in|at) "
+        r"^(?:an? |the )?(?:\w+ )?(?:member|chair(?:man|woman|person)?|treasurer|president|captain|"
+        r"secretary) (?:of|in|at) "
         r"(?P<v>(?:the|an?|our|my) .+|[A-ZÄÖÜ].+)$",
         clause.full_rest or clause.rest,
     )

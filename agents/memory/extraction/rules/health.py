@@ -45,7 +45,10 @@ def health(clause: Clause) -> list[Candidate]:
     if match := re.match(r"^allergic to (?P<v>.+)$", rest, re.IGNORECASE):
         return allergy(clause, match["v"])
     if match := re.match(
-        rf"^(?:on (?:a|the) |following (?:a|the) |a |strict )?(?P<v>{_DIETS})s?\b(?: diet)?", rest, re.IGNORECASE
+        rf"^(?:on (?:a|the) |following (?:a|the) |a |"
+        rf"strict )?(?P<v>{_DIETS})s?\b(?: diet)?",
+        rest,
+        re.IGNORECASE,
     ):
         if clause.negated:
             return []
@@ -150,7 +153,8 @@ def takes(clause: Clause) -> list[Candidate]:
             return []
         return fact(clause, "medication", match["v"], f"takes {match['v']}", "health", many=True)
     is_medicine = re.search(
-        r"\b(?:mg|micrograms?|mcg|µg|ml|iu|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|"
+        r"\b(?:mg|micrograms?|mcg|µg|ml|iu|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|"
+        r"inhibitors?)|antidepressants?|"
         r"statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|"
         r"insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
         r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|"

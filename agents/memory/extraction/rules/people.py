@@ -28,7 +28,8 @@ NATIONALITIES = frozenset(
 _UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _AGE = re.compile(
     r"^(?:about |almost |nearly |only |over )?(?P<age>\d{1,3}|"
-    rf"(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:{_UNITS}))?|{_UNITS}|ten|eleven|twelve|"
+    rf"(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:{_UNITS}))?|{_UNITS}|ten|eleven|"
+    rf"twelve|"
     r"(?:thir|four|fif|six|seven|eigh|nine)teen)"
     r"(?P<unit> (?:and a half )?(?:years?|months?|weeks?|yrs?)(?: old| of age)?|[- ]?y/?o)?(?=$|,| and |"
     r" und | in | now| today| this| last)",
@@ -44,11 +45,14 @@ _CALLED = re.compile(r"^(?:called|named|known as|nicknamed)\s+(?P<name>.+)$", re
 
 
 _A_NAMED = re.compile(
-    r"^(?:an?|eine?) (?P<what>(?:(?!at |in |of |for |with |from )[\w-]+ ?){1,4}?),? ?(?:called|named|namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
+    r"^(?:an?|eine?) (?P<what>(?:(?!at |in |of |for |with |from )[\w-]+ ?){1,4}?),? ?(?:called|named|"
+    r"namens) (?P<name>[A-ZÄÖÜ][\w'-]*(?: [A-ZÄÖÜ][\w'-]*)?)$"
 )
 _BREED = re.compile(
-    r"\b(?:[\w-]+ )?(?:beagle|labrador|poodle|terrier|shepherd|collie|husky|dachshund|pug|retriever|spaniel|boxer|"
-    r"bulldog|chihuahua|corgi|mongrel|mutt|schnauzer|setter|hound|whippet|dalmatian|rottweiler|dobermann?|vizsla|"
+    r"\b(?:[\w-]+ )?(?:beagle|labrador|poodle|terrier|shepherd|collie|husky|dachshund|pug|retriever|spaniel|"
+    r"boxer|"
+    r"bulldog|chihuahua|corgi|mongrel|mutt|schnauzer|setter|hound|whippet|dalmatian|rottweiler|dobermann?|"
+    r"vizsla|"
     r"weimaraner|maltese|shih tzu|tabby|siamese|persian|maine coon|ragdoll|shorthair|longhair|bengal|mix|"
     r"labradoodle|cockapoo|pudel|schäferhund|mischling|dackel|mops|tabby cat|tomcat|hovawart)\b",
     re.IGNORECASE,
@@ -228,9 +232,21 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
     if match := re.search(r"\b(?:from|aus) (?P<v>[A-ZÄÖÜ].*)$", rest):
         where = values.place(re.split(r" (?:and|und) ", match["v"])[0])
         found += fact(clause, "origin", where, f"comes from {where}", "place") if where else []
+    found += described(clause, rest)
     title = re.search(r",? (?:an?|von Beruf|und von Beruf|eine?) (?P<v>[\w -]+)", rest)
     job = values.job(title["v"], is_certain="Beruf" in title[0]) if title else ""
     return found + (fact(clause, "job", job, f"is a {job}", "work") if job else [])
+
+
+def described(clause: Clause, rest: str) -> list[Candidate]:
+    """Read the age and the place in "a 38-year-old civil engineer living in Nottingham"."""
+    found: list[Candidate] = []
+    if match := re.search(r"\b(?P<v>\d{1,3})[- ]years?[- ]old\b", rest):
+        found += fact(clause, "age", match["v"], f"is {match['v']} years old", "identity")
+    if match := re.search(r"\b(?:living|based) in (?P<v>[A-ZÄÖÜ].*)$", rest):
+        where = values.place(match["v"])
+        found += fact(clause, "city", where, f"lives in {where}", "place") if where else []
+    return found
 
 
 def has_birthday(clause: Clause) -> list[Candidate]:

@@ -38,6 +38,8 @@ def based(clause: Clause) -> list[Candidate]:
         clause.rest,
     ):
         return lives(clause)
+    if clause.ended and re.match(r"^in [A-ZÄÖÜ]", clause.rest):
+        return lives(clause)  # "Clara is no longer in Porto"
     if clause.rest.startswith(("based in ", "living in ", "settled in ")):
         return lives(clause)
     if match := re.match(r"^(?:originally )?from (?P<v>.+)$", clause.rest, re.IGNORECASE):

@@ -22,8 +22,9 @@ _NOT_LASTING = re.compile(
 
 
 _SCENERY = re.compile(
-    r"^(?:all )?the (?:[A-Z]|(?:sea|seaside|mountains?|ocean|beach|outdoors|theat(?:re|er)|opera|cinema|forest|snow|"
-    r"sun|rain|countryside|desert|woods|night|heat|cold|sauna|colou?r \w+|smell of|sound of|taste of|\w+s$))"
+    r"^(?:all )?the (?:[A-Z]|(?:sea|seaside|mountains?|ocean|beach|outdoors|theat(?:re|er)|opera|cinema|"
+    r"forest|snow|"
+    r"sun|rain|countryside|desert|woods|night|heat|cold|sauna|colou?r \w+|smell of|sound of|taste of))"
 )
 
 

@@ -13,7 +13,8 @@ from agents.memory.extraction.subjects import is_name
 from schemas.memory import FactKind
 
 _FAVOURITE = re.compile(
-    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit(?!e)|fave|least favou?rite|lieblings-?)\s*(?P<what>[\w "
+    r"^(?:all[- ]time |absolute )?(?:favou?rite|favorit(?!e)|fave|least favou?rite|"
+    r"lieblings-?)\s*(?P<what>[\w "
     r"-]+)$",
     re.IGNORECASE,
 )
@@ -90,7 +91,8 @@ def has_slot(clause: Clause) -> list[Candidate]:
     if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>ip address|ip-adresse|ip|"
+        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>ip address|"
+        r"ip-adresse|ip|"
         r"address|adresse|hostname|host name|name|domain|mac address|"
         r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial "
         r"number|capacity) "

@@ -129,6 +129,9 @@ def uses(clause: Clause) -> list[Candidate]:
     ):
         return []
     found: list[Candidate] = []
+    old = re.search(r"\b(?:instead of|rather than) (?P<v>[A-Z][\w+.-]*(?: [A-Z][\w]*)?)", clause.rest)
+    if old and not clause.ended:
+        found += fact(clause, "uses", old["v"], f"uses {old['v']}", "technical", many=True, effect="ends")
     for part in values.listed(values.cut(clause.rest)):
         # "Teams for chat and Confluence for documents"
         what = values.thing(re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", part)[0])
@@ -138,15 +141,14 @@ def uses(clause: Clause) -> list[Candidate]:
 
 
 def cancels(clause: Clause) -> list[Candidate]:
-    """Read "cancelled Netflix", "unsubscribed from Spotify", "stopped using Trello"."""
+    """Read "cancelled Netflix", "cancelled our Spotify subscription"."""
     if clause.subject.kind not in ("owner", "person") or clause.negated:
         return []
     if clause.tense not in ("past", "perfect"):
         return []
     match = re.match(
-        r"^(?:(?:my|our|the) )?(?P<v>[A-ZÄÖÜ][\w+.-]*(?: [A-Z+][\w+]*)?)(?: (?:subscription|account|membership))?$"
-        if clause.verb == "cancel"
-        else r"^using (?P<v>[A-ZÄÖÜ][\w+.-]*(?: [A-Z+][\w+]*)?)$",
+        r"^(?:(?:my|our|the) )?(?P<v>[A-ZÄÖÜ][\w+.-]*(?: [A-Z+][\w+]*)?)(?: (?:subscription|account|"
+        r"membership))?$",
         values.cut(clause.rest),
     )
     if not match or re.match(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day", match["v"]):
@@ -213,6 +215,4 @@ RULES = {
     "go": [decides],
     "use": [uses],
     "cancel": [cancels],
-    "stop": [cancels],
-    "quit": [cancels],
 }

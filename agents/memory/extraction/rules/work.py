@@ -8,6 +8,7 @@ from dataclasses import replace
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact, name_of
+from agents.memory.extraction.rules.people import described
 from agents.memory.extraction.subjects import is_name
 
 _AS = re.compile(r"\b(?:as|als) (?P<v>.+)$", re.IGNORECASE)
@@ -86,6 +87,7 @@ def is_job(clause: Clause) -> list[Candidate]:
     if not title:
         return []
     found = fact(clause, "job", title, f"is {_a(title)}" if not state else f"is {title}", "work")
+    found += described(clause, rest)
     at = re.search(r"\b(?:at|for|with|bei) (?P<v>.+)$", rest)
     employer = values.organisation(at["v"]) if at and not state else ""
     if employer:
@@ -124,7 +126,8 @@ def reports(clause: Clause) -> list[Candidate]:
 def part_time(clause: Clause) -> list[Candidate]:
     """Read "have a part-time job at a bakery", "have a job as a waiter"."""
     match = re.match(
-        r"^(?:an? |my )?(?:new |second |side |full[- ]time |part[- ]time |summer |holiday |student |mini ?)*job,? "
+        r"^(?:an? |my )?(?:new |second |side |full[- ]time |part[- ]time |summer |holiday |student |"
+        r"mini ?)*job,? "
         r"(?:(?:at|with|in|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\bas (?P<what>.+))?$",
         clause.rest,
         re.I,
@@ -247,20 +250,11 @@ def leaves(clause: Clause) -> list[Candidate]:
     return []
 
 
-def stops(clause: Clause) -> list[Candidate]:
-    """Read "stopped working at the library"."""
-    match = re.match(r"^working (?:at|for|with) (?P<v>.+)$", clause.rest)
-    if not match or clause.negated or clause.tense not in ("past", "perfect"):
-        return []
-    where = values.organisation(match["v"])
-    present = replace(clause, tense="present")
-    return fact(present, "employer", where, f"works at {where}", "work", effect="ends") if where else []
-
-
 def in_grade(clause: Clause) -> list[Candidate]:
     """Read "my daughter is in year 3", "Tim is in second grade"."""
     match = re.match(
-        r"^in (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|"
+        r"^in (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|(?:\d{1,2}(?:st|nd|rd|th)|first|"
+        r"second|third|"
         r"fourth|fifth|sixth|seventh|eighth|ninth|tenth) (?:grade|year|form)|der \d{1,2}\. klasse)\b",
         values.cut(clause.rest),
         re.I,
@@ -381,7 +375,6 @@ def _a(title: str) -> str:
 RULES = {
     "work": [works],
     "report": [reports],
-    "stop": [stops],
     "be": [dismissed, in_grade, is_job, becomes, is_with],
     "get": [dismissed, becomes, starts],
     "become": [becomes],
