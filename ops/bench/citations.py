@@ -94,7 +94,7 @@ async def _ask(client: Client, asked: Question, options: argparse.Namespace) -> 
         conversation=secrets.token_hex(16),
         text=asked.question,
         temporary=True,
-        sampling=Sampling(max_tokens=options.max_tokens, seed=options.seed),
+        sampling=Sampling(max_tokens=options.max_tokens, seed=options.answer_seed),
     )
     async for event in client.ask(ask):
         match event:
@@ -149,7 +149,10 @@ async def answered(questions: Sequence[Question], options: argparse.Namespace) -
 
 
 async def measure(report: Report, options: argparse.Namespace) -> None:
-    """Add the figures; ``options`` has ``storage``, ``questions`` and what ``add_options`` adds."""
+    """Add the figures; ``options`` has what ``add_options`` adds."""
+    if options.storage is None or options.questions is None:
+        report.missing.append("citations: name a folder by --storage and its questions by --questions")
+        return
     found = await answered(read(options.questions), options)
     answerable = [one for one in found if one.answer is not None]
     others = [one for one in found if one.answer is None]
@@ -183,10 +186,12 @@ def _of(values: Sequence[bool]) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what ``measure`` needs beside the storage and the questions."""
+    """Add what ``measure`` needs."""
+    parser.add_argument("--storage", type=Path, default=None, help="the folder that is asked about")
+    parser.add_argument("--questions", type=Path, default=None, help="JSONL: question and answer")
     parser.add_argument("--home", type=Path, default=None, help="data folder whose models are used")
     parser.add_argument("--max-tokens", type=int, default=96, help="of an answer")
-    parser.add_argument("--seed", type=int, default=1, help="of the sampling, which is the model's own")
+    parser.add_argument("--answer-seed", type=int, default=1, help="of the sampling")
     parser.add_argument("--at-a-time", type=int, default=4, help="answers at a time")
     parser.add_argument(
         "--record", type=Path, default=None, help="write answers and passages there, as JSONL"
@@ -196,8 +201,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str]) -> int:
     """Measure citations; return 0 when both goals are met."""
     parser = argparse.ArgumentParser(prog="karais bench citations", description=__doc__)
-    parser.add_argument("--storage", type=Path, required=True, help="the folder that is asked about")
-    parser.add_argument("--questions", type=Path, required=True, help="JSONL: question and answer")
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="only the line of JSON")
     options = parser.parse_args(argv)

@@ -67,9 +67,14 @@ class Score:
         return self.right / stated if stated else float("nan")
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this part's options to the command line of `karais bench recall`."""
+    parser.add_argument("--dialogues", type=Path, default=IN_CHECKOUT, help="a folder of scripted dialogues")
+
+
 async def measure(report: Report, options: argparse.Namespace) -> None:
     """Add precision, recall, facts from quotes and the share of right answers as of a day."""
-    folder = Path(getattr(options, "dialogues", None) or IN_CHECKOUT)
+    folder = Path(options.dialogues)
     files = await asyncio.to_thread(_files, folder)
     scripts = [file for file in files if not file.name.startswith("changes")]
     if not scripts:

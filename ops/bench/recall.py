@@ -20,7 +20,11 @@ from ops.bench.figures import Report
 from schemas.errors import KaraisError
 from schemas.failure import Code
 
-PARTS = {"scale": "ops.bench.search_scale", "memory": "ops.bench.memory_quality"}
+PARTS = {
+    "scale": "ops.bench.search_scale",
+    "memory": "ops.bench.memory_quality",
+    "citations": "ops.bench.citations",
+}
 """Further parts, each a module with ``measure``; one with ``add_options`` has options of its own."""
 
 
@@ -30,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="karais bench recall", description=__doc__)
     parser.add_argument("--locomo", type=Path, help="a file of LoCoMo conversations (JSON)")
     parser.add_argument("--cranfield", type=Path, help="a folder with corpus.jsonl and queries*.jsonl")
-    parser.add_argument("--parts", default="quality,scale,memory", help="which to run, with commas between")
+    every_part = ",".join(("quality", *PARTS))
+    parser.add_argument("--parts", default=every_part, help="which to run, with commas between")
     parser.add_argument(
         "--model", type=Path, default=known.models / known.embedding_model, help="embedding model's folder"
     )

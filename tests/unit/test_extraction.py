@@ -10,7 +10,7 @@ import pytest
 
 from agents.memory.extraction import extract
 from ops.bench.figures import Report
-from ops.bench.memory_quality import Score, measure, score_changes, score_dialogues
+from ops.bench.memory_quality import IN_CHECKOUT, Score, measure, score_changes, score_dialogues
 from schemas.chat import Turn
 from schemas.documents import Passage
 
@@ -50,7 +50,7 @@ def test_changes_are_right_as_of_every_day(name):
 async def test_the_measurement_reads_the_scripts_of_the_checkout():
     """Without an option it scores tests/memory, and its goals are those of the product."""
     report = Report("recall")
-    await measure(report, argparse.Namespace(dialogues=None))
+    await measure(report, argparse.Namespace(dialogues=IN_CHECKOUT))
     assert [figure.name for figure in report.figures] == [
         "memory precision",
         "memory recall",
