@@ -30,6 +30,7 @@ from bus.connection import Bus, connect
 from bus.follow import follow
 from bus.micro import EndpointStats, Service
 from bus.subjects import pattern_of, rpc_subject, verb
+from bus.tasks import end
 from bus.work import Undertaker, Worker
 from schemas.base import Message
 from schemas.errors import KaraisError, Unavailable
@@ -143,9 +144,7 @@ class _Running:
         for subscription in self.subscriptions:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
-        for task in self.loops:
-            task.cancel()
-        await asyncio.gather(*self.loops, return_exceptions=True)
+        await end(self.loops)
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self.agent.drain()

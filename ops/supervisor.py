@@ -73,9 +73,7 @@ class Supervisor:
             grace = max(0.2, deadline - loop.time()) / (len(stages) - number)
             members = [keeper for keeper in self.keepers.values() if keeper.unit.stage == stage]
             await asyncio.gather(*(keeper.stop(grace) for keeper in members))
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end(self._tasks.values())
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float, stop: asyncio.Event) -> bool:

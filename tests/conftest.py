@@ -19,6 +19,8 @@ from bus.runtime import serve
 from bus.settings import Settings
 from bus.streams import provision
 
+STOP_SECONDS = 60.0
+
 StartBus = Callable[..., "RunningBus"]
 
 
@@ -85,6 +87,11 @@ class RunningBus:
                 yield
             finally:
                 stop.set()
+                _, hanging = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+                if hanging:
+                    for task in asyncio.all_tasks():
+                        task.print_stack()
+                    pytest.fail(f"An agent did not stop within {STOP_SECONDS:g} s; see the tasks above.")
                 await asyncio.gather(*tasks)
 
 

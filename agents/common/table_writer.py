@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.common.child import Child, serve_parent
+from bus.tasks import end
 from schemas.base import Message
 from schemas.errors import KaraisError
 from stores.passages import Moved, PassagesWriter, SourcePassages, Written
@@ -166,8 +167,7 @@ class WriterProcess:
     async def close(self) -> None:
         """End the process."""
         if self._freshening is not None:
-            self._freshening.cancel()
-            await asyncio.gather(self._freshening, return_exceptions=True)
+            await end([self._freshening])
         await self._child.close()
 
     async def _change(self, order: Message, timeout: float = CALL_SECONDS) -> Written:

@@ -18,6 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from agents.gateway.asking import hand_over
 from agents.gateway.codec import NO_BUS, decode_frame, encode, first_event, problem, ref_of
+from bus.tasks import end
 from schemas.base import Message
 from schemas.chat import Ask, Cancel
 from schemas.errors import KaraisError, Unavailable
@@ -91,10 +92,7 @@ class Socket:
             pass  # the client left while it was written to
         finally:
             self._live.leave(self)
-            tasks = [*self._answers.values(), *filter(None, [self._notifier])]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end([*self._answers.values(), *filter(None, [self._notifier])])
         return self._ws
 
     async def close(self, code: int, message: str) -> None:

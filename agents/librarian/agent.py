@@ -16,6 +16,7 @@ from agents.librarian.keeping import Keeper
 from agents.librarian.progress import Progress
 from agents.librarian.shelf import Shelf
 from bus.agent import Agent, answers, every, hears, works
+from bus.tasks import end
 from schemas.documents import (
     FileAwaits,
     Files,
@@ -86,7 +87,7 @@ class Librarian(Agent):
             self._indexer = Indexer(self.bus, self._book, self._writer, self._catalogue, shelf, parser)
             self._keeper = Keeper(settings.storage, settings.home, self._catalogue, parser, self._looked)
             tasks.append(asyncio.create_task(self._keeper.run()))
-        resources.push_async_callback(_end, tasks)
+        resources.push_async_callback(end, tasks)
 
     @hears(ProjectChanged, ProjectRemoved)
     async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
@@ -265,9 +266,3 @@ def _lower_priority(resources: AsyncExitStack) -> None:
                 os.setpriority(os.PRIO_PROCESS, 0, before)
 
         resources.callback(restore)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

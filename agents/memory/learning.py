@@ -21,6 +21,7 @@ from agents.common.table_writer import WriterProcess
 from agents.memory.extraction import extract
 from bus.connection import Bus
 from bus.settings import Settings
+from bus.tasks import end
 from schemas.chat import Turn
 from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError
@@ -75,8 +76,7 @@ class Learner:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end([self._task])
         await self._writer.close()
 
     def heard(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from agents.memory.knowledge import KnowledgeKeeper
 from bus.agent import answers, hears
+from bus.tasks import end
 from schemas.base import GLOBAL
 from schemas.documents import OpenPassage, Passage, PassageInContext, Recall, Recalled, StorageChanged
 from schemas.embeddings import Embed, Vectors
@@ -44,7 +45,7 @@ class Searcher(KnowledgeKeeper):
         self.remembered = PassagesReader(folder, "memory", model)
         self._refreshing = asyncio.Lock()
         self.loading = asyncio.create_task(self._load())
-        resources.push_async_callback(_cancel, self.loading)
+        resources.push_async_callback(end, [self.loading])
 
     @answers(Recall)
     async def recall(self, ask: Recall) -> Recalled:
@@ -154,8 +155,3 @@ class Searcher(KnowledgeKeeper):
 
 def _text(passage: Passage | None) -> str:
     return passage.text if passage else ""
-
-
-async def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
