@@ -12,8 +12,8 @@ OPTIONS = $(if $(STORAGE),--storage '$(STORAGE)') $(if $(PORT),--port $(PORT)) $
           $(if $(NATS),--nats '$(NATS)')
 KARAIS  = $(BIN)/karais $(if $(HOME_DIR),--home '$(HOME_DIR)')
 
-# Two at a time, a file in one process: most tests wait for processes and clocks.
-PYTEST ?= -n 2 --dist loadfile
+# Three at a time, a file in one process: most tests wait for processes and clocks.
+PYTEST ?= -n 3 --dist loadfile
 
 # Tests keep weights here and touch no ~/.karais.
 TEST_HOME := $(VENV)/test-home

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 
+from bus.tasks import end
 from ops import processes
 from ops.announce import Announcer
 from ops.keeper import Keeper, Unit
