@@ -51,9 +51,12 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.server
 	@$(KARAIS) bench $(or $(NAME),chat) $(ARGS)
 
-soak: $(VENV)/.server
+soak: $(VENV)/.dev $(TEST_HOME)/.models
 	@$(KARAIS) models pull
 	@$(KARAIS) bench soak $(ARGS)
+	@$(KARAIS) bench soak_ingest --kills 50
+	KARAIS_TEST_MODELS=$(TEST_HOME)/models KARAIS_TEST_SEARCHES=10000 KARAIS_TEST_KILLS=50 \
+	  $(BIN)/python -m pytest tests/integration/test_projects_apart.py tests/chaos/test_memory_kills.py
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
