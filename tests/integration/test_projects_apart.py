@@ -1,4 +1,4 @@
-"""Nothing of one project is found in another: 10,000 random searches over the real tables."""
+"""Nothing of one project is found in another: random searches over the real tables."""
 
 from __future__ import annotations
 
