@@ -282,14 +282,14 @@ async def test_an_idle_librarian_costs_nothing(start_bus, settings):
     ("path", "project"),
     [
         ("a.md", "home"),
-        ("work/a.md", "work"),
-        ("work/boat/a.md", "boat"),
-        ("work/boats/a.md", "work"),
-        ("worker/a.md", "home"),
-        ("work", "work"),
-        ("Work/a.md", "home"),
+        ("house/a.md", "house"),
+        ("house/boat/a.md", "boat"),
+        ("house/boats/a.md", "house"),
+        ("houses/a.md", "home"),
+        ("house", "house"),
+        ("House/a.md", "home"),
     ],
 )
 def test_the_longest_folder_that_holds_a_file_has_it(path, project):
     """By whole folder names."""
-    assert project_of(path, {"work": "work/", "boat": "/work/boat", "empty": "", "zzz": "work"}) == project
+    assert project_of(path, {"house": "house/", "boat": "/house/boat", "empty": "", "zzz": "house"}) == project
