@@ -292,4 +292,5 @@ async def test_an_idle_librarian_costs_nothing(start_bus, settings):
 )
 def test_the_longest_folder_that_holds_a_file_has_it(path, project):
     """By whole folder names."""
-    assert project_of(path, {"house": "house/", "boat": "/house/boat", "empty": "", "zzz": "house"}) == project
+    folders = {"house": "house/", "boat": "/house/boat", "empty": "", "zzz": "house"}
+    assert project_of(path, folders) == project
