@@ -198,6 +198,8 @@ async def test_a_stranger_needs_the_key(household: Household) -> None:
     await page.get_by_label("Key").fill(household.settings.api_key.read_text().strip())
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("dialog")).to_be_hidden()  # the page loads anew, then it is let in
+    await page.wait_for_load_state("load")
+    await expect(page.locator(".idea").first).to_be_visible()  # its scripts run: it hears what is typed
     await ask(page)
     await expect(page.locator("[data-state=done]")).to_have_count(1)
 

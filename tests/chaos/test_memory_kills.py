@@ -27,7 +27,7 @@ from tests.integration.test_forgetting import CANARY, say, until
 from tests.remains import places
 
 ROOT = Path(__file__).resolve().parents[2]
-ROUNDS = int(os.environ.get("KARAIS_TEST_KILLS", "4"))
+ROUNDS = int(os.environ.get("KARAIS_TEST_KILLS", "2"))
 TURNS = 6
 
 
