@@ -46,7 +46,7 @@ async def say(bus, text, *, conversation="c1", answer="a1", reply="I see.", proj
     )
 
 
-async def until(find, *, seconds=30.0):
+async def until(find, *, seconds=60.0):
     """Return what ``find`` finds, once it finds something."""
     async with asyncio.timeout(seconds):
         while not (found := await find()):

@@ -47,7 +47,7 @@ async def say(bus, text: str, *, conversation="c1", answer="", reply="I see.", p
     await bus.record(Turn(**fields, role="assistant", text=reply, at=at + 1, finish_reason="stop"))
 
 
-async def until(find, *, seconds=30.0):
+async def until(find, *, seconds=60.0):
     """Return what ``find`` finds, once it finds something."""
     async with asyncio.timeout(seconds):
         while not (found := await find()):
