@@ -29,7 +29,7 @@ from schemas.memory import Fact, FactLearned
 from stores.chunking import chunk_text
 from stores.conversations import Conversations, turn_source
 from stores.facts import FactBook
-from stores.passages import SourcePassages, Written, embedded_text, state
+from stores.passages import Kind, SourcePassages, Written, embedded_text, state
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Learner:
         if lost:
             log.warning("%d turns and facts are not in their table: they are indexed again.", len(lost))
         for start in range(0, len(lost), BATCH):
-            await self._index([(one.name, one.kind, one.entry) for one in lost[start : start + BATCH]])
+            await self._index(lost[start : start + BATCH])
         strangers = list(opened.contents.keys() - {source.name for source in wanted})
         async with self.writing:
             # What was learned meanwhile is no stranger.
@@ -144,7 +144,7 @@ class Learner:
         learned = sys.maxsize if all_of_them else self._conversations.position("learned")
         indexed = sys.maxsize if all_of_them else self._facts.position("indexed")
         turns = self._conversations.learn_from(0, -1)
-        found = [_Source(_turn_source(t), "turn", t) for n, t in turns if n <= learned and own_words(t)]
+        found = [_Source.of(t) for n, t in turns if n <= learned and own_words(t)]
         facts = self._facts.numbered_from(0, -1)
         return found + [_Source(fact.id, "fact", fact) for n, fact in facts if n <= indexed]
 
@@ -244,31 +244,32 @@ class Learner:
         facts = await asyncio.to_thread(self._facts.numbered_from, after, BATCH)
         if not facts:
             return False
-        await self._index([(fact.id, "fact", fact) for _, fact in facts])
+        await self._index([_Source(fact.id, "fact", fact) for _, fact in facts])
         await asyncio.to_thread(self._facts.set_position, "indexed", facts[-1][0])
         return True
 
     async def _index_turns(self, turns: Sequence[tuple[int, Turn]]) -> None:
-        await self._index([(_turn_source(turn), "turn", turn) for _, turn in turns if own_words(turn)])
+        await self._index([_Source.of(turn) for _, turn in turns if own_words(turn)])
 
-    async def _index(self, sources: Sequence[tuple[str, str, Turn | Fact]]) -> None:
+    async def _index(self, sources: Sequence[_Source]) -> None:
         """Embed texts and write their passages."""
-        prepared = [(source, kind, entry, chunk_text(own_words(entry))) for source, kind, entry in sources]
-        texts = [embedded_text(piece) for *_, pieces in prepared for piece in pieces]
+        prepared = [(source, chunk_text(own_words(source.entry))) for source in sources]
+        texts = [embedded_text(piece) for _, pieces in prepared for piece in pieces]
         if not texts:
             return
         vectors = await self._embed(texts)
         width = len(vectors) // len(texts)
         rows: list[tuple[Turn | Fact, SourcePassages]] = []
         start = 0
-        for source, kind, entry, pieces in prepared:
+        for source, pieces in prepared:
+            entry = source.entry
             end = start + width * len(pieces)
             passages = SourcePassages(
-                source=source,
-                kind=kind,  # type: ignore[arg-type]  # one of Kind
+                source=source.name,
+                kind=source.kind,
                 path=entry.conversation,
                 at=entry.at,
-                content_hash=_hash(entry),
+                content_hash=source.hash,
                 pieces=tuple(pieces),
                 vectors=vectors[start:end],
                 project=entry.project,
@@ -307,16 +308,16 @@ class _Source(NamedTuple):
     """A turn or a fact as the table has to hold it."""
 
     name: str
-    kind: str
+    kind: Kind
     entry: Turn | Fact
+
+    @classmethod
+    def of(cls, turn: Turn) -> _Source:
+        return cls(turn_source(turn.project, turn.conversation, turn.answer, turn.role), "turn", turn)
 
     @property
     def hash(self) -> str:
-        return _hash(self.entry)
-
-
-def _hash(entry: Turn | Fact) -> str:
-    return hashlib.sha256(entry.text.encode()).hexdigest()
+        return hashlib.sha256(self.entry.text.encode()).hexdigest()
 
 
 def own_words(entry: Turn | Fact) -> str:
@@ -328,7 +329,3 @@ def own_words(entry: Turn | Fact) -> str:
     if isinstance(entry, Fact) or entry.role == "user":
         return entry.text.strip()
     return _QUOTATION.sub("", entry.text).strip()
-
-
-def _turn_source(turn: Turn) -> str:
-    return turn_source(turn.project, turn.conversation, turn.answer, turn.role)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,11 +12,12 @@ from agents.embedder import Embedder
 from agents.memory import Memory
 from bus.settings import Settings
 from schemas.chat import Turn
-from schemas.documents import OpenPassage, Recall
+from schemas.documents import OpenPassage
 from schemas.errors import Refused
 from schemas.failure import Code
 from schemas.memory import AddFact, EditFact, ListFacts, ShowFact
 from schemas.projects import ChangeProject, ListProjects, ReadProject
+from tests.integration.test_forgetting import recalled, until
 
 DAY = 86_400.0
 NOW = time.time()
@@ -45,21 +45,6 @@ async def say(bus, text: str, *, conversation="c1", answer="", reply="I see.", p
     fields = {"conversation": conversation, "answer": answer or f"a{time.monotonic_ns()}", "project": project}
     await bus.record(Turn(**fields, role="user", text=text, at=at))
     await bus.record(Turn(**fields, role="assistant", text=reply, at=at + 1, finish_reason="stop"))
-
-
-async def until(find, *, seconds=60.0):
-    """Return what ``find`` finds, once it finds something."""
-    async with asyncio.timeout(seconds):
-        while not (found := await find()):
-            await asyncio.sleep(0.2)
-    return found
-
-
-def recalled(bus, query: str, **scope):
-    async def find():
-        return (await bus.call(Recall(query=query, **scope))).passages
-
-    return find
 
 
 async def test_what_was_said_is_found_in_another_conversation_and_never_in_another_project(

@@ -142,11 +142,6 @@ def parse(text: str, people: People) -> list[Subject]:
     return []
 
 
-def of_name(name: str, people: People) -> Subject:
-    """Return who a name means."""
-    return _person(name, people)
-
-
 def is_name(text: str, *, lower: bool = False) -> bool:
     """Say whether a text can be somebody's name; ``lower`` allows small letters, for those who write so."""
     text = re.sub(
