@@ -225,7 +225,7 @@ STATEMENTS = st.lists(
 
 
 @given(said=STATEMENTS, order=st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_as_of_is_right_in_every_order_of_arrival(tmp_path_factory, said, order):
     """A simple walk over the statements in the order of their time gives the same answer for every moment."""
     facts = [
