@@ -194,9 +194,10 @@ def test_pages_follow_one_another(book):
 
 
 def test_what_was_said_again_since_outlives_an_end_that_was_said_before(book):
-    """Bonn from 2 (said first), Bonn from 0 to 3 (said next), Bonn from 1 (said last): Bonn holds on."""
+    """Ulm from 1, Bonn from 2, Bonn from 0 to 3, at last Bonn from 1 again: Bonn holds on."""
     learn(
         book,
+        fact("Ulm", 4, id="f0", valid_from=1.0),
         fact("Bonn", 5, id="f1", valid_from=2.0),
         fact("Bonn", 6, id="f2", valid_from=0.0, valid_to=3.0),
         fact("Bonn", 7, id="f3", valid_from=1.0),
