@@ -20,7 +20,7 @@ from ops.commands.common import (
     print_table,
     run_async,
 )
-from ops.commands.forgetting import Yes, confirm, counted, in_backups
+from ops.commands.forgetting import DryRun, Yes, confirm, counted, in_backups
 
 if TYPE_CHECKING:
     from schemas.forgetting import Forgotten
@@ -195,7 +195,7 @@ def forget(
     fact: Annotated[str, typer.Option(help="A fact, with the exchanges that it came from.")] = "",
     answer: Annotated[str, typer.Option(help="A question and its answer.")] = "",
     conversation: Annotated[str, typer.Option(help="A whole conversation.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
     project: ProjectName = "home",
     url: Url = "",

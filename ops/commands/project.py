@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ops.commands.common import Json, Key, Url, ask_gateway, print_json, print_table
-from ops.commands.forgetting import Yes, confirm, counted, in_backups
+from ops.commands.forgetting import DryRun, Yes, confirm, counted, in_backups
 
 if TYPE_CHECKING:
     from schemas.projects import Project
@@ -83,16 +83,25 @@ def change(
 
 @project.command()
 def remove(
-    context: typer.Context, name: Name, yes: Yes = False, url: Url = "", key: Key = "", as_json: Json = False
+    context: typer.Context,
+    name: Name,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
 ) -> None:
     """Forget a project with its conversations and memories, for good; its files stay."""
     called = ask_gateway(context, url, key, lambda client: client.project(name)).name
-    confirm(f"Forget “{called}” with its conversations and memories, for good?", yes)
-    gone = ask_gateway(context, url, key, lambda client: client.remove_project(name))
+    gone = ask_gateway(context, url, key, lambda client: client.remove_project(name, dry_run=True))
+    if not dry_run:
+        confirm(f"“{called}” goes for good, with {counted(gone)}. {in_backups(gone)}\nForget it?", yes)
+        gone = ask_gateway(context, url, key, lambda client: client.remove_project(name))
     if as_json:
         print_json(gone)
     else:
-        typer.echo(f"Forgotten for good: {counted(gone)}. {in_backups(gone)}")
+        said = "This would go for good" if dry_run else "Forgotten for good"
+        typer.echo(f"{said}: {counted(gone)}. {in_backups(gone)}")
 
 
 def _given(
