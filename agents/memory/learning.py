@@ -103,18 +103,19 @@ class Learner:
     async def index_all(self, progress: Callable[[int], None]) -> None:
         """Make all that is known now findable, without learning facts from it: for a rebuilt memory.
 
-        Used instead of entering; ``progress`` gets how many more turns or facts are done.
+        Used instead of entering, until ``close``; ``progress`` gets how many more turns or facts are done.
         """
-        try:
-            while turns := await self._next_turns():
-                await self._index_turns(turns)
-                await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
-                progress(len(turns))
-            while await self._index_facts():
-                progress(BATCH)
-            await self._note(await self._writer.tidy())
-        finally:
-            await self._writer.close()
+        while turns := await self._next_turns():
+            await self._index_turns(turns)
+            await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
+            progress(len(turns))
+        while facts := await self._index_facts():
+            progress(facts)
+        await self._note(await self._writer.tidy())
+
+    async def close(self) -> None:
+        """End the writer of the table."""
+        await self._writer.close()
 
     async def _reconcile(self) -> None:
         """Compare the table with the projections, if it is not as it was left (damage, another model).
@@ -238,15 +239,15 @@ class Learner:
             learned.append((turn.user, fact))
         return learned
 
-    async def _index_facts(self) -> bool:
-        """Make the next facts findable; returns whether there were any."""
+    async def _index_facts(self) -> int:
+        """Make the next facts findable; returns how many there were."""
         after = await asyncio.to_thread(self._facts.position, "indexed")
         facts = await asyncio.to_thread(self._facts.numbered_from, after, BATCH)
         if not facts:
-            return False
+            return 0
         await self._index([_Source(fact.id, "fact", fact) for _, fact in facts])
         await asyncio.to_thread(self._facts.set_position, "indexed", facts[-1][0])
-        return True
+        return len(facts)
 
     async def _index_turns(self, turns: Sequence[tuple[int, Turn]]) -> None:
         await self._index([_Source.of(turn) for _, turn in turns if own_words(turn)])

@@ -127,13 +127,15 @@ async def _fill(
         own = await resources.enter_async_context(connect(private, OPS))
         await provision(own.jetstream, agents)
         await resources.enter_async_context(served(embedder))
-        await _index(own, private, conversations, facts, tell)
+        learner = Learner(own, private, conversations, facts)
+        resources.push_async_callback(learner.close)
+        await _index(learner, conversations, facts, tell)
         if private.storage is not None:
             async with served(RebuiltProjects(private, projects)), served(Librarian(private)):
                 await _files(own, tell)
         # What was said meanwhile; the rest is followed after the switch.
         await _project(logs, conversations, projects, facts, tell)
-        await _index(own, private, conversations, facts, tell)
+        await _index(learner, conversations, facts, tell)
         # Facts are taken only from turns that the memory in use had not looked at.
         learned = await asyncio.to_thread(_learned, settings.memory / "conversations.db")
         conversations.set_position("learned", min(learned, conversations.position("learned")))
@@ -180,13 +182,11 @@ async def _project(
             rate.more(len(entries))
 
 
-async def _index(
-    own: Bus, private: Settings, conversations: Conversations, facts: FactBook, tell: Tell
-) -> None:
+async def _index(learner: Learner, conversations: Conversations, facts: FactBook, tell: Tell) -> None:
     """Write the passages of turns and facts that are not written yet."""
     turns = len(conversations.learn_from(conversations.position("learned"), -1))
     rate = Rate("turns and facts", turns + len(facts.numbered_from(facts.position("indexed"), -1)), tell)
-    await Learner(own, private, conversations, facts).index_all(rate.more)
+    await learner.index_all(rate.more)
 
 
 async def _files(own: Bus, tell: Tell) -> None:
