@@ -107,7 +107,7 @@ def find(question: str, text: str, passages: Sequence[Passage], before: str = ""
     for number, source in enumerate(sources, 1):
         alone = 0.0
         for sentence in _quotable(passages[number - 1].text):
-            if FEWEST_CHARS <= len(sentence.text) <= MOST_CHARS:
+            if FEWEST_CHARS <= len(sentence.text) + len(sentence.under) <= MOST_CHARS:
                 said = Said(sentence.text, sentence.under)
                 support = source.support(asked, said, within=sentence.pieces) * (1 - BEHIND * (number - 1))
                 if sentence.pieces == 1:

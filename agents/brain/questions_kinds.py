@@ -1,4 +1,4 @@
-"""Which kind of thing a question asks for, and how a text shows that it has one: a time, an amount, a reason."""
+"""Which kind of thing a question asks for, and how a text shows that it has one: a time, an amount."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ KINDS = (
     ),
     _kind(
         r"\bhow much\b.*\b(?:costs?|pay|paid|charged?|price|rent|earns?|earned|spend|spent|fee|salary)\b"
-        r"|\bwhat (?:do|does|did) .*\bcost\b|\b(?:what|which|welche\w*) (?:\w+ )?(?:price|fee|costs?|rent|salary|preis)\b"
+        r"|\bwhat (?:do|does|did) .*\bcost\b"
+        r"|\b(?:what|which|welche\w*) (?:\w+ )?(?:price|fee|costs?|rent|salary|preis)\b"
         r"|\bwie ?viel\b.*\b(?:kostet|kosten|zahl\w*|bezahl\w*|verdien\w*)\b|\bwas kostete?n?\b",
         _MONEY,
         "cost costs price pay paid kostet kosten preis",
@@ -92,6 +93,16 @@ KINDS = (
         r"\bhow (?:far|tall|wide|deep)\b|\bwie (?:weit|breit|tief)\b",
         _measured("[kcm]?m", r"\w*met(?:er|re)s?", "miles?", "inch(?:es)?", "feet", "ft"),
         "far tall wide deep weit breit tief",
+    ),
+    _kind(
+        r"\b(?:what|which|how much|welche\w*) (?:[\w-]+ )?(?:pressure|\w*druck)\b",
+        _measured("bar", "m?bar", "psi", "[kh]?pa"),
+        "pressure druck",
+    ),
+    _kind(
+        r"\b(?:how much|wie ?viel) (?:electricity|power|energy|strom|energie)\b",
+        _measured("[kmg]?wh?", "watts?", "amps?", "amperes?"),
+        "electricity power energy strom energie",
     ),
     _kind(r"\bhow loud\b|\bwie laut\b", r"\d ?db\b|\bdecibel", "loud laut"),
     _kind(

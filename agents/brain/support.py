@@ -26,7 +26,9 @@ ASKED = 0.66
 DECIDED = 0.85
 """The same for a question to be answered by yes or no: all but its every word is what is asked."""
 UNFOCUSED = 0.7
-"""What is left of the support where the very thing that is asked for, or counted, is not named."""
+"""What is left of the support where the very thing that is asked for is not named."""
+UNCOUNTED = 0.55
+"""The same where no number stands beside the thing that is counted."""
 COPIED = 0.4
 """What of the support depends on words that stand in the passage side by side as they do in the sentence."""
 
@@ -145,7 +147,7 @@ class Source:
         if asked.focus and not all(words.held(word, near) for word in asked.focus):
             about *= UNFOCUSED
         if asked.counted and not said.counts(asked.counted):
-            about *= UNFOCUSED
+            about *= UNCOUNTED
         copied = len(said.pairs & {pair for unit in evidence for pair in unit.pairs}) / max(
             1, len(said.pairs)
         )

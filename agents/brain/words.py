@@ -79,7 +79,9 @@ def told(text: str) -> dict[str, float]:
 
 def held(word: str, among: set[str]) -> bool:
     """Tell whether a stem is among others, or a longer form of it: "haftpflicht" in "privathaftpflicht"."""
-    if word in among:
+    if word in among or any(f"{word}{ending}" in among for ending in _VERBAL):
+        return True
+    if any(word.endswith(ending) and word.removesuffix(ending) in among for ending in _VERBAL):
         return True
     if len(word) < _ALIKE or not word.isalpha():
         return False
@@ -94,12 +96,14 @@ def _alike(one: str, other: str) -> bool:
     return same >= _ALIKE and same >= _SAME * max(len(one), len(other))
 
 
+_VERBAL = ("d", "ed", "ing", "er", "n")
+"""Endings that ``stem`` leaves at short words."""
 _ALIKE = 5
 """Letters that two words must share to be taken for forms of one."""
 _SAME = 0.75
 """Share of the longer one's letters."""
-_NEAR = 4
-"""Words between a number and what it counts."""
+_BEFORE, _BEHIND = 2, 3
+"""How many words before a number and behind it what it counts may stand."""
 
 
 def counted(text: str, things: set[str]) -> bool:
@@ -108,7 +112,7 @@ def counted(text: str, things: set[str]) -> bool:
     stems = [stem(token) for token in tokens]
     places = [at for at, token in enumerate(tokens) if token[0].isdigit() or token in _SPELLED]
     return any(
-        held(thing, set(stems[max(0, at - _NEAR) : at + _NEAR + 1])) for at in places for thing in things
+        held(thing, set(stems[max(0, at - _BEFORE) : at + _BEHIND + 1])) for at in places for thing in things
     )
 
 
