@@ -28,7 +28,7 @@ MOST = 5
 """Sentences of the answer, and as many of the passages, that are compared by meaning: 5 to 10 ms each."""
 MOST_CHARS = 600
 """Of a sentence that is compared or quoted."""
-FEWEST_CHARS = 20
+FEWEST_CHARS = 16
 """Of a sentence that is quoted."""
 ANSWERS = 0.5
 """Cosine to the question, times the support, from which a sentence counts as an answer to it."""
@@ -43,6 +43,8 @@ BEHIND = 0.03
 
 _IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _TARGET = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_TAG = re.compile(r"\{%[^%]*%\}|</?[a-zA-Z][^<>]*>|&#x?\w+;")
+"""Tags of HTML and of templates."""
 _WHENCE = {
     "document": "From your files:",
     "turn": "From an earlier conversation:",
@@ -157,10 +159,10 @@ def choose(found: Found, vectors: bytes | None) -> Chosen:
 
 def quotation(quote: Candidate, passage: Passage, at: int) -> tuple[str, Citation]:
     """Return what is put behind an answer of ``at`` characters to quote a passage, and its citation."""
-    said = " ".join(_TARGET.sub(r"\1", _IMAGE.sub("", quote.sentence.text)).strip("|>*- \t").split())
+    said = _readable(quote.sentence.text)
     lead = f"\n\n{_WHENCE[passage.kind]}\n\n> "
     start = at + len(lead)
-    text = lead + said.replace(" | ", " \u2013 ")
+    text = lead + said
     return text, Citation(start=start, end=at + len(text), passage=quote.passage)
 
 
@@ -198,7 +200,14 @@ def _quotable(text: str) -> list[Sentence]:
 
 
 def _under(heading: str, text: str) -> str:
-    return f"{heading}: {text}" if heading else text
+    said = _readable(text)
+    return f"{heading}: {said}" if heading else said
+
+
+def _readable(text: str) -> str:
+    """Return a sentence of a passage without what a page would not show; a row of a table reads as a line."""
+    said = _TAG.sub("", _TARGET.sub(r"\1", _IMAGE.sub("", text)))
+    return " ".join(said.strip("|>*- \t").split()).replace(" | ", " \u2013 ")
 
 
 def _best(found: list[Candidate]) -> tuple[Candidate, ...]:
