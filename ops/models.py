@@ -73,7 +73,7 @@ def pull(settings: Settings, names: Sequence[str] = (), progress: OnStep | None 
     ]
 
 
-def add(settings: Settings, path: Path, name: str = "") -> Model:
+def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None = None) -> Model:
     """Take a local file or folder into the Tier-0 folder, by hard links where that is possible.
 
     Raises KaraisError: ``not_found`` when nothing is there, ``invalid`` for
@@ -85,7 +85,8 @@ def add(settings: Settings, path: Path, name: str = "") -> Model:
     path = path.expanduser().absolute()
     name = name or intake.name_for(path)
     with _lock(settings.models):
-        return intake.take(settings.models, path, name, source=f"file:{path}")
+        told = _staged(progress, name, "checking")
+        return intake.take(settings.models, path, name, source=f"file:{path}", progress=told)
 
 
 def listing(settings: Settings) -> list[Line]:

@@ -16,9 +16,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from bus.settings import Settings, environment, load
 from ops import exits, launch, light, processes, roster, running
@@ -45,6 +45,10 @@ BUS = "bus"
 BRAIN_FIRST_SECONDS = 8.0
 READY_SECONDS = 120.0
 LET_GO_SECONDS = 3.0
+BUS_SECONDS = 8.0
+RETRY_SECONDS = 1.0
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,8 @@ class Up:
         self.supervisor = Supervisor(announcer)
         self.began = time.monotonic()
         self._background: set[asyncio.Task[None]] = set()
+        self._succeeds = False
+        """Whether it follows a supervisor that died: then it waits for what is late, and gives nothing up."""
 
     @property
     def kinds(self) -> list[str]:
@@ -105,6 +111,7 @@ class Up:
         async with AsyncExitStack() as resources:
             found = await asyncio.to_thread(processes.find, self.settings.home)
             leaders = {process.name: process for process in found if process.leader}
+            self._succeeds = bool(leaders.keys() - {"guardian", "supervisor"})
             stray = orphans(found, [BUS, *self.kinds])
             await asyncio.to_thread(processes.end, stray, 2.0)
             bus = await self._bus(leaders.get(BUS), resources)
@@ -118,8 +125,7 @@ class Up:
 
     async def _bus(self, found: processes.Found | None, resources: AsyncExitStack) -> Bus:
         """Start or adopt the own server, connect, and bring streams up to date."""
-        from bus.connection import connect
-        from bus.identities import OPS, local_key
+        from bus.identities import local_key
 
         await asyncio.to_thread(local_key, self.settings.api_key)
         if not self.settings.nats:
@@ -129,17 +135,34 @@ class Up:
             self._spawn(keep_writing(keeper, plan.monitor_url, self.settings.bus))
         elif found is not None:
             await asyncio.to_thread(processes.end, [found], 2.0)
+        bus = await self._insist(lambda: self._connect(resources))
+        await self._insist(lambda: self._provision(bus))
+        bus.reconnected.append(lambda: self._spawn(self._provision_again(bus)))
+        return bus
+
+    async def _connect(self, resources: AsyncExitStack) -> Bus:
+        from bus.connection import connect
+        from bus.identities import OPS
+
         try:
-            bus = await resources.enter_async_context(connect(self.settings, OPS, wait=8.0))
+            return await resources.enter_async_context(connect(self.settings, OPS, wait=BUS_SECONDS))
         except Unavailable as error:
             keeper = self.supervisor.keepers.get(BUS)
             if keeper is None:
                 raise
             reason = processes.last_line(keeper.unit.log)
             raise Unavailable(f"The bus did not start: {reason or error} (log: {keeper.unit.log}).") from None
-        await self._provision(bus)
-        bus.reconnected.append(lambda: self._spawn(self._provision_again(bus)))
-        return bus
+
+    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what an attempt gives. A first start fails with it; a successor tries again for ever."""
+        while True:
+            try:
+                return await attempt()
+            except Unavailable as error:
+                if not self._succeeds:
+                    raise
+                self.announcer.say(str(error), style="33")
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _plan(self, found: processes.Found | None) -> Plan:
         from bus import server
@@ -172,7 +195,7 @@ class Up:
                 await self._provision(bus)
             except Unavailable as error:
                 self.announcer.say(str(error), style="33")
-                await asyncio.sleep(1)
+                await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
 
@@ -234,10 +257,14 @@ class Up:
         async def healthy() -> bool:
             return await answers_http(host, settings.port, "/healthz") == 200
 
-        if not await until(healthy, 60, self.supervisor.stopping):
-            raise Unavailable(
-                f"The gateway does not answer at {self.url} after 60 s: see {settings.logs / 'gateway.log'}."
-            )
+        async def opened() -> None:
+            if not await until(healthy, 60, self.supervisor.stopping):
+                raise Unavailable(
+                    f"The gateway does not answer at {self.url} after 60 s: "
+                    f"see {settings.logs / 'gateway.log'}."
+                )
+
+        await self._insist(opened)
         seconds = time.monotonic() - self.began
         if adopted:
             self.announcer.say(f"Took over {len(adopted)} running processes: {', '.join(adopted)}.")

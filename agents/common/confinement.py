@@ -28,8 +28,10 @@ _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _TCP = 3
 _SCOPES = 3
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
-_SYSTEM = ("/usr", "/lib", "/lib64", "/dev/urandom", "/proc/self")
-_SYSTEM += ("/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types", "/etc/apache2/mime.types")
+_SYSTEM = (
+    *("/usr", "/lib", "/lib64", "/dev/urandom", "/proc/self"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types", "/etc/apache2/mime.types"),
+)
 
 
 def confine(readable: Iterable[str]) -> int:

@@ -152,7 +152,8 @@ class WriterProcess:
 
     async def vectors_of(self, hashes: Collection[str]) -> dict[str, bytes]:
         """Return the vectors of texts that were embedded before, by ``stores.passages.text_hash``."""
-        return (await self._call(FindVectors(hashes=tuple(hashes)), VectorsFound, CALL_SECONDS)).vectors
+        found: VectorsFound = await self._call(FindVectors(hashes=tuple(hashes)), VectorsFound, CALL_SECONDS)
+        return found.vectors
 
     async def tidy(self) -> Written:
         """Merge fragments and bring the indexes up to date."""

@@ -113,15 +113,14 @@ class Librarian(Agent):
             try:
                 passages = await self._indexer.index(job, known)
             except Exception as error:
-                expected = isinstance(error, KaraisError)
-                if expected:
+                if isinstance(error, KaraisError):
                     self._problem = "" if error.code is Code.CONFLICT else str(error)
                     if error.code is not Code.CONFLICT:
                         raise
                 if await asyncio.to_thread(self._book.failed, job.path) < ATTEMPTS:
                     raise
                 reason = str(error)
-                if not expected:
+                if not isinstance(error, KaraisError):
                     log.exception("%s failed %d times and is skipped", job.path, ATTEMPTS)
                     reason = f"Reading it failed ({type(error).__name__}); the librarian's log says why."
                 await self._catalogue.skip(job.path, job.file, reason, stamp_ns=known.stamp_ns)

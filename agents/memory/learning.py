@@ -212,7 +212,7 @@ class Learner:
             self._facts.list, turn.project, turn.user, as_of=turn.at, limit=KNOWN_FACTS
         )
         # Of the owner's clock as it stood then: "yesterday" and "on Monday" are the owner's.
-        zone = datetime.fromtimestamp(turn.at, UTC).astimezone().tzinfo
+        zone = datetime.fromtimestamp(turn.at, UTC).astimezone().tzinfo or UTC
         try:
             found = await asyncio.to_thread(
                 extract,

@@ -17,6 +17,7 @@ import json
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def _application(server: Any, profile: Profile) -> web.Application:
 
             wanted = _whole(json.loads(frame.data), profile)
             work = loop.run_in_executor(None, _generate, server, wanted, on_chunk)
-            work.add_done_callback(lambda _, put=chunks.put_nowait: put(None))
+            work.add_done_callback(partial(_end, chunks))
             while (chunk := await chunks.get()) is not None:
                 data = chunk.encode() if isinstance(chunk, str) else chunk
                 await socket.send_frame(data, WSMsgType.TEXT)
@@ -92,6 +93,10 @@ def _application(server: Any, profile: Profile) -> web.Application:
     application = web.Application()
     application.add_routes([web.get("/ws", chat), web.post("/run", run)])
     return application
+
+
+def _end(chunks: asyncio.Queue[Any], _: asyncio.Future[Any]) -> None:
+    chunks.put_nowait(None)
 
 
 async def _serve() -> None:

@@ -143,13 +143,17 @@ async def _settle(client: Client, running: Household) -> float:
     """Wait until every file was read; returns the seconds that it took."""
     begun = time.monotonic()
     quiet = 0
-    status: StorageStatus | None = None
+    seen: StorageStatus | KaraisError | None = None
     while quiet < 3:
         if time.monotonic() - begun > SETTLED_SECONDS:
-            raise KaraisError(f"The storage was not read within {SETTLED_SECONDS:g} s: {status}")
+            said = (running.settings.logs / "supervisor.log").read_text("utf-8")[-1000:]
+            raise KaraisError(f"The storage was not read within {SETTLED_SECONDS:g} s: {seen!r}\n{said}")
         await asyncio.sleep(1)
-        with contextlib.suppress(KaraisError):
-            status = await client.rescan()
+        try:
+            seen = status = await client.rescan()
+        except KaraisError as error:
+            seen = error
+        else:
             done = not status.scanning and not status.waiting and not status.problem
             quiet = quiet + 1 if done else 0
     return time.monotonic() - begun

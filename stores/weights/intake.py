@@ -31,7 +31,7 @@ def name_for(path: Path) -> str:
     return name
 
 
-def take(models: Path, path: Path, name: str, *, source: str) -> Model:
+def take(models: Path, path: Path, name: str, *, source: str, progress: Progress | None = None) -> Model:
     """Register a file or folder, as it is, under a name; see ``ops.models.add`` for the errors."""
     kind = identify(path)
     with registry.adding(models, name) as folder:
@@ -51,7 +51,14 @@ def take(models: Path, path: Path, name: str, *, source: str) -> Model:
             main = weights.relative_to(folder).as_posix()
             profile = completed(profile, weights)
         return registry.commit(
-            models, folder, name=name, kind=kind, main=main, source=source, profile=profile
+            models,
+            folder,
+            name=name,
+            kind=kind,
+            main=main,
+            source=source,
+            profile=profile,
+            progress=progress,
         )
 
 

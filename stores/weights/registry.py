@@ -221,6 +221,7 @@ def commit(
     profile: Profile | None = None,
     prepared: Preparation | None = None,
     known: dict[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> Model:
     """Write the manifest of a folder given by ``adding``, sync it all and give it its name.
 
@@ -231,7 +232,7 @@ def commit(
         WeightsFile(
             path=(relative := path.relative_to(folder).as_posix()),
             bytes=path.stat().st_size,
-            sha256=(known or {}).get(relative) or sha256_of(path),
+            sha256=(known or {}).get(relative) or sha256_of(path, progress),
         )
         for path in paths
     )

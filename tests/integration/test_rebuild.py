@@ -10,8 +10,8 @@ import pytest
 from agents.librarian import Librarian
 from agents.memory import Memory
 from bus.settings import Settings
-from ops import rebuild as module
 from ops.rebuild import rebuild
+from ops.rebuild import rebuilding as module
 from schemas.chat import ReadConversation
 from schemas.documents import GetStorageStatus
 from schemas.errors import KaraisError

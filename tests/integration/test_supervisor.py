@@ -143,6 +143,22 @@ def test_a_new_supervisor_adopts_what_runs(small: Small) -> None:
     small.until(lambda: small.pids().get("memory", third["memory"]) != third["memory"])
 
 
+def test_a_new_supervisor_waits_for_a_bus_that_hangs(small: Small) -> None:
+    """A supervisor that follows one that died ends nothing because the bus is late."""
+    small.up_and_ready()
+    before = small.pids()
+    os.kill(before["bus"], signal.SIGSTOP)
+    try:
+        os.kill(before["supervisor"], signal.SIGKILL)
+        log = small.settings.logs / "supervisor.log"
+        small.until(lambda: "The bus did not start" in log.read_text())
+    finally:
+        os.kill(before["bus"], signal.SIGCONT)
+    small.until(small.serves)
+    after = small.pids()
+    assert {name: before[name] for name in ALL} == {name: after[name] for name in ALL}
+
+
 def test_up_adopts_after_guardian_and_supervisor_died_together(small: Small) -> None:
     """`karais up` takes over agents that lost both."""
     small.up_and_ready()

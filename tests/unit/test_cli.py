@@ -54,6 +54,15 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         assert f"  {command} " in said.stdout
 
 
+def test_weights_on_this_machine_are_added(tmp_path: Path) -> None:
+    """`karais models add FILE` takes weights in and lists them."""
+    weights = tmp_path / "tiny.safetensors"
+    weights.write_bytes((2).to_bytes(8, "little") + b"{}")
+    added = karais(tmp_path / "home", "models", "add", str(weights), "--name", "tiny")
+    assert (added.returncode, added.stdout) == (0, "Added tiny: use it by `karais up --model tiny`.\n")
+    assert "tiny" in karais(tmp_path / "home", "models", "list").stdout
+
+
 def test_help_needs_no_heavy_package(tmp_path: Path) -> None:
     """The command line imports neither the bus client nor anything of the server before it is needed."""
     code = "import sys, ops.cli; print(*sorted(sys.modules))"

@@ -49,7 +49,9 @@ def _read(message: EmailMessage, attached: ReadAttachment | None, depth: int) ->
     sections = [(heading, "\n".join(lines) + "\n\n" + _body(body))]
     pieces = chunk_sections(sections)
     remarks = []
-    for part in parts[:MAX_ATTACHMENTS] if attached else ():
+    for part in parts[:MAX_ATTACHMENTS]:
+        if attached is None:
+            break
         name = _name(part)
         try:
             found = _attachment(part, name, attached, depth)

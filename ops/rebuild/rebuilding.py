@@ -11,57 +11,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import errno
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from agents.embedder import Embedder
 from agents.librarian import Librarian
 from agents.memory.learning import Learner
-from bus import codec, server
-from bus.agent import Agent, answers
+from bus import codec
 from bus.connection import Bus, connect
 from bus.identities import OPS
 from bus.reading import batches
-from bus.runtime import serve
 from bus.settings import Settings
 from bus.streams import provision
 from bus.subjects import ROOT
-from ops import processes, roster, running
-from ops.comparison import Difference, compare
+from ops import roster, running
+from ops.rebuild.comparison import Difference, compare
+from ops.rebuild.private_bus import RealEmbedder, RebuiltProjects, ReusingEmbedder, run_server, served
+from ops.rebuild.progress import Progress, Rate, Tell
+from ops.rebuild.switching import switch
 from schemas.chat import Deleted, Titled, Turn
 from schemas.documents import GetStorageStatus
-from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from schemas.forgetting import TurnsForgotten
 from schemas.memory import FactEdited, FactForgotten, FactLearned
-from schemas.projects import ListProjects, ProjectChanged, ProjectRemoved, Projects
+from schemas.projects import ProjectChanged, ProjectRemoved
 from stores.conversations import Conversations
 from stores.facts import FactBook
-from stores.passages import PassagesReader, text_hash
+from stores.passages import PassagesReader
 from stores.projects import ProjectBook
 
 OF_CHAT = (Turn, Titled, Deleted, TurnsForgotten)
 OF_MEMORY = (ProjectChanged, ProjectRemoved, FactLearned, FactEdited, FactForgotten)
-AGENTS = ("memory", "librarian")
-"""Those that have the memory folder open."""
 STUCK_SECONDS = 180.0
 """Without any progress, after which a rebuild is given up."""
 POLL_SECONDS = 0.5
-_EXCHANGE = 2
-_AT_FDCWD = -100
 
 
 class Rebuilt(Struct, frozen=True, kw_only=True):
@@ -77,89 +66,6 @@ class Rebuilt(Struct, frozen=True, kw_only=True):
     reused: int
     """Texts whose vectors were taken over."""
     seconds: float
-
-
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far it came."""
-
-    step: str
-    done: int
-    total: int
-    per_second: float = 0.0
-    seconds_left: float | None = None
-
-
-Tell = Callable[[Progress], None]
-
-
-class ReusingEmbedder(Agent):
-    """The private bus's embedder: takes vectors from the memory in use, and asks the real one for others."""
-
-    kind = "embedder"
-
-    def __init__(self, settings: Settings, known: tuple[PassagesReader, ...], ask: _Real) -> None:
-        super().__init__(settings)
-        self._known = known
-        self._ask = ask
-        self.reused = 0
-        self.embedded = 0
-
-    @answers(Embed)
-    async def embed(self, ask: Embed) -> Vectors:
-        """Return the vectors of texts."""
-        hashes = [text_hash(text) for text in ask.texts]
-        found: dict[str, bytes] = {}
-        for table in self._known:
-            if table.model == self.settings.embedding_model:
-                found |= await table.vectors_of(set(hashes) - found.keys())
-        missing = [text for text, name in zip(ask.texts, hashes, strict=True) if name not in found]
-        self.reused += len(ask.texts) - len(missing)
-        self.embedded += len(missing)
-        if missing:
-            width = 4 * (reply := await self._ask(tuple(missing))).dimensions
-            for n, text in enumerate(missing):
-                found[text_hash(text)] = bytes(reply.data[n * width : (n + 1) * width])
-        data = b"".join(found[name] for name in hashes)
-        return Vectors(
-            model=self.settings.embedding_model,
-            rows=len(hashes),
-            dimensions=len(data) // len(hashes) // 4,
-            data=data,
-        )
-
-
-class RebuiltProjects(Agent):
-    """Stands for memory on the private bus, as far as the librarian asks it."""
-
-    kind = "memory"
-
-    def __init__(self, settings: Settings, projects: ProjectBook) -> None:
-        super().__init__(settings)
-        self._projects = projects
-
-    @answers(ListProjects)
-    async def list_projects(self, ask: ListProjects) -> Projects:
-        """Return all projects."""
-        return Projects(projects=await asyncio.to_thread(self._projects.all))
-
-
-class _Real:
-    """The real embedder: the one that runs, else one in this process, started when it is needed."""
-
-    def __init__(self, bus: Bus, settings: Settings, resources: AsyncExitStack, is_up: bool) -> None:
-        self._bus = bus
-        self._settings = settings
-        self._resources = resources
-        self._started = is_up
-        self._starting = asyncio.Lock()
-
-    async def __call__(self, texts: tuple[str, ...]) -> Vectors:
-        async with self._starting:
-            if not self._started:
-                await self._resources.enter_async_context(_served(Embedder(self._settings)))
-                self._started = True
-        vectors: Vectors = await self._bus.call(Embed(texts=texts), timeout=120.0, patience=60.0)
-        return vectors
 
 
 async def rebuild(settings: Settings, tell: Tell, *, check: bool = False, embed: bool = False) -> Rebuilt:
@@ -179,16 +85,16 @@ async def rebuild(settings: Settings, tell: Tell, *, check: bool = False, embed:
         async with AsyncExitStack() as resources:
             is_up = running.is_up(settings)
             if not is_up and not settings.nats:
-                await resources.enter_async_context(_server(settings, roster.load_all()))
+                await resources.enter_async_context(run_server(settings, roster.load_all()))
             logs = await resources.enter_async_context(connect(settings, OPS))
             if not is_up:
                 await provision(logs.jetstream, roster.load_all())
             known = () if embed else await _tables(settings)
-            embedder = ReusingEmbedder(private, known, _Real(logs, settings, resources, is_up))
+            embedder = ReusingEmbedder(private, known, RealEmbedder(logs, settings, resources, is_up))
             await _fill(private, settings, logs, embedder, tell)
             differences = await compare(settings.memory, private.memory)
             if not check:
-                await asyncio.to_thread(_switch, settings, private.memory)
+                await asyncio.to_thread(switch, settings, private.memory)
         return Rebuilt(
             differences=differences,
             same=all(one.same for one in differences),
@@ -217,13 +123,13 @@ async def _fill(
         await _project(logs, conversations, projects, facts, tell)
 
         agents = (ReusingEmbedder, RebuiltProjects, Librarian)
-        await resources.enter_async_context(_server(private, agents))
+        await resources.enter_async_context(run_server(private, agents))
         own = await resources.enter_async_context(connect(private, OPS))
         await provision(own.jetstream, agents)
-        await resources.enter_async_context(_served(embedder))
+        await resources.enter_async_context(served(embedder))
         await _index(own, private, conversations, facts, tell)
         if private.storage is not None:
-            async with _served(RebuiltProjects(private, projects)), _served(Librarian(private)):
+            async with served(RebuiltProjects(private, projects)), served(Librarian(private)):
                 await _files(own, tell)
         # What was said meanwhile; the rest is followed after the switch.
         await _project(logs, conversations, projects, facts, tell)
@@ -256,7 +162,7 @@ async def _project(
         info = await logs.jetstream.stream_info(stream)
         for projection in (conversations,) if stream == "CHAT" else (projects, facts):
             projection.belongs_to(str(getattr(info, "created", "") or ""), info.state.last_seq)
-        rate = _Rate(f"log {stream}", info.state.messages, tell)
+        rate = Rate(f"log {stream}", info.state.messages, tell)
         async for entries in batches(logs, stream, f"{ROOT}.{stream.lower()}.>", after):
             for sequence, _, payload in entries:
                 try:
@@ -279,7 +185,7 @@ async def _index(
 ) -> None:
     """Write the passages of turns and facts that are not written yet."""
     turns = len(conversations.learn_from(conversations.position("learned"), -1))
-    rate = _Rate("turns and facts", turns + len(facts.numbered_from(facts.position("indexed"), -1)), tell)
+    rate = Rate("turns and facts", turns + len(facts.numbered_from(facts.position("indexed"), -1)), tell)
     await Learner(own, private, conversations, facts).index_all(rate.more)
 
 
@@ -314,100 +220,3 @@ async def _tables(settings: Settings) -> tuple[PassagesReader, ...]:
     for table in tables:
         await table.refresh()
     return tables
-
-
-def _switch(settings: Settings, rebuilt: Path) -> None:
-    """Put the rebuilt memory into the place of the one in use, and have its agents start again."""
-    found = [one for one in processes.find(settings.home) if one.name in AGENTS]
-    for one in found:  # nothing may be written between the exchange and their end
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one.pid, signal.SIGSTOP)
-    try:
-        settings.memory.mkdir(parents=True, exist_ok=True)
-        _sync(rebuilt)
-        _exchange(rebuilt, settings.memory)
-    finally:
-        # What they had not finished is in the logs and queues, as after any kill.
-        for one in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(one.pid, signal.SIGKILL)
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Exchange two folders in one step; where the file system cannot, in two."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    done = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
-    if done != 0:
-        code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ENOSYS):
-            raise OSError(code, os.strerror(code), str(other))
-        aside = one.with_name("memory.old")
-        other.rename(aside)
-        one.rename(other)
-        aside.rename(one)
-    for folder in (one.parent, other.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    """Bring a folder to the disk before it is relied on."""
-    for root, _, names in os.walk(folder, topdown=False):
-        for path in (*(os.path.join(root, name) for name in names), root):
-            descriptor = os.open(path, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-
-
-@asynccontextmanager
-async def _server(settings: Settings, agents: tuple[type[Agent], ...]) -> AsyncIterator[None]:
-    """Run the bus of a data folder while the block runs."""
-    plan = server.prepare(settings, agents)
-    null = subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*plan.argv, stdin=null, stdout=null, stderr=null)
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-@asynccontextmanager
-async def _served(agent: Agent) -> AsyncIterator[None]:
-    """Run an agent in this process while the block runs."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(serve(agent, stop=stop))
-    try:
-        while agent.condition.state == "starting":
-            if task.done():
-                task.result()
-            await asyncio.sleep(0.02)
-        yield
-    finally:
-        stop.set()
-        await task
-
-
-class _Rate:
-    """Counts what is done of a step."""
-
-    def __init__(self, step: str, total: int, tell: Tell) -> None:
-        self._step, self._total, self._tell = step, total, tell
-        self._done = 0
-        self._began = time.monotonic()
-
-    def more(self, count: int) -> None:
-        """Say that so many more are done."""
-        self._done += count
-        rate = self._done / max(time.monotonic() - self._began, 1e-3)
-        left = max(0, self._total - self._done)
-        self._tell(
-            Progress(
-                step=self._step,
-                done=self._done,
-                total=max(self._total, self._done),
-                per_second=round(rate, 1),
-                seconds_left=round(left / rate, 1),
-            )
-        )

@@ -13,22 +13,16 @@ erased: whoever is killed in between finds there what is left to do.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import re
 from collections.abc import Sequence
 
 import msgspec
 
-from schemas.chat import Conversation, Deleted, History, Titled, Turn
+from schemas.chat import Deleted, Titled, Turn
 from schemas.forgetting import TurnsForgotten
-from stores.full_text import match_query, spaced
-from stores.projection import Projection
+from stores.conversations.naming import source_of, title_of, turn_source
+from stores.conversations.reading import ConversationQueries, decode_turn
+from stores.full_text import spaced
 from stores.rebuildable import transaction
-
-log = logging.getLogger(__name__)
-
-TITLE_CHARS = 60
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -65,7 +59,7 @@ CREATE TABLE to_erase (
 """
 
 
-class Conversations(Projection):
+class Conversations(ConversationQueries):
     """The projection. Its methods block for milliseconds and may be called from any thread."""
 
     schema = _SCHEMA
@@ -93,185 +87,10 @@ class Conversations(Projection):
             self._database.execute("INSERT INTO texts (texts) VALUES ('optimize')")
         super().scrub()
 
-    def to_erase(self) -> tuple[tuple[int, bool, TurnsForgotten], ...]:
-        """Return what is forgotten here and not erased from the log yet, each under a number.
-
-        The flag says whether the log has the marker; that of a conversation
-        that was deleted in the old way has to be written first.
-        """
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT number, marked, entry FROM to_erase ORDER BY number"
-            ).fetchall()
-        return tuple(
-            (number, bool(marked), msgspec.json.decode(entry, type=TurnsForgotten))
-            for number, marked, entry in rows
-        )
-
     def erased(self, numbers: Sequence[int]) -> None:
         """Take note that nothing of these is left anywhere."""
         with self._lock, transaction(self._database):
             self._database.executemany("DELETE FROM to_erase WHERE number = ?", [(n,) for n in numbers])
-
-    def is_forgotten(self, project: str, conversation: str, answer: str) -> bool:
-        """Say whether an exchange was forgotten for good."""
-        with self._lock:
-            return self._is_forgotten(project, conversation, answer)
-
-    def holds(self, project: str, user: str, *, conversation: str = "", answer: str = "") -> tuple[Turn, ...]:
-        """Return the turns of a conversation, or of one exchange, oldest first."""
-        conditions, values = ["c.project = ?", "c.user = ?"], [project, user]
-        if conversation:
-            conditions.append("c.conversation = ?")
-            values.append(conversation)
-        if answer:
-            conditions.append("t.answer = ?")
-            values.append(answer)
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT t.entry FROM turns t JOIN conversations c USING (number)"  # noqa: S608  conditions are constants
-                f" WHERE {' AND '.join(conditions)} ORDER BY t.sequence",
-                values,
-            ).fetchall()
-        return tuple(_turn(entry) for (entry,) in rows)
-
-    def knew(self, project: str, *, conversation: str = "", answer: str = "") -> bool:
-        """Say whether there was a conversation, or an exchange, that is forgotten."""
-        column, value = ("conversation", conversation) if conversation else ("answer", answer)
-        with self._lock:
-            found = self._database.execute(
-                f"SELECT 1 FROM forgotten WHERE project = ? AND {column} = ?",  # noqa: S608  a constant
-                (project, value),
-            ).fetchone()
-        return found is not None
-
-    def recalling(self, source: str) -> tuple[Turn, ...]:
-        """Return the answers, of all projects, to which a passage of a turn or a fact was given."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT t.entry FROM recalled r JOIN turns t USING (sequence) WHERE r.source = ?", (source,)
-            ).fetchall()
-        return tuple(_turn(entry) for (entry,) in rows)
-
-    def recalled_too_late(self) -> tuple[Turn, ...]:
-        """Return the answers that ended with a passage of a turn that was forgotten meanwhile."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT t.entry, f.at FROM forgotten_sources f JOIN recalled r USING (source)"
-                " JOIN turns t USING (sequence)"
-            ).fetchall()
-        return tuple(turn for turn, at in ((_turn(entry), at) for entry, at in rows) if turn.at > at)
-
-    def of_project(self, project: str) -> tuple[Turn, ...]:
-        """Return the turns of a project, of all users, oldest first."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT t.entry FROM turns t JOIN conversations c USING (number) WHERE c.project = ?"
-                " ORDER BY t.sequence",
-                (project,),
-            ).fetchall()
-        return tuple(_turn(entry) for (entry,) in rows)
-
-    def title_by_user(self, project: str, conversation: str) -> str:
-        """Return the title that the user gave a conversation; empty without one."""
-        with self._lock:
-            row = self._database.execute(
-                "SELECT title FROM conversations WHERE project = ? AND conversation = ? AND by_user",
-                (project, conversation),
-            ).fetchone()
-        return row[0] if row else ""
-
-    def learn_from(self, after: int, limit: int) -> tuple[tuple[int, Turn], ...]:
-        """Return the next turns behind a sequence with their sequences, of all projects, oldest first."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT sequence, entry FROM turns WHERE sequence > ? ORDER BY sequence LIMIT ?",
-                (after, limit),
-            ).fetchall()
-        return tuple((sequence, _turn(entry)) for sequence, entry in rows)
-
-    def until(self, project: str, conversation: str, answer: str, count: int) -> tuple[Turn, ...]:
-        """Return the ``count`` turns of a conversation that end with this question, oldest first."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT t.entry FROM turns t JOIN conversations c USING (number)"
-                " WHERE c.project = ? AND c.conversation = ? AND t.sequence <="
-                " (SELECT sequence FROM turns q WHERE q.number = t.number AND q.answer = ?"
-                " AND q.role = 'user')"
-                " ORDER BY t.sequence DESC LIMIT ?",
-                (project, conversation, answer, count),
-            ).fetchall()
-        return tuple(_turn(entry) for (entry,) in reversed(rows))
-
-    def list(
-        self, project: str, user: str, *, limit: int = 100, before: float = 0, matching: str = ""
-    ) -> tuple[Conversation, ...]:
-        """Return a project's conversations, newest first; ``matching`` words may be beginnings."""
-        conditions = ["project = ?", "user = ?", "turns > 0"]
-        values: list[str | float | int] = [project, user]
-        if before:
-            conditions.append("updated < ?")
-            values.append(before)
-        if matching.strip():
-            query = match_query(matching)
-            if not query:
-                return ()
-            conditions.append("number IN (SELECT number FROM texts WHERE texts MATCH ?)")
-            values.append(query)
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT conversation, project, title, created, updated, turns,"  # noqa: S608  conditions are constants
-                " coalesce((SELECT answer FROM open_answers o WHERE o.number = c.number"
-                "           ORDER BY sequence DESC LIMIT 1), '')"
-                f" FROM conversations c WHERE {' AND '.join(conditions)}"
-                " ORDER BY updated DESC, number DESC LIMIT ?",
-                (*values, limit),
-            ).fetchall()
-        return tuple(
-            Conversation(
-                conversation=row[0],
-                project=row[1],
-                title=row[2],
-                created=row[3],
-                updated=row[4],
-                turns=row[5],
-                answering=row[6],
-            )
-            for row in rows
-        )
-
-    def history(self, project: str, user: str, conversation: str, *, last: int = 500) -> History:
-        """Return a conversation's last turns, oldest first; an unknown one has none."""
-        with self._lock:
-            found = self._database.execute(
-                "SELECT number, title FROM conversations WHERE project = ? AND conversation = ? AND user = ?",
-                (project, conversation, user),
-            ).fetchone()
-            if found is None:
-                return History(conversation=conversation, title="", turns=(), sequence=0)
-            number, title = found
-            rows = self._database.execute(
-                "SELECT sequence, entry FROM turns WHERE number = ? ORDER BY sequence DESC LIMIT ?",
-                (number, last),
-            ).fetchall()
-            answering = self._database.execute(
-                "SELECT answer FROM open_answers WHERE number = ? ORDER BY sequence DESC LIMIT 1", (number,)
-            ).fetchone()
-        return History(
-            conversation=conversation,
-            title=title,
-            turns=tuple(_turn(entry) for _, entry in reversed(rows)),
-            sequence=rows[0][0] if rows else 0,
-            answering=answering[0] if answering else "",
-        )
-
-    def unanswered(self) -> tuple[Turn, ...]:
-        """Return the questions, of all projects, that have no answer in the log yet; oldest first."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT entry FROM turns JOIN open_answers USING (sequence) ORDER BY sequence"
-            ).fetchall()
-        return tuple(_turn(entry) for (entry,) in rows)
 
     def _apply_turn(self, turn: Turn, sequence: int) -> None:
         execute = self._database.execute
@@ -382,7 +201,7 @@ class Conversations(Projection):
             execute("DELETE FROM conversations WHERE number = ?", (number,))
             return
         # An automatic title may hold what was forgotten.
-        title = title if by_user else title_of(_turn(first[0]).text)
+        title = title if by_user else title_of(decode_turn(first[0]).text)
         execute(
             "UPDATE conversations SET turns = (SELECT count(*) FROM turns t WHERE t.number = ?1),"
             " title = ?2 WHERE number = ?1",
@@ -404,44 +223,9 @@ class Conversations(Projection):
             "INSERT INTO to_erase (marked, entry) VALUES (?, ?)", (marked, msgspec.json.encode(line))
         )
 
-    def _is_forgotten(self, project: str, conversation: str, answer: str) -> bool:
-        found = self._database.execute(
-            "SELECT 1 FROM forgotten WHERE project = ? AND conversation = ? AND answer = ?",
-            (project, conversation, answer),
-        ).fetchone()
-        return found is not None
-
     def _index(self, rowid: int, number: int, text: str) -> None:
         """Make a text findable; titles have the negative of their conversation's number as rowid."""
         self._database.execute(
             "INSERT OR REPLACE INTO texts (rowid, text, number) VALUES (?, ?, ?)",
             (rowid, spaced(text), number),
         )
-
-
-def turn_source(project: str, conversation: str, answer: str, role: str) -> str:
-    """Return the identity under which a turn's passages are kept: 32 hex digits."""
-    named = "\x1f".join((project, conversation, answer, role))
-    return hashlib.sha256(named.encode()).hexdigest()[:32]
-
-
-def source_of(passage: str) -> str:
-    """Return the identity of the source that a passage, by its identity, is a piece of."""
-    return passage.rpartition("-")[0]
-
-
-def title_of(question: str) -> str:
-    """Return a conversation's title: the question's first sentence, at most TITLE_CHARS, whole words."""
-    line = next((line for line in question.splitlines() if re.search(r"\w", line)), "")
-    line = " ".join(re.sub(r"^[\s#>*`-]+|[*`]+", "", line).split())
-    # A dot ends a sentence only before a space, so that "v1.2" and "acks.md" stay whole.
-    sentence = re.split(r"(?<=[.!?])\s|(?<=[\u3002\uff01\uff1f])", line, maxsplit=1)[0].strip() or "Untitled"
-    if len(sentence) <= TITLE_CHARS:
-        return sentence.rstrip(".\u3002") or "Untitled"
-    cut = sentence[:TITLE_CHARS]
-    at_word = cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut[:-1]
-    return at_word.rstrip(" ,;:.-") + "\u2026"
-
-
-def _turn(entry: bytes) -> Turn:
-    return msgspec.json.decode(entry, type=Turn)
