@@ -44,6 +44,8 @@ _FACETS = tuple(
 )
 
 
+LONGEST = 2000
+"""Characters of a question that are looked at."""
 LEAST, MOST = 5.0, 8.0
 """Bounds of what a word of a question weighs: a short one may be the very thing that is asked for."""
 _ITEM = re.compile(r"^\s*(?:\d+[.)]|[-*+])\s+", re.MULTILINE)
@@ -55,6 +57,7 @@ class Asked:
     """A question, taken apart; ``before`` is the one before it, which a short one leans on."""
 
     def __init__(self, text: str, before: str = "") -> None:
+        text = text[:LONGEST]
         lower = words.plain(text).strip()
         self.facets = tuple(said for asked, said in _FACETS if asked.search(lower))
         self.kinds = tuple(kind for kind in KINDS if kind.asked.search(lower))
