@@ -108,7 +108,7 @@ class Source:
             or not asked.fits(said.text, said.names)
         ):
             return 0.0
-        if _share(said.words, self.held) < SAID or _share(asked.words, self.held) < ASKED:
+        if _share(said.words, self.held) < SAID or _about(asked.words, self.held) < ASKED:
             return 0.0
         if not all(self._holds(name) for name in asked.names | said.names):
             return 0.0
@@ -141,7 +141,7 @@ class Source:
         ):
             return 0.0
         near = held | self.head | {word for unit in evidence for word in unit.under}
-        about = _share(asked.words, near)
+        about = _about(asked.words, near)
         if about < (DECIDED if asked.closed else ASKED):
             return 0.0
         if asked.focus and not all(words.held(word, near) for word in asked.focus):
@@ -159,5 +159,11 @@ class Source:
 
 def _share(wanted: dict[str, float], held: set[str]) -> float:
     """Return the share of the words, by weight, that are held; 1 when nothing is wanted."""
+    total = sum(wanted.values())
+    return sum(weight for word, weight in wanted.items() if word in held) / total if total else 1.0
+
+
+def _about(wanted: dict[str, float], held: set[str]) -> float:
+    """Return the same for a question: it may use other forms of the words."""
     total = sum(wanted.values())
     return sum(weight for word, weight in wanted.items() if words.held(word, held)) / total if total else 1.0
