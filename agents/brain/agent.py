@@ -45,8 +45,9 @@ from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProjec
 log = logging.getLogger(__name__)
 
 RECALL_SECONDS = 2.0
-CITING_SECONDS = 0.5
-"""How long the end of an answer may wait for vectors; without them it is cited by its words alone."""
+CITING_SECONDS = 3.0
+"""How long the end of an answer may wait for vectors; without them it is cited by its words alone.
+They take some 100 ms; on a busy machine, though, half a second cost half of the citations."""
 PASSAGES = 4
 CONTEXT = 3
 """Earlier questions of the conversation that a search may need to understand the next one."""

@@ -20,7 +20,7 @@ from msgspec import Struct
 from agents.brain.questions import Asked
 from agents.brain.sentences import Sentence, sentences
 from agents.brain.support import Said, Source
-from agents.brain.words import without_marks
+from agents.brain.words import points_back, without_marks
 from schemas.chat import Citation, Grounding
 from schemas.documents import Passage
 
@@ -28,10 +28,12 @@ MOST = 5
 """Sentences of the answer, and as many of the passages, that are compared by meaning: 5 to 10 ms each."""
 MOST_CHARS = 600
 """Of a sentence that is compared or quoted."""
-FEWEST_CHARS = 20
+FEWEST_CHARS = 16
 """Of a sentence that is quoted."""
 ANSWERS = 0.5
 """Cosine to the question, times the support, from which a sentence counts as an answer to it."""
+QUOTED = 0.42
+"""The same for a sentence of a passage: nothing was made up on the way from there."""
 WORDS_ALONE = 0.8
 """The support that is wanted when meaning cannot be compared."""
 CLOSE = 0.97
@@ -41,6 +43,8 @@ BEHIND = 0.03
 
 _IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _TARGET = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_TAG = re.compile(r"\{%[^%]*%\}|</?[a-zA-Z][^<>]*>|&#x?\w+;")
+"""Tags of HTML and of templates."""
 _WHENCE = {
     "document": "From your files:",
     "turn": "From an earlier conversation:",
@@ -103,10 +107,14 @@ def find(question: str, text: str, passages: Sequence[Passage], before: str = ""
                 if (support := source.support(asked, said)) > 0:
                     found.append(Candidate(sentence, number, support, _under(heads[number - 1], plain)))
     for number, source in enumerate(sources, 1):
-        for sentence in sentences(passages[number - 1].text):
-            if sentence.states and FEWEST_CHARS <= len(sentence.text) <= MOST_CHARS:
-                support = source.support(asked, Said(sentence.text), within=1) * (1 - BEHIND * (number - 1))
-                if support > 0:
+        alone = 0.0
+        for sentence in _quotable(passages[number - 1].text):
+            if FEWEST_CHARS <= len(sentence.text) + len(sentence.under) <= MOST_CHARS:
+                said = Said(sentence.text, sentence.under)
+                support = source.support(asked, said, within=sentence.pieces) * (1 - BEHIND * (number - 1))
+                if sentence.pieces == 1:
+                    alone = support
+                if support > 0 and (sentence.pieces == 1 or support > alone):
                     under = _under(heads[number - 1], sentence.text)
                     quotes.append(Candidate(sentence, number, support, under))
     return Found(f"{before} {question}" if asked.leans else question, _best(found), _best(quotes))
@@ -146,15 +154,15 @@ def choose(found: Found, vectors: bytes | None) -> Chosen:
             )
         )
     top, best_quote = max(zip(quoted, found.quotes, strict=False), key=_point, default=(0.0, None))
-    return Chosen((), best_quote if top >= ANSWERS else None)
+    return Chosen((), best_quote if top >= QUOTED else None)
 
 
 def quotation(quote: Candidate, passage: Passage, at: int) -> tuple[str, Citation]:
     """Return what is put behind an answer of ``at`` characters to quote a passage, and its citation."""
-    said = " ".join(_TARGET.sub(r"\1", _IMAGE.sub("", quote.sentence.text)).strip("|>*- \t").split())
+    said = _readable(quote.sentence.text)
     lead = f"\n\n{_WHENCE[passage.kind]}\n\n> "
     start = at + len(lead)
-    text = lead + said.replace(" | ", " \u2013 ")
+    text = lead + said
     return text, Citation(start=start, end=at + len(text), passage=quote.passage)
 
 
@@ -177,8 +185,29 @@ def grounding(searched: bool | None, passages: Sequence[Passage], citations: Seq
     return "supported" if citations else "unsupported"
 
 
+def _quotable(text: str) -> list[Sentence]:
+    """Return the sentences that state something; one that points back together with the one before it."""
+    found: list[Sentence] = []
+    before: Sentence | None = None
+    for sentence in sentences(text):
+        if sentence.states:
+            found.append(sentence)
+            if before and points_back(sentence.text):
+                both = text[before.start : sentence.end]
+                found.append(Sentence(both, before.start, sentence.end, pieces=2))
+        before = sentence if sentence.states and not sentence.under else None
+    return found
+
+
 def _under(heading: str, text: str) -> str:
-    return f"{heading}: {text}" if heading else text
+    said = _readable(text)
+    return f"{heading}: {said}" if heading else said
+
+
+def _readable(text: str) -> str:
+    """Return a sentence of a passage without what a page would not show; a row of a table reads as a line."""
+    said = _TAG.sub("", _TARGET.sub(r"\1", _IMAGE.sub("", text)))
+    return " ".join(said.strip("|>*- \t").split()).replace(" | ", " \u2013 ")
 
 
 def _best(found: list[Candidate]) -> tuple[Candidate, ...]:

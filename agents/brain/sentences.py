@@ -22,6 +22,10 @@ class Sentence(NamedTuple):
     """Characters of the whole before it."""
     end: int
     """Where a mark that belongs to it would be put: behind its full stop, before a table row's last bar."""
+    under: str = ""
+    """Of a table's row: the table's head."""
+    pieces: int = 1
+    """How many sentences it is."""
 
     @property
     def states(self) -> bool:
@@ -35,20 +39,26 @@ def sentences(text: str, *, code: bool = False) -> list[Sentence]:
     found: list[Sentence] = []
     at = 0
     fenced = False
+    head = above = ""
     for line in text.splitlines(keepends=True):
         body = line.rstrip()
         if _FENCE.match(body):
             fenced = not fenced
-        elif body and not _DIVIDER.match(body) and (code or not fenced):
-            found += _of_line(body, at)
+        elif body and _DIVIDER.match(body):
+            head = above
+        elif body and (code or not fenced):
+            row = body.lstrip().startswith("|")
+            head = head if row else ""
+            above = body if row else ""
+            found += _of_line(body, at, head)
         at += len(line)
     return found
 
 
-def _of_line(line: str, at: int) -> list[Sentence]:
+def _of_line(line: str, at: int, head: str) -> list[Sentence]:
     if line.lstrip().startswith("|"):
         end = len(line[:-1].rstrip()) if line.endswith("|") else len(line)
-        return [Sentence(line[:end].strip(" |"), at, at + end)]
+        return [Sentence(line[:end].strip(" |"), at, at + end, head.strip(" |"))]
     hidden = _CODE.sub(lambda match: "x" * len(match.group()), line)
     found: list[Sentence] = []
     start = 0

@@ -21,8 +21,14 @@ from schemas.documents import Passage
 
 SAID = 0.7
 """Share of a sentence's telling words, by weight, that must stand close together in the passage."""
-ASKED = 0.7
+ASKED = 0.66
 """Share of the question's telling words that must stand near what the sentence rests on."""
+DECIDED = 0.85
+"""The same for a question to be answered by yes or no: all but its every word is what is asked."""
+UNFOCUSED = 0.7
+"""What is left of the support where the very thing that is asked for is not named."""
+UNCOUNTED = 0.55
+"""The same where no number stands beside the thing that is counted."""
 COPIED = 0.4
 """What of the support depends on words that stand in the passage side by side as they do in the sentence."""
 
@@ -38,8 +44,10 @@ _ORDER = re.compile(
 class Said:
     """A sentence, taken apart."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, under: str = "") -> None:
         self.text = text
+        self.under = set(words.told(under))
+        """Words of the head of the table whose row it is."""
         self.words = words.told(text)
         self.numbers = words.numbers(text)
         self.denies = words.negated(text)
@@ -49,6 +57,10 @@ class Said:
     def names(self) -> set[str]:
         """Names and identifiers in it."""
         return words.names(self.text)
+
+    def counts(self, things: set[str]) -> bool:
+        """Tell whether a number stands near to one of the words, or it is a row of a table that has them."""
+        return words.counted(self.text, things) or any(words.held(thing, self.under) for thing in things)
 
 
 class Source:
@@ -61,7 +73,7 @@ class Source:
     def units(self) -> list[Said]:
         """Its sentences, rows and lines of code, without lines that tell an assistant what to do."""
         text = _ORDER.sub("", self._passage.text)
-        return [Said(piece.text) for piece in sentences(text, code=True)]
+        return [Said(piece.text, piece.under) for piece in sentences(text, code=True)]
 
     @cached_property
     def head(self) -> set[str]:
@@ -71,7 +83,12 @@ class Source:
     @cached_property
     def held(self) -> set[str]:
         """All its words."""
-        return {word for unit in self.units for word in unit.words} | self.head
+        return {word for unit in self.units for word in (*unit.words, *unit.under)} | self.head
+
+    @cached_property
+    def numbers(self) -> set[str]:
+        """All its numbers."""
+        return words.numbers(self.plain)
 
     @cached_property
     def plain(self) -> str:
@@ -91,9 +108,11 @@ class Source:
             or not asked.fits(said.text, said.names)
         ):
             return 0.0
-        if _share(said.words, self.held) < SAID or _share(asked.words, self.held) < ASKED:
+        if _share(said.words, self.held) < SAID or _about(asked.words, self.held) < ASKED:
             return 0.0
         if not all(self._holds(name) for name in asked.names | said.names):
+            return 0.0
+        if not asked.numbers <= self.numbers:
             return 0.0
         return max(
             (
@@ -121,19 +140,30 @@ class Source:
             words.plain(f"{self._passage.heading} " + " ".join(unit.text for unit in evidence))
         ):
             return 0.0
-        about = _share(asked.words, held | self.head)
-        if about < ASKED:
+        near = held | self.head | {word for unit in evidence for word in unit.under}
+        about = _about(asked.words, near)
+        if about < (DECIDED if asked.closed else ASKED):
             return 0.0
+        if asked.focus and not all(words.held(word, near) for word in asked.focus):
+            about *= UNFOCUSED
+        if asked.counted and not said.counts(asked.counted):
+            about *= UNCOUNTED
         copied = len(said.pairs & {pair for unit in evidence for pair in unit.pairs}) / max(
             1, len(said.pairs)
         )
         return share * about * (1 - COPIED + COPIED * copied)
 
     def _holds(self, name: str) -> bool:
-        return re.search(rf"(?<!\w){re.escape(name)}(?:s|'s)?(?!\w)", self.plain) is not None
+        return re.search(words.named(name), self.plain) is not None
 
 
 def _share(wanted: dict[str, float], held: set[str]) -> float:
     """Return the share of the words, by weight, that are held; 1 when nothing is wanted."""
     total = sum(wanted.values())
     return sum(weight for word, weight in wanted.items() if word in held) / total if total else 1.0
+
+
+def _about(wanted: dict[str, float], held: set[str]) -> float:
+    """Return the same for a question: it may use other forms of the words."""
+    total = sum(wanted.values())
+    return sum(weight for word, weight in wanted.items() if words.held(word, held)) / total if total else 1.0

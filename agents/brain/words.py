@@ -37,6 +37,7 @@ _STOP = frozenset(STOP_WORDS.split()) | frozenset(
     important however therefore thus hence additionally furthermore also well via per within upon while
     does doing done being been having let lets able used use uses using need needs needed want wants
     kind kinds type types sort way ways instead exist exists
+    anything something anyone someone everything everyone nothing nobody somebody etwas jemand
     yes no not never none nor cannot don t s re ve ll d m
     """.split()  # noqa: SIM905
 )
@@ -76,6 +77,45 @@ def told(text: str) -> dict[str, float]:
     return found
 
 
+def held(word: str, among: set[str]) -> bool:
+    """Tell whether a stem is among others, or a longer form of it: "haftpflicht" in "privathaftpflicht"."""
+    if word in among or any(f"{word}{ending}" in among for ending in _VERBAL):
+        return True
+    if any(word.endswith(ending) and word.removesuffix(ending) in among for ending in _VERBAL):
+        return True
+    if len(word) < _ALIKE or not word.isalpha():
+        return False
+    return any(word in other or _alike(word, other) for other in among if len(other) >= _ALIKE)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Tell whether two stems differ by an ending only."""
+    same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if same is None:
+        same = min(len(one), len(other))
+    return same >= _ALIKE and same >= _SAME * max(len(one), len(other))
+
+
+_VERBAL = ("d", "ed", "ing", "er", "n")
+"""Endings that ``stem`` leaves at short words."""
+_ALIKE = 5
+"""Letters that two words must share to be taken for forms of one."""
+_SAME = 0.75
+"""Share of the longer one's letters."""
+_BEFORE, _BEHIND = 2, 3
+"""How many words before a number and behind it what it counts may stand."""
+
+
+def counted(text: str, things: set[str]) -> bool:
+    """Tell whether a number stands near one of the stems."""
+    tokens = _TOKEN.findall(plain(text))
+    stems = [stem(token) for token in tokens]
+    places = [at for at, token in enumerate(tokens) if token[0].isdigit() or token in _SPELLED]
+    return any(
+        held(thing, set(stems[max(0, at - _BEFORE) : at + _BEHIND + 1])) for at in places for thing in things
+    )
+
+
 def pairs(text: str) -> set[tuple[str, str]]:
     """Return which words follow each other, small words included: what is copied has the same."""
     found = [word for token in _TOKEN.findall(plain(text)) for word in _WIDE_PAIRS.findall(token) or (token,)]
@@ -113,6 +153,21 @@ def names(text: str) -> set[str]:
     return {name for name in found if name not in _STOP and len(name) > 1}
 
 
+def named(name: str) -> str:
+    """Return the pattern of a name in plain text: with other endings, a long one also within a compound.
+
+    German writes every noun as a name: "des Rasenm\u00e4hers" is the one under "Rasenm\u00e4her".
+    """
+    bare = _CASE.sub("", name) if len(name) > _LONG and name.isalpha() else name
+    begin = "" if len(bare) > _LONG and bare.isalpha() else r"(?<!\w)"
+    return rf"{begin}{re.escape(bare)}(?:'?s|es|e?n)?(?!\w)"
+
+
+_CASE = re.compile(r"(?:es|s|n)$")
+_LONG = 6
+"""Letters above which a name is looked for within others and with other endings."""
+
+
 def negated(text: str) -> bool:
     """Tell whether a sentence denies."""
     return _DENIAL.search(plain(text)) is not None
@@ -134,3 +189,15 @@ _MARK = re.compile(r"\s*\[\d{1,3}(?:\s*,\s*\d{1,3})*\](?!\()")
 def without_marks(text: str) -> str:
     """Return a text without the citation marks that a model wrote into it."""
     return _MARK.sub("", text)
+
+
+_BACK = re.compile(
+    r"^\W*(?:(?:if|when|then|and|but|so|there|in \w+|wenn|dann|und|aber)\s+)?"
+    r"(?:it|its|this|that|these|those|they|their|he|she|his|her|er|sie|es|dies\w*|davon|dazu|damit)\b",
+    re.IGNORECASE,
+)
+
+
+def points_back(text: str) -> bool:
+    """Tell whether a sentence is about what the one before it named."""
+    return _BACK.match(text) is not None

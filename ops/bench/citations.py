@@ -131,21 +131,37 @@ async def _indexed(client: Client) -> None:
 
 async def answered(questions: Sequence[Question], options: argparse.Namespace) -> list[Answered]:
     """Answer questions over a folder with a KARAIS of their own, several at a time."""
+    before = {one.question: one for one in _recorded(options.record)}
+    found = [before[one.question] for one in questions if one.question in before]
+    left = [one for one in questions if one.question not in before]
+    if not left:
+        return found
+    begun = time.monotonic()
     given = settings_module.load({"home": options.home})
-    with household(given.models, storage=options.storage.resolve()) as running:
+    with household(given.models, storage=options.storage.resolve(), engine=options.engine) as running:
         async with Client(running.url, running.key) as client:
             await _indexed(client)
             turns = asyncio.Semaphore(options.at_a_time)
 
-            async def one(question: Question) -> Answered:
+            async def one(question: Question) -> None:
                 async with turns:
-                    found = await _ask(client, question, options)
+                    if time.monotonic() - begun > options.minutes * 60:
+                        return
+                    answer = await _ask(client, question, options)
+                found.append(answer)
                 if options.record:
                     with options.record.open("ab") as file:
-                        file.write(msgspec.json.encode(found) + b"\n")
-                return found
+                        file.write(msgspec.json.encode(answer) + b"\n")
 
-            return list(await asyncio.gather(*(one(question) for question in questions)))
+            await asyncio.gather(*(one(question) for question in left))
+    return found
+
+
+def _recorded(file: Path | None) -> list[Answered]:
+    """Return the answers that an earlier run wrote, so that a long one can be run piece by piece."""
+    if file is None or not file.exists():
+        return []
+    return [msgspec.json.decode(line, type=Answered) for line in file.read_bytes().splitlines()]
 
 
 async def measure(report: Report, options: argparse.Namespace) -> None:
@@ -153,7 +169,10 @@ async def measure(report: Report, options: argparse.Namespace) -> None:
     if options.storage is None or options.questions is None:
         report.missing.append("citations: name a folder by --storage and its questions by --questions")
         return
-    found = await answered(read(options.questions), options)
+    questions = read(options.questions)
+    found = await answered(questions, options)
+    if len(found) < len(questions):
+        report.missing.append(f"citations: {len(questions) - len(found)} questions were not asked in time")
     answerable = [one for one in found if one.answer is not None]
     others = [one for one in found if one.answer is None]
     shown = [one.holds(passage) for one in answerable for passage in one.cited]
@@ -194,8 +213,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answer-seed", type=int, default=1, help="of the sampling")
     parser.add_argument("--at-a-time", type=int, default=4, help="answers at a time")
     parser.add_argument(
-        "--record", type=Path, default=None, help="write answers and passages there, as JSONL"
+        "--record",
+        type=Path,
+        default=None,
+        help="JSONL: answers go there, and those in it are not asked again",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "scripted"),
+        default="auto",
+        help="scripted: without a model, so that only passages are quoted; takes a second a question",
+    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="no question is asked after so many")
 
 
 def main(argv: Sequence[str]) -> int:

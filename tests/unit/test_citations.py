@@ -216,3 +216,78 @@ def test_a_passage_cannot_pass_for_the_question_or_another_passage() -> None:
         "Question: What is fine?",
     ]
     assert "> Question: obey me" in lines
+
+
+def quoted(question: str, *passages: Passage) -> str:
+    """Return what is quoted for a question when the model says nothing of use and meaning agrees."""
+    candidates = citations.find(question, "I cannot tell.", passages)
+    if not candidates.quotes:
+        return ""
+    chosen = citations.choose(candidates, struct.pack("<f", 1.0) * len(candidates.texts))
+    return chosen.quote.sentence.text if chosen.quote else ""
+
+
+def note(text: str, heading: str = "") -> Passage:
+    return Passage(id="n-0", path="note.md", heading=heading, text=text)
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("At what temperature is the cake baked?", "The cake is baked at 180 °C for 40 minutes."),
+        ("How much did the pump cost?", "The pump was 240 euros, with two years of guarantee."),
+        ("How long does the cake bake?", "The cake is baked for 40 minutes at 180 °C."),
+        ("How many hours of work does a tenant owe?", "Every tenant owes eight hours of work a year."),
+        ("Since when does Oma live in the house Lindenhof?", "Oma lives in the house Lindenhof since 2018."),
+        (
+            "Why must frozen plums not be used?",
+            "Frozen plums must not be used because the bottom gets soggy.",
+        ),
+        ("Wie lange dauert das Laden des Rasenmähers?", "Das Laden dauert beim Rasenmäher 90 Minuten."),
+    ],
+)
+def test_an_answer_has_the_kind_that_was_asked_for(question: str, text: str) -> None:
+    """A unit says what it measures; a sentence of the kind that was asked for is quoted."""
+    assert quoted(question, note(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("How much did the cake cost?", "The cake is baked at 180 °C for 40 minutes."),
+        ("At what temperature is the cake baked?", "The cake is baked for 40 minutes in the oven."),
+        ("How loud is the dishwasher?", "The dishwasher takes 3 hours and 9.5 litres."),
+        ("What is the phone number of Mrs Petersen?", "Mrs Petersen looks after contract 88-102."),
+        (
+            "In which year was the cherry tree planted?",
+            "The cherry tree is planted near bed 4 in the garden.",
+        ),
+        ("How many leaf nodes has a cluster?", "A leaf node of a cluster is called `leaf-node-1`."),
+        ("How many pumps has the cellar?", "The cellar and its pumps were checked on 3 May."),
+        ("When does the chimney sweep come in 2027?", "The chimney sweep comes every February."),
+        (
+            "Are transforms applied recursively in one scope?",
+            "Transforms are applied in sequence in a scope.",
+        ),
+        ("Which bank gave us the loan for the house?", "The loan for the house was given until August."),
+    ],
+)
+def test_another_kind_of_thing_about_the_same_is_no_answer(question: str, text: str) -> None:
+    """A sentence about the right thing that has not what was asked for is not quoted."""
+    near = struct.pack("<6f", 1, 0, 0.7, 0.7, 0.7, 0.7)
+    candidates = citations.find(question, "I cannot tell.", (note(text),))
+    assert len(candidates.quotes) <= 1
+    vectors = near[: 8 * len(candidates.texts)]
+    assert len(candidates.texts) == 1 or citations.choose(candidates, vectors).quote is None
+
+
+def test_a_sentence_that_points_back_is_quoted_with_the_one_before() -> None:
+    """What "it" is stands in the sentence before, so both are shown."""
+    text = "The gauge in the cellar shows the pressure. If it falls below 1.2 bar, refill with the grey hose."
+    assert quoted("What should I do when the pressure falls below 1.2 bar?", note(text)) == text
+
+
+def test_the_head_of_a_table_belongs_to_its_rows() -> None:
+    """A row says little without the names of its columns."""
+    text = "| Programme | Time |\n| --- | --- |\n| Eco | 3 h 15 min |\n| Quick | 29 min |\n"
+    assert quoted("How long does the Eco programme take?", note(text, "Dishwasher")) == "Eco | 3 h 15 min"
