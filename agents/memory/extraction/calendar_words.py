@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 _MONTHS = (
     ("january", "jan", "januar", "jänner"),
-    ("february", "feb", "februar"),
+    ("february", "feb", "februar", "feber"),
     ("march", "mar", "märz"),
     ("april", "apr"),
     ("may", "mai"),

@@ -10,7 +10,17 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agents.memory.extraction import changes, common_words, guard, lexicon, parsing, render, rules
+from agents.memory.extraction import (
+    changes,
+    common_words,
+    guard,
+    lexicon,
+    parsing,
+    proper_names,
+    render,
+    rules,
+    transitions,
+)
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
 from agents.memory.extraction.rules.build import name_of
@@ -133,6 +143,9 @@ class _Reader:
             language = language_of(turn.text)
             self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
             for sentence in sentences(own):
+                if self._people.is_casual:
+                    named = proper_names.capitalised(sentence.text)
+                    sentence = replace(sentence, text=named, said=sentence.text)
                 if self._playing and not asked_to_remember(sentence.text):
                     continue
                 if not self._recalled.repeats(sentence.text):
@@ -166,10 +179,53 @@ class _Reader:
             clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
             for clause in clauses:
                 found += self._clause(turn, sentence, clause, [*before, *found], is_correction=is_correction)
+            if not sentence.is_question:
+                found = self._with_transitions(turn, sentence, language, found, before)
             if is_correction and not found and not sentence.is_question:
                 found += self._corrected(turn, sentence, [*self._said, *before])
         mentioned = self._mentioned(sentence.text)
         return found + self._fresh(self._facts(turn, sentence, mentioned, None), [*before, *found])
+
+    def _with_transitions(
+        self, turn: Turn, sentence: Sentence, language: str, found: list[Fact], before: list[Fact]
+    ) -> list[Fact]:
+        """Return what was found and what the sentence changes of facts that are known already."""
+        active = transitions.holding([*self._known, *self._said, *before])
+        changed: list[Fact] = []
+        for change in transitions.read(sentence.text, language, active, turn.at, self._zone):  # type: ignore[arg-type]
+            found = [fact for fact in found if not change.covers(fact)]
+            times = change.times(turn.at)
+            if times is not None:
+                changed.append(self._of_change(turn, sentence, change, *times))
+        changed += [
+            self._of_change(turn, sentence, change, fact.valid_from, None)
+            for fact in [*found, *changed]
+            for change in transitions.excluded_by(fact, active)
+        ]
+        return found + self._fresh(changed, [*before, *found])
+
+    def _of_change(
+        self, turn: Turn, sentence: Sentence, change: transitions.Change, start: float, end: float | None
+    ) -> Fact:
+        old = change.fact
+        text = f"No longer: {old.text}" if change.effect == "ends" else change.text
+        return msgspec.structs.replace(
+            old,
+            id=identity(turn, old.subject, change.attribute, f"{change.effect}{change.value}"),
+            text=text,
+            attribute=change.attribute,
+            value=change.value,
+            effect=change.effect,
+            confidence=0.85,
+            valid_from=start,
+            valid_to=end,
+            superseded_by="",
+            at=turn.at,
+            conversation=turn.conversation,
+            answer=turn.answer,
+            quote=sentence.quote,
+            project=turn.project,
+        )
 
     def _changed(self, turn: Turn, note: str, language: str, before: list[Fact]) -> list[Fact]:
         """Return what a note changes of the facts that are known: "note that my email is now …"."""
@@ -278,7 +334,7 @@ class _Reader:
             at=turn.at,
             conversation=turn.conversation,
             answer=turn.answer,
-            quote=sentence.text,
+            quote=sentence.quote,
             project=turn.project,
         )
         path, _, last = base.rpartition(".")
@@ -338,7 +394,7 @@ class _Reader:
                     at=turn.at,
                     conversation=turn.conversation,
                     answer=turn.answer,
-                    quote=sentence.text,
+                    quote=sentence.quote,
                     project=turn.project,
                 )
             )

@@ -131,6 +131,7 @@ _WORDS = (
     (r"\bverheiratet mit\b", "married to"),
     (r"\bverheiratet\b", "married"),
     (r"\bgeschieden\b", "divorced"),
+    (r"\bliiert mit\b", "together with"),
     (r"\bverlobt\b", "engaged"),
     (r"\bledig\b", "single"),
     (r"\bRentner(?:in)?\b|\bin Rente\b|\bpensioniert\b", "retired"),

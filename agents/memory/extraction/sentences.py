@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.memory.extraction import casual
+
 LONGEST_CHARS = 600
 """A longer sentence is no statement that rules could read."""
 Language = Literal["en", "de"]
@@ -210,6 +212,13 @@ class Sentence:
 
     text: str
     is_question: bool
+    said: str = ""
+    """The user's very words where ``text`` has names in capitals that were typed small."""
+
+    @property
+    def quote(self) -> str:
+        """The user's very words."""
+        return self.said or self.text
 
 
 def language_of(text: str) -> Language:
@@ -242,6 +251,7 @@ def sentences(text: str) -> list[Sentence]:
 def plain(sentence: str, language: Language) -> str:
     """Return a sentence without contractions, greetings, fillers and the mark at its end."""
     text = sentence.replace("’", "'").replace("‘", "'").replace("\u00a0", " ")
+    text = casual.repaired(_LEAD.sub("", text), language)
     text = re.sub(r" \(\d{1,3}\)", "", text.replace(" @ ", " at "))
     text = re.sub(r"[*_]{1,3}(\w[^*_]*)[*_]{1,3}", r"\1", text)
     if language == "en":

@@ -1,0 +1,177 @@
+"""The words by which something that is known ends or is replaced, and what each of them can end."""
+
+from __future__ import annotations
+
+import re
+
+from schemas.memory import Fact
+
+_AUX = (
+    r"(?: (?:have|has|had|am|are|is|was|just|finally|recently|since|officially|now|both|already|will|be|also|"
+    r"actually|eventually|habe|haben|bin|sind))*"
+)
+_WHO = r"(?P<who>I|we|ich|wir)"
+OWNER_ENDS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"^{_WHO}{_AUX} (?P<verb>quit|quitting|left|leaving|leave|stopped|stop|ended|cancell?ed|cancell?ing|gave "
+        r"up|given up|giving up|dropped(?: out of)?|finished|ditched|sold|selling|got rid of|gotten rid of|parted "
+        r"with|broke up with|broken up with|split(?: up)? (?:from|with)|closed|returned|done with|unsubscribed "
+        r"from|let go of|handed back|handed in|gave away|given away|gave|rehomed|traded in|lost|scrapped|"
+        r"deleted|terminated|resigned from|retired from|moved out of|came off|come off|off|no longer|not|"
+        r"uninstalled|binned) (?P<what>.+)$",
+        rf"^{_WHO} do not (?P<verb>do) (?P<what>.+?) (?:any ?more|any longer)$",
+        rf"^{_WHO}{_AUX} (?P<what>[^,]+?) (?P<verb>gekündigt|verkauft|abbestellt|aufgegeben|abgebrochen|beendet|"
+        r"verloren|weggegeben|abgesetzt|abgemeldet|storniert|verlassen|abgesagt)$",
+    )
+)
+ITSELF_ENDS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"^(?P<who>(?!I\b|we\b|ich\b|wir\b|it\b|that\b|this\b|everything\b).{2,45}?)(?: (?:has|have|had|is|was|are|"
+        r"were|just|sadly|recently|finally|been|got|getting|unfortunately|already|went|also))* (?P<verb>died|dead|"
+        r"passed away|passed on|passed|put down|put to sleep|moved (?:out|away|on)|retired|left(?: (?:the|our|my) "
+        r"\w+| us| me)?|quit|gone|ran away|run over|cancell?ed|called off|off|over|fallen through|fell through|"
+        r"ended|finished|sold|stolen|scrapped|written off|totall?ed|expired|closed down|shut down|closed|"
+        r"discontinued|dumped me|broke up with me|fired|let go|rehomed|decommissioned|switched off)$",
+        r"^(?P<who>.{2,45}?) (?:ist|sind|wurde|wurden|hat)(?: (?:leider|vor kurzem|kürzlich))* (?P<verb>gestorben|"
+        r"verstorben|ausgezogen|weggezogen|in Rente(?: gegangen)?|in Pension(?: gegangen)?|pensioniert|weg|"
+        r"abgesagt(?: worden)?|ausgefallen|vorbei|zu Ende|gestohlen(?: worden)?|geklaut(?: worden)?|"
+        r"eingeschläfert(?: worden)?|verkauft(?: worden)?|gekündigt|aufgehört|uns verlassen)$",
+    )
+)
+_NEW = r"(?:an? |the |my |our )?(?P<new>[^,;]{1,50})"
+REPLACED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"^(?:I|we|my \w+){_AUX} (?P<verb>switched|changed|moved|migrated|upgraded|downgraded|transferred|updated|"
+        r"converted|gone|went|bumped|raised|traded up)(?: (?P<what>(?!from\b|to\b|over\b|up\b|back\b)[^,;]{1,40}?))?"
+        rf"(?: (?:over|up|back|away))? from (?P<old>[^,;]{{1,40}}?) to {_NEW}$",
+        rf"^(?:I|we){_AUX} (?P<verb>upgraded|downgraded|updated|moved up|traded up)(?: (?P<what>(?!to\b)[^,;]{{1,40}}?)"
+        rf")? to {_NEW}$",
+        rf"^(?:I|we){_AUX} (?P<verb>swapped|replaced|traded(?: in)?|exchanged|ditched|dropped) (?:my |our |the )?"
+        rf"(?:old )?(?P<old>[^,;]{{1,40}}?) (?:for|with|by|in favou?r of) {_NEW}$",
+        rf"^(?:I|we){_AUX} (?P<verb>use|using|drive|driving|read|have|take|taking|go to|play|drink) {_NEW} "
+        r"(?:now )?(?:instead of|rather than|in place of) (?P<old>[^,;]{1,40})$",
+        rf"^(?:I|we){_AUX} (?P<verb>with|at|on|in) {_NEW} (?:now )?(?:instead of|rather than) (?P<old>[^,;]{{1,40}})$",
+        r"^(?:ich|wir) (?:bin|sind|habe|haben) (?:jetzt |nun )?(?:von|vom) (?P<old>[^,;]{1,40}?) (?:auf|zu|zur|zum|"
+        r"nach) (?:den |die |das |ein\w* )?(?P<new>[^,;]{1,40}?) (?P<verb>gewechselt|umgestiegen|umgezogen)$",
+        r"^(?:ich|wir) (?P<verb>habe|haben|nutze|nutzen|fahre|fahren|nehme) (?:jetzt )?(?:statt|anstelle von) "
+        r"(?P<old>[^,;]{1,40}?) (?:jetzt )?(?:ein\w* |den |die |das )?(?P<new>[A-ZÄÖÜ0-9][^,;]{1,40})$",
+    )
+)
+UPGRADING = frozenset({"upgraded", "downgraded", "updated", "moved up", "traded up"})
+WITH = re.compile(
+    r"^(?P<who>I|we|ich|wir) (?:am|are|bin|sind)(?: now| jetzt)? (?:with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$",
+    re.IGNORECASE,
+)
+BACK_IN = re.compile(
+    r"^(?:I|we|ich|wir) (?:am|are|bin|sind)(?: (?:now|jetzt))?(?P<back> (?:back|wieder|zurück))? in (?P<v>[A-ZÄÖÜ]"
+    r"[\w' -]*)$"
+)
+JOB_AT = re.compile(r"^(?:I|ich) (?:am|bin)(?: (?:now|jetzt))? (?:at|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$")
+TAIL_SLOT = re.compile(
+    r"^(?:the |our |my |der |die |das |unser\w* |mein\w* )(?:new |neue[rs]? )?(?P<noun>[\w-]+(?: [\w-]+)?) (?:is|ist) "
+    r"(?:now |currently |jetzt )?(?P<v>[\wÄÖÜ][^,;]{0,40})$",
+    re.IGNORECASE,
+)
+EATS_AGAIN = re.compile(
+    r"^(?:I|we|ich|wir)(?: (?:have|am|started|begun|now|back to|went back to|do|gone back to))* (?:eat|eating|esse|"
+    r"essen) (?:meat|fish|chicken|beef|steak|everything|fleisch|fisch)\b",
+    re.IGNORECASE,
+)
+
+_GERUND = re.compile(
+    r"^(?:(?!Beijing|Ming|King|Bing|Ring|Sterling)[a-z]+ing|be|a|an) (?:(?:to|at|for|with|in|on|a|an|the|my|our) )*",
+)
+_BEFORE = re.compile(
+    r"^(?:(?:the|my|our|his|her|their|this|that|a|an|some|all|old|poor|dear|little|own|of|on|to|at|with|for|job|"
+    r"position|der|die|das|den|dem|mein\w*|unser\w*|ein\w*|bei|beim|alte[nsr]?|planned|using|taking|going|"
+    r"playing|doing|working|learning|eating|drinking|being|am|are|work|take|go|play|use|drive|live|living|"
+    r"(?:trip|flight|holiday|visit|journey) to|weekend in) )+",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(
+    r",? (?:subscription|membership|account|contract|habit|diet|medication|tablets|pills|lessons?|class(?:es)?|"
+    r"course|trip|holiday|vacation|job|any ?more|any longer|now|too|though|as well|myself|for good|plan|app|"
+    r"abo|vertrag|mitgliedschaft|konto|reise|urlaub|stelle)$",
+    re.IGNORECASE,
+)
+_PEOPLE = frozenset(
+    "dog cat horse rabbit hamster parrot budgie tortoise goldfish kitten puppy hund katze husband wife son daughter "
+    "flatmate roommate lodger boss manager doctor dentist teacher landlord tenant neighbour colleague cleaner "
+    "mitbewohner mitbewohnerin untermieter chef chefin".split()
+)
+
+
+def plain_object(text: str) -> str:
+    """Return what is ended without the words around it: "my Netflix subscription", "going to yoga"."""
+    text = _GERUND.sub("", text.strip(" ,."))
+    before = None
+    while before != text:
+        before = text
+        text = _BEHIND.sub("", _BEFORE.sub("", text))
+    first, _, rest = text.partition(" ")
+    if rest and first.casefold() in _PEOPLE:
+        text = rest  # "dog Rex"
+    return text.strip(" ,.")
+
+
+_PETS = ("dog", "cat", "horse", "rabbit", "hamster", "guinea pig", "parrot", "budgie", "tortoise", "goldfish", "pet")
+_HOUSE = ("roommate", "lodger", "tenant", "lives_with", "babysitter", "au pair")
+_COUPLE = ("partner", "girlfriend", "boyfriend", "fiancé", "fiancée")
+_FAMILY = frozenset(
+    "wife husband mother father sister brother son daughter child aunt uncle cousin niece nephew grandmother "
+    "grandfather grandson granddaughter spouse friend stepmother stepfather baby twin parents".split()
+    + ["best friend", "mother-in-law", "father-in-law", "sister-in-law", "brother-in-law"]
+)
+
+
+def _relation(fact: Fact) -> str:
+    base = fact.attribute.partition(":")[0]
+    path, _, last = base.rpartition(".")
+    return path.rpartition(".")[2] if last == "name" else ""
+
+
+def may_end(verb: str, fact: Fact) -> bool:
+    """Say whether what the owner does by a verb can end a fact."""
+    relation = _relation(fact)
+    base = fact.attribute.partition(":")[0]
+    if fact.kind in ("note", "date") or base in ("name", "nickname", "birthplace", "hometown", "origin", "nationality"):
+        return False
+    if verb.startswith(("broke", "split")):
+        return relation in _COUPLE
+    if relation:
+        return relation in _COUPLE + _PETS and verb.startswith(("left", "rehomed", "gave", "given", "lost"))
+    if verb.startswith(("left", "leav", "moved out", "verlassen")):
+        return fact.kind in ("work", "study", "project", "habit", "technical") or base in ("city", "member", "gym")
+    if verb in ("lost", "verloren", "sold", "selling", "verkauft", "gave", "gave away", "given away", "scrapped"):
+        return fact.kind in ("possession", "technical") or base in ("pet", "employer")
+    if verb in ("no longer", "not"):
+        return False  # the rules read these
+    return fact.kind not in ("identity", "relation") or base in ("gym", "team", "member", "tariff", "bank")
+
+
+def may_end_itself(verb: str, fact: Fact) -> bool:
+    """Say whether what happens to somebody or something can end a fact."""
+    relation = _relation(fact)
+    base = fact.attribute.partition(":")[0]
+    if verb.startswith(("died", "dead", "passed", "put ", "ran away", "run over", "gestorben", "verstorben", "eingesch")):
+        return relation in _PETS
+    if verb.startswith(("moved", "ausgezogen", "weggezogen")):
+        return relation in _HOUSE or base == "lives_with" or (relation == "neighbour" and "out" not in verb)
+    if verb.startswith(("dumped", "broke up")):
+        return relation in _COUPLE
+    if relation:
+        is_leaving = verb.startswith(
+            ("retired", "left", "quit", "gone", "fired", "let go", "in rente", "in pension", "pensioniert", "weg",
+             "gekündigt", "aufgehört", "uns")
+        )  # fmt: skip
+        return (is_leaving and relation not in _FAMILY and relation not in _PETS + _COUPLE) or (
+            verb.startswith("gone") and relation in _PETS
+        )
+    if verb.startswith(("sold", "stolen", "scrapped", "written", "total", "gestohlen", "geklaut", "verkauft", "decomm")):
+        return fact.kind in ("possession", "technical")
+    if verb.startswith(("retired", "left", "quit", "fired", "let go", "weg", "gone", "aufgehört", "gekündigt")):
+        return False
+    return fact.kind in ("plan", "project", "habit", "technical", "study")
