@@ -27,12 +27,17 @@ _STATE = (
 )
 _ADVERBS = r"(?:(?:just|recently|finally|already|also|now|still|currently|officially|so) )*"
 _EN: tuple[tuple[str, str], ...] = (
+    (r"^(?:(?:btw|by the way|fyi|oh|and|also|ok|so|anyway|well|ah|hey|right|quick one|allergy wise|diet wise)[, ]+)+"
+     r"(?=(?-i:[A-ZÄÖÜ]))", ""),
     (r"\bits (?=(?:an?|the|only|called|named|now|not|my|our|about|actually|just|in|on|at|\d)\b)", "it is "),
     (r"\b(that|there|where|here)s (?=\w)", r"\1 is "),
     (rf"\b(my|our|his|her) ((?:\w+ )?(?:{_KIN}))s (?={_OF_SOMEONE}\b)", r"\1 \2's "),
     (rf"\b(my|our) ((?:\w+ )?(?:{_KIN}))s (?=(?:called|named|allergic|vegan|vegetarian|an?)\b)", r"\1 \2 is "),
     (rf"^(?=(?:{_OWNED})'s? (?:names?|breed|birthday|plate|reg|number|model) is\b)", "my "),
     (rf"^(?=(?:{_OWNED}) is (?:called|named) )", "my "),
+    (r"^(?:i do not have|i dont have|i don't have|no|not) an? (?:daughters?|sons?|kids?|dogs?|cats?|brothers?|sisters?),? (?:but |just |only )+"
+     r"(?=(?:an?|one|two|three|four|\d) )", "I have "),
+    (r"(?<=, )its (?=an? )", "it is "),
     (r"\b(his|her|their|my|our|the|phone|tel|mobile) no\.?(?= is\b| ?:)", r"\1 number"),
     (r"(?<=\d )yrs?\b|(?<=\ba )yr\b", "years"),
     (r"(?<=\d )(?:mths?|mos)\b", "months"),

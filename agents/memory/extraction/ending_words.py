@@ -67,7 +67,7 @@ WITH = re.compile(
 )
 BACK_IN = re.compile(
     r"^(?:I|we|ich|wir) (?:am|are|bin|sind)(?: (?:now|jetzt))?(?P<back> (?:back|wieder|zurück))? in (?P<v>[A-ZÄÖÜ]"
-    r"[\w' -]*)$"
+    r"[\w' -]*)(?:,.*)?$"
 )
 JOB_AT = re.compile(r"^(?:I|ich) (?:am|bin)(?: (?:now|jetzt))? (?:at|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$")
 TAIL_SLOT = re.compile(

@@ -40,10 +40,20 @@ _BIRTHDAY = re.compile(
     r"October|November|December)|(?:January|February|March|April|May|June|July|August|September|October|"
     r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
 )
+_IN_PARENTHESES = re.compile(
+    rf"\b(?:(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?P<kin>{parsing.KIN_WORDS}),? (?:is |called )?)?"
+    r"(?P<name>[A-ZÄÖÜ][a-zäöüß]+)? ?\((?:aged? |almost |nearly )?(?P<age>\d{1,2})(?: ?y(?:ea)?rs?(?: old)?| ?yo)?\)"
+)
+"""An age behind whom it is of: "my son (7)", "Theo (9) and Max (6)"."""
 _CALL_ME = re.compile(
     r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|"
     r"mich) (?P<v>(?!The\b|A\b)"
     r"[A-ZÄÖÜ][a-zäöüß]+)(?: nennen)?(?:,? (?:from now on|please|instead|bitte|ab jetzt))*[.!]*$"
+)
+_PREFERRED_ANSWERS = re.compile(
+    r"^(?:(?:so|and|also|please|btw),? )*i(?:'d)? (?:prefer|like|want|love) (?:my |your |the )?(?:answers?|replies|responses|"
+    r"explanations|summaries) (?:to be |in |as |with )?(?P<v>[\w -]{3,40}?)(?:,? (?:please|plz|pls|thanks))?[.!]*$",
+    re.IGNORECASE,
 )
 _ANSWERS = re.compile(
     r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
@@ -173,6 +183,8 @@ class _Reader:
         if match := _ANSWERS.match(sentence.text.rstrip(".!")):
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
+        if match := _PREFERRED_ANSWERS.match(sentence.text):
+            return self._facts(turn, sentence, [_answering(match["v"].strip())], None)
         found: list[Fact] = []
         if not guard.is_conditional(sentence.text):
             is_correction = changes.is_correction(sentence.text)
@@ -190,12 +202,15 @@ class _Reader:
         self, turn: Turn, sentence: Sentence, language: str, found: list[Fact], before: list[Fact]
     ) -> list[Fact]:
         """Return what was found and what the sentence changes of facts that are known already."""
-        active = transitions.holding([*self._known, *self._said, *before])
+        active = transitions.holding([*self._known, *self._said, *before, *found])
         changed: list[Fact] = []
         for change in transitions.read(sentence.text, language, active, turn.at, self._zone):  # type: ignore[arg-type]
             found = [fact for fact in found if not change.covers(fact)]
             times = change.times(turn.at)
-            if times is not None:
+            replaced = change.effect == "ends" and any(
+                fact.subject == change.fact.subject and fact.attribute == change.attribute for fact in found
+            )
+            if times is not None and not replaced:
                 changed.append(self._of_change(turn, sentence, change, *times))
         changed += [
             self._of_change(turn, sentence, change, fact.valid_from, None)
@@ -301,15 +316,12 @@ class _Reader:
                 found.append(Candidate(subject, name, day, f"has their birthday on {day}", "date"))
         for match in _AGED.finditer(sentence):
             for subject in parse(f"{match['who']}{match['kin']}{match['name'] or ''}", self._people):
-                found.append(
-                    Candidate(
-                        subject,
-                        subject.attribute("age"),
-                        match["age"],
-                        f"is {match['age']} years old",
-                        "identity",
-                    )
-                )
+                found.append(_aged(subject, match["age"]))
+        for match in _IN_PARENTHESES.finditer(sentence):
+            kin, name = match["kin"], match["name"]
+            who = f"my {kin}{f' {name}' if name else ''}" if kin else name or ""
+            subjects = parse(who, self._people) if who else []
+            found += [_aged(one, match["age"]) for one in subjects if one.is_known and one.kind in ("person", "pet")]
         return found
 
     def _corrected(self, turn: Turn, sentence: Sentence, before: list[Fact]) -> list[Fact]:
@@ -399,6 +411,10 @@ class _Reader:
                 )
             )
         return found
+
+
+def _aged(subject: Subject, age: str) -> Candidate:
+    return Candidate(subject, subject.attribute("age"), age, f"is {age} years old", "identity")
 
 
 def _noted(what: str) -> Candidate:

@@ -50,6 +50,9 @@ suffer: leide leidet leiden
 turn: werde wird werden
 get: bekomme bekommt bekommen
 cost: kostet
+tolerate: vertrage verträgt vertragen
+pay: zahle zahlt zahlen bezahle bezahlt
+earn: verdiene verdient verdienen
 """.strip().splitlines():
     _english, _, _german = _line.partition(": ")
     for _form in _german.split():

@@ -105,7 +105,8 @@ _PLAY = re.compile(
     re.IGNORECASE,
 )
 _PRETENCE = re.compile(
-    r"\b(?:pretend|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|stell dir vor,? (?:dass )"
+    r"\b(?:pretend|act (?:as|like) (?:a|an|if|my|the)\b|you are (?:captain|king|queen|lord|lady|sir|dr\.?|detective|"
+    r"professor) [a-z]|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|stell dir vor,? (?:dass )"
     r"?(?:du|wir))\b",
     re.IGNORECASE,
 )

@@ -155,6 +155,7 @@ THINGS = table(
     server: home server, homeserver
     watch: smartwatch, uhr
     headphones: earbuds, kopfhörer
+    boiler:
     washing machine: washer, waschmaschine
     dishwasher: spülmaschine, geschirrspüler
     fridge: refrigerator, kühlschrank
@@ -163,7 +164,7 @@ THINGS = table(
     oven: stove, cooker, herd, ofen, backofen
     coffee machine: espresso machine, coffee maker, kaffeemaschine
     vacuum: vacuum cleaner, robot vacuum, vacuum robot, staubsauger, saugroboter
-    heating: boiler, heat pump, heizung, wärmepumpe
+    heating: heat pump, heizung, wärmepumpe
     guitar: gitarre
     piano: klavier
     console: game console, konsole

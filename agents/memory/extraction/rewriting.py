@@ -82,6 +82,31 @@ _NOT_BUT = re.compile(
     r"sondern (?:jetzt )?(?P<p2>bei|in|an|mit) (?P<new>.{1,40})$",
     re.IGNORECASE,
 )
+_NEW_ONE = re.compile(
+    r"^(?:(?:I|we|ich|wir) (?:have |has |had |just |finally |habe |haben )*)?(?:got|have|get|bought|bekommen|habe|changed to) "
+    r"(?:an? |eine? |einen )?(?:new|neue[nrs]?) (?P<noun>(?:(?! at | for | in )[\w' -]){2,30}?)(?:,? (?:it is|which is|namely)|[:,]) (?:now )?"
+    r"(?P<v>(?-i:[A-ZÄÖÜ\d+(])[^,;]{1,50}|[\w.+-]+@[\w.-]+)$",
+    re.IGNORECASE,
+)
+"""A new value of a slot: "got a new number: 0171 555"."""
+_SOMEONE = re.compile(
+    r"^(?P<s>(?:I|we) (?:am|are) (?:seeing|dating)) (?:someone|somebody|a (?:guy|girl|man|woman))(?: new)?[,;.]? (?:and )?"
+    r"(?:(?:his|her|their) name is|(?:he|she) is called|called|named) (?P<v>[A-ZÄÖÜ][\w'-]+)\b.*$",
+    re.IGNORECASE,
+)
+_DOWN_TO = re.compile(
+    r"^(?:I|my weight) (?:am|is|have|has|went|gone|got|dropped|just)(?: (?:gone|got|now|just))* (?:down|up) to "
+    r"(?P<v>\d[\d.,]* ?(?:kg|kilos?|lbs?|pounds|stone)\b.*)$",
+    re.IGNORECASE,
+)
+_NUMBER_OF = re.compile(
+    r"^(?P<s>.{3,60}?),? (?:erreichbar|zu erreichen|reachable|contact(?:able)?|available) (?:unter|auf|on|at|via) (?P<v>[\d+(][\d ()/-]{5,})$",
+    re.IGNORECASE,
+)
+_AT_SCHOOL = re.compile(
+    r"^(?P<s>.{1,40}?) (?:am|is|are) at (?P<where>[A-ZÄÖÜ][\w' -]*?(?:Uni|University|College|Poly|School)|uni|university|college)"
+    r"(?: in [A-ZÄÖÜ]\w+)?,? (?:studying|doing|reading) (?P<what>.+)$"
+)
 _CONTRAST = re.compile(r", (?:and )?not (?!only\b|just\b|so\b|very\b|too\b|really\b|that\b)[^,]{1,40}$")
 _ARTICLE_NAME = re.compile(
     r"^(ich bin|mein name ist|ich heiße) (?:der|die) (?=[A-ZÄÖÜ][a-zäöüß]+\b)", re.IGNORECASE
@@ -101,6 +126,19 @@ def plain_clauses(sentence: str) -> list[str]:
         return [f"my {noun} is {match['v']}"]
     if (match := _CODE_LINE.match(sentence)) and re.search(r"\d{4}|[A-Z].*\d.*\d|-", match["v"]):
         return [f"my {match['noun']} is {match['v']}"]
+    if match := _NEW_ONE.match(sentence):
+        is_kin = match["noun"].casefold() in lexicon.KIN
+        return [f"my {'' if is_kin else 'new '}{match['noun']} is {match['v']}"]
+    if match := _SOMEONE.match(sentence):
+        return [f"{match['s']} {match['v']}"]
+    if match := _DOWN_TO.match(sentence):
+        return [f"my weight is {match['v']}"]
+    if match := _NUMBER_OF.match(sentence):
+        who = re.match(r"^(?P<who>.+?) (?:ist|is) .+$", match["s"])
+        return [match["s"], *([f"{who['who']}'s phone number is {match['v']}"] if who else [])]
+    if match := _AT_SCHOOL.match(sentence):
+        where = match["where"]
+        return [*([f"{match['s']} goes to {where}"] if where[0].isupper() else []), f"{match['s']} studies {match['what']}"]
     if match := _WAS_NOW.match(sentence):
         return [f"{match['s']} is {match['new']}"]
     if match := _OTHER_NOW.match(sentence):

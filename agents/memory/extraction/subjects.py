@@ -132,6 +132,8 @@ def parse(text: str, people: People) -> list[Subject]:
         words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4
     ):
         return [replace(THE_OWNER, noun=text, kind="thing")]
+    if re.fullmatch(r"staging|production|prod|dev|jenkins|grafana|the (?:wiki|intranet)|jupyter|kibana|the registry", low):
+        return [replace(THE_OWNER, noun=low, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
     if len(both) == 2 and all(NAME.match(part) and not _is_common(part) for part in both):
         return [_person(part, people) for part in both]
@@ -257,9 +259,8 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
             )
             result.append(replace(known, names=((single_path, name),), gender=gender, kind=kind))
         return result
-    if base.kind == "owner":
-        return [people.resolve(subject)]
-    return [subject]
+    is_another = re.search(r"\b(?:new|neue[rns]?)\b", adjective)
+    return [people.resolve(subject)] if base.kind == "owner" and not is_another else [subject]
 
 
 def _names(text: str, *, lower: bool) -> list[str] | None:

@@ -46,7 +46,9 @@ class Change:
         """Say whether a fact that the rules found says no more than this change."""
         mine, its = _words(self.value), _words(found.value)
         if found.attribute == self.attribute and found.subject == self.fact.subject:
-            return True
+            return found.effect == self.effect or self.effect == "states"
+        if self.effect == "ends" and found.attribute.endswith(".job") and found.value == "retired":
+            return self.attribute.startswith(found.attribute.removesuffix("job"))  # "Dr. Lee retired"
         is_loose = found.attribute.partition(":")[0] in ("uses", "owns", "city", "employer", "decision")
         return is_loose and (mine == its or _words(self.fact.value) == its)
 
@@ -73,14 +75,14 @@ def read(sentence: str, language: Language, active: Sequence[Fact], at: float, z
     if not active:
         return []
     found: list[Change] = []
-    for one in plain_clauses(plain(sentence, language)):
-        for clause in clauses(one, is_question=False):
+    for said in plain_clauses(plain(sentence, language)):
+        for clause in clauses(said, is_question=False):
             if guard.is_unsure(clause):
                 break
             text, when = take_times(clause, at, zone)
             text = re.sub(r" (?:now|already|altogether|completely|for good|sadly|after all)$", "", text)
             for change in _clause(text, when, active, sentence):
-                if not any(change.fact is other.fact for other in found):
+                if not any(change.fact is one.fact and change.effect == one.effect for one in found):
                     found.append(change)
     return found
 

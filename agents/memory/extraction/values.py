@@ -240,8 +240,8 @@ def job(text: str, *, is_certain: bool = False) -> str:
         flags=re.I,
     )
     text = re.sub(
-        r",? (?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
-        r"there|now|,).*$",
+        r",? (?:(?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
+        r"there|now|these days)\b|,).*$",
         "",
         text,
         flags=re.I,

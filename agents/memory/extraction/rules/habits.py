@@ -28,7 +28,8 @@ def plays(clause: Clause) -> list[Candidate]:
         clause.progressive and clause.when.since is None and clause.verb != "learn"
     ):
         return []
-    what = values.topic(clause.rest)
+    what = re.split(r", (?=\d|not |about |for |around |level |grade |mostly |mainly )", values.topic(clause.rest))[0]
+    what = re.split(r" on (?:Duolingo|YouTube|Zoom|my own)\b", what)[0]
     if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
         return []
     if clause.verb == "play":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
@@ -144,6 +145,16 @@ def takes(clause: Clause) -> list[Candidate]:
         return []
     rest = clause.rest
     if clause.verb == "be":
+        known = re.match(
+            r"^on (?P<v>(?:blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|statins?|"
+            r"insulin|steroids|antihistamines|painkillers|antibiotics|the pill|hrt|thyroid (?:tablets|pills))\b|"
+            r"\d+ ?(?:mg|mcg|µg) (?:of )?(?P<drug>[\w-]+))",
+            rest,
+            re.IGNORECASE,
+        )
+        if known:
+            value = known["drug"] or known["v"]
+            return fact(clause, "medication", value, f"takes {value}", "health", many=True)
         match = re.match(r"^on (?P<v>[\w-]+)$", rest)
         if (
             not match
@@ -211,8 +222,50 @@ def consumes(clause: Clause) -> list[Candidate]:
     return []
 
 
+def without(clause: Clause) -> list[Candidate]:
+    """Read "be off dairy", "be doing keto", "went vegan", "cut out gluten", "gave up alcohol"."""
+    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense == "future":
+        return []
+    rest = values.cut(clause.rest)
+    if clause.verb in ("go", "do", "follow", "try"):
+        match = re.match(rf"^(?:on )?(?:a |the |full(?:y)? |completely )?(?P<v>{_DIETS}|veggie|paleo|low[- ]carb)s?\b", rest, re.I)
+        is_now = clause.tense in ("past", "perfect") if clause.verb == "go" else clause.tense == "present"
+        if not match or not is_now or clause.verb == "try":
+            return []
+        value = match["v"].casefold().replace("veggie", "vegetarian")
+        return fact(replace(clause, tense="present"), "diet", value, f"is {value}", "health")
+    match = re.match(rf"^(?:off|out|up|back on|cutting out|avoiding) (?P<v>(?:all )?(?:{_FOODS})\b)", rest, re.I)
+    if not match or (clause.verb in ("cut", "give", "come") and clause.tense not in ("past", "perfect")):
+        return []
+    what = match["v"].casefold().removeprefix("all ")
+    return fact(replace(clause, tense="present"), f"diet:no {what}", what, f"does not have {what}", "health")
+
+
+_FOODS = (
+    r"meat|red meat|pork|beef|fish|dairy|milk|cheese|eggs?|gluten|wheat|bread|carbs|sugar|alcohol|booze|wine|beer|"
+    r"caffeine|coffee|salt|nuts|soy|lactose|animal products|fast food|chocolate"
+)
+
+
+def tolerates(clause: Clause) -> list[Candidate]:
+    """Read "do not tolerate lactose", in German "vertrage keine Nüsse"."""
+    if clause.subject.kind not in ("owner", "person") or not clause.negated or clause.tense != "present":
+        return []
+    what = values.topic(clause.rest.split(", ")[0])
+    if not what or len(what.split()) > 3:
+        return []
+    return fact(clause, f"intolerance:{what.casefold()}", what, f"does not tolerate {what}", "health", effect="states")
+
+
 RULES = {
-    "be": [health, takes],
+    "be": [health, takes, without],
+    "do": [without],
+    "follow": [without],
+    "go": [without],
+    "cut": [without],
+    "give": [without],
+    "come": [without],
+    "tolerate": [tolerates],
     "have": [has],
     "suffer": [has],
     "get": [has],

@@ -10,6 +10,13 @@ from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
 
+_TOOLS = frozenset(
+    "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres mysql mongodb docker "
+    "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom sap salesforce hubspot "
+    "confluence obsidian excel sheets figma vscode vim neovim firefox chrome proton fastmail nextcloud dropbox".split()
+)
+
+
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
@@ -21,7 +28,7 @@ def lives(clause: Clause) -> list[Candidate]:
     )
     if not match or clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if re.match(r"^\w*straße|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", values.cut(match["v"])):
+    if re.match(r"^\w*stra(?:ß|ss)e|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", values.cut(match["v"])):
         address = values.cut(match["v"])
         return fact(clause, "address", address, f"lives at {address}", "place")
     where = values.place(match["v"])
@@ -79,6 +86,10 @@ def moves(clause: Clause) -> list[Candidate]:
         r"(?:^|\b(?:house|home|over|back|here|away|flats|houses) |(?<=\w) )?\b(?:to|nach) (?P<v>.+)$",
         clause.rest,
     )
+    if origin and goal and re.search(r" (?:on|for) (?:the|our|this) |\b(?:project|team|repo|app|site|work)\b", clause.rest):
+        return []  # "moved from Jira to Linear on the Atlas project"
+    if goal and goal["v"].split()[0].casefold() in _TOOLS:
+        return []
     found: list[Candidate] = []
     where = values.place(re.sub(r"\bfrom .*$", "", goal["v"])) if goal else ""
     left = values.place(origin["v"]) if origin else ""

@@ -309,6 +309,7 @@ def _model(clause: Clause, noun: str) -> list[Candidate]:
         kind="person" if clause.subject.path or clause.subject.name != "owner" else "owner",
     )
     name = words.THINGS.get(noun) or noun
+    name = {"phone": "smartphone"}.get(name, name)  # its number is another slot
     what = match["v"]
     text = f"{owner.possessive} {noun} is a {what}."
     return fact(

@@ -84,7 +84,9 @@ def switches(clause: Clause) -> list[Candidate]:
         found += (
             fact(present, "uses", old, f"uses {old}", "technical", many=True, effect="ends") if old else []
         )
-    new = values.thing((match or only)["new"]) if match or only else ""  # type: ignore[index]
+    if clause.verb == "move" and not (match and re.match(r"[A-Z]", match["new"])):
+        return []
+    new = values.thing(re.split(r" (?:on|for|at|in) (?:the|our|my) ", (match or only)["new"])[0]) if match or only else ""  # type: ignore[index]
     return found + (fact(present, "uses", new, f"uses {new}", "technical", many=True) if new else [])
 
 
@@ -208,6 +210,7 @@ RULES = {
     "migrate": [switches],
     "upgrade": [switches],
     "decide": [decides],
+    "move": [switches],
     "agree": [decides],
     "choose": [chooses],
     "pick": [chooses],

@@ -15,6 +15,11 @@ _AS = re.compile(r"\b(?:as|als) (?P<v>.+)$", re.IGNORECASE)
 _AT = re.compile(r"(?:^|\s)(?:at|for|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
 
 
+_SCHOOL = re.compile(
+    r"(?:\b(?:School|Primary|Elementary|Academy|High|Grammar|College|University|Uni|Kindergarten|Nursery|Kita|Preschool|"
+    r"Gymnasium)\b|schule|gymnasium|kindergarten)", re.I)  # fmt: skip
+
+
 def works(clause: Clause) -> list[Candidate]:
     """Read "work at Bosch as a driver", "work for air france", "work in a warehouse"."""
     if clause.subject.kind not in ("owner", "person", "pet") or (clause.negated and not clause.ended):
@@ -95,18 +100,27 @@ def is_job(clause: Clause) -> list[Candidate]:
     return found
 
 
+_GERMAN_FIRMS = re.compile(r"^(?:at|bei) (?:[A-ZÄÖÜ]{2,5}|Post|Bahn|Feuerwehr|Polizei|Telekom|Caritas|Bundeswehr|Gemeinde)$")
+
+
 def is_with(clause: Clause) -> list[Candidate]:
     """Read "be with Bosch" since a day, "be at Zalando", "be employed by the city of Ulm"."""
     if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
+    rest, _, behind = re.sub(r" now\b", "", clause.rest).partition(", ")
     match = re.match(
-        r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest
-    ) or re.match(r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest)
+        r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", rest
+    ) or re.match(r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", rest)
     is_plain = not clause.rest.startswith("employed")
-    if not match or (is_plain and clause.when.since is None and not clause.ended) or clause.when.future:
+    is_firm = clause.language == "de" and re.match(_GERMAN_FIRMS, clause.rest)
+    if not match or (is_plain and clause.when.since is None and not clause.ended and not is_firm) or clause.when.future:
         return []
     where = values.organisation(match["v"])
-    return fact(clause, "employer", where, f"works at {where}", "work") if where else []
+    title = values.job(behind.split(", ")[0]) if behind else ""
+    return [
+        *(fact(clause, "employer", where, f"works at {where}", "work") if where else []),
+        *(fact(clause, "job", title, f"is {_a(title)}", "work") if where and title else []),
+    ]
 
 
 def reports(clause: Clause) -> list[Candidate]:
@@ -176,7 +190,8 @@ def attends(clause: Clause) -> list[Candidate]:
         return []
     match = re.match(
         r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
-        r"college|academy|gymnasium|uni|"
+        r"college|academy|gymnasium|uni|primary|elementary|infants?|juniors?|grammar|middle|prep|"
+        r"comprehensive|volksschule|mittelschule|realschule|gymi|kanti|polytechnic|htl|hak|"
         r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)"
         r"$",
         clause.rest,
@@ -224,7 +239,12 @@ def starts(clause: Clause) -> list[Candidate]:
         return []
     found: list[Candidate] = []
     where = values.organisation(match["where"]) if match["where"] else ""
-    if where and (re.search(r"[A-ZÄÖÜ]", where) or re.search(r"\bjob|position|stelle|work", rest)):
+    title_words = re.search(r"\b(?:job|position|role|work|working|as|als|stelle|teaching)\b", rest)
+    if where and _SCHOOL.search(where) and not title_words:
+        present = replace(clause, tense="present") if clause.tense in ("past", "perfect") else clause
+        attribute = "university" if re.search(r"\b(?:Uni|University|College)\b", where) else "school"
+        found += fact(present, attribute, where, f"goes to {where}", "study")
+    elif where and (re.search(r"[A-ZÄÖÜ]", where) or re.search(r"\bjob|position|stelle|work", rest)):
         found += fact(clause, "employer", where, f"works at {where}", "work")
     title = values.job(match["what"], is_certain=True) if match["what"] else ""
     if title:
@@ -372,7 +392,35 @@ def _a(title: str) -> str:
     return f"{'an' if title[:1].casefold() in 'aeiou' else 'a'} {title}"
 
 
+def transferred(clause: Clause) -> list[Candidate]:
+    """Read "transferred to the Munich office", "was moved to the Leeds branch"."""
+    match = re.match(
+        r"^(?:been |transferred |moved |posted |relocated )*to (?:the |our )?(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|department|"
+        r"team|plant|store|location))$",
+        values.cut(clause.rest),
+    )
+    is_done = clause.tense in ("past", "perfect")
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not is_done:
+        return []
+    where = match["v"]
+    return fact(replace(clause, tense="present"), "workplace", where, f"works at the {where}", "work")
+
+
+def drops_out(clause: Clause) -> list[Candidate]:
+    """Read "dropped out of uni"."""
+    if clause.negated or clause.tense not in ("past", "perfect") or not re.match(r"^out\b", clause.rest):
+        return []
+    present = replace(clause, tense="present")
+    return [
+        *fact(present, "university", "-", "goes to university", "study", effect="ends"),
+        *fact(present, "studies", "-", "studies that", "study", effect="ends"),
+    ]
+
+
 RULES = {
+    "transfer": [transferred],
+    "move": [transferred],
+    "drop": [drops_out],
     "work": [works],
     "report": [reports],
     "be": [dismissed, in_grade, is_job, becomes, is_with],
