@@ -17,16 +17,17 @@ _PAST = (
     r"(?:quit|left|got (?:an?|the|my|our|rid|married|divorced|engaged|promoted|hired)|adopted|cancell?ed|"
     r"upgraded|downgraded|stopped|gave up|given up|lost (?:my|our|the)|broke up|split up|swapped|replaced|"
     r"traded|transferred|signed up|enrolled|subscribed|dropped|moved|bought|sold|started|switched|joined|"
-    r"graduated|retired|married|turned \d|ditched|changed (?:my|our|jobs?|to|from)|went (?:vegan|vegetarian|"
+    r"graduated|retired (?:in|last|at|early|from)|married|turned \d|ditched|changed (?:my|our|jobs?|to|from)|went (?:vegan|vegetarian|"
     r"veggie|keto|part|full|freelance))"
 )
 _STATE = (
-    r"(?:working (?:as|at|for)|driving an?|living (?:in|at|with)|doing keto|taking \d|seeing someone|dating "
-    r"[A-Z]|learning|studying [\w ]+ at|engaged|single|separated|back in [A-Z]|off (?:meat|dairy|gluten|sugar|"
+    r"(?:working (?:as|at|for)|driving an?|living (?:in|at|with)|doing keto|taking \d+|seeing someone|dating "
+    r"[A-Z]\w+|learning|studying [\w ]+ at|engaged|single|separated|back in [A-Z]\w+|off (?:meat|dairy|gluten|sugar|"
     r"alcohol|booze|caffeine|coffee|carbs|wheat)|with [A-Z]\w+ (?:for|now)|allergic to|vegan|vegetarian)"
 )
 _ADVERBS = r"(?:(?:just|recently|finally|already|also|now|still|currently|officially|so) )*"
 _EN: tuple[tuple[str, str], ...] = (
+    (r"^(?:(?:ha){2,}h?|lo+l|hehe|lmao|omg|ugh|argh|yikes|woohoo|yay|phew|whoa|wow)[,!. ]+(?=\w)", ""),
     (r"^(?:(?:btw|by the way|fyi|oh|and|also|ok|so|anyway|well|ah|hey|right|quick one|allergy wise|diet wise)[, ]+)+"
      r"(?=(?-i:[A-ZÄÖÜ]))", ""),
     (r"\bits (?=(?:an?|the|only|called|named|now|not|my|our|about|actually|just|in|on|at|\d)\b)", "it is "),

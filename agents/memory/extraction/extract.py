@@ -202,9 +202,10 @@ class _Reader:
         self, turn: Turn, sentence: Sentence, language: str, found: list[Fact], before: list[Fact]
     ) -> list[Fact]:
         """Return what was found and what the sentence changes of facts that are known already."""
-        active = transitions.holding([*self._known, *self._said, *before, *found])
+        active = transitions.holding([*self._known, *self._said, *before])
+        just_said = transitions.holding(found)
         changed: list[Fact] = []
-        for change in transitions.read(sentence.text, language, active, turn.at, self._zone):  # type: ignore[arg-type]
+        for change in transitions.read(sentence.text, language, active, just_said, turn.at, self._zone):  # type: ignore[arg-type]
             found = [fact for fact in found if not change.covers(fact)]
             times = change.times(turn.at)
             replaced = change.effect == "ends" and any(

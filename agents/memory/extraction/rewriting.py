@@ -103,6 +103,11 @@ _NUMBER_OF = re.compile(
     r"^(?P<s>.{3,60}?),? (?:erreichbar|zu erreichen|reachable|contact(?:able)?|available) (?:unter|auf|on|at|via) (?P<v>[\d+(][\d ()/-]{5,})$",
     re.IGNORECASE,
 )
+_WITH_PLATE = re.compile(
+    r"^(?P<s>.*\b(?:car|van|bike|drive|drives|auto|wagen|fahre|fährt)\b.*?),? (?:and )?(?:with )?(?:the )?(?:licen[cs]e )?(?:plates?|reg|"
+    r"registration|kennzeichen)(?: number)?(?: is| ist|:)? (?P<v>(?=[A-Z0-9ÄÖÜ -]*\d)[A-Z0-9ÄÖÜ][A-Z0-9ÄÖÜ -]{3,})$",
+    re.IGNORECASE,
+)
 _AT_SCHOOL = re.compile(
     r"^(?P<s>.{1,40}?) (?:am|is|are) at (?P<where>[A-ZÄÖÜ][\w' -]*?(?:Uni|University|College|Poly|School)|uni|university|college)"
     r"(?: in [A-ZÄÖÜ]\w+)?,? (?:studying|doing|reading) (?P<what>.+)$"
@@ -119,6 +124,8 @@ def plain_clauses(sentence: str) -> list[str]:
     "My favourite film used to be Titanic, now it is Arrival" says that it is Arrival;
     "ich arbeite nicht mehr bei der Bahn, sondern bei Züblin" ends one thing and begins another.
     """
+    if match := _WITH_PLATE.match(sentence):
+        return [*plain_clauses(match["s"]), f"my car's plate is {match['v']}"]
     if (match := _LINE.match(sentence)) and match["noun"].casefold() not in _FORM_FIELDS:
         return _noted(match["noun"], match["v"])
     if match := _FAVOURITE_LINE.match(sentence):

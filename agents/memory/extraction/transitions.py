@@ -70,9 +70,11 @@ def holding(facts: Sequence[Fact]) -> list[Fact]:
     return list(last.values())
 
 
-def read(sentence: str, language: Language, active: Sequence[Fact], at: float, zone: tzinfo) -> list[Change]:
-    """Return what a sentence changes of the facts ``active``."""
-    if not active:
+def read(
+    sentence: str, language: Language, active: Sequence[Fact], just_said: Sequence[Fact], at: float, zone: tzinfo
+) -> list[Change]:
+    """Return what a sentence changes of the facts ``active``; ``just_said`` is what itself says."""
+    if not active and not just_said:
         return []
     found: list[Change] = []
     for said in plain_clauses(plain(sentence, language)):
@@ -81,13 +83,15 @@ def read(sentence: str, language: Language, active: Sequence[Fact], at: float, z
                 break
             text, when = take_times(clause, at, zone)
             text = re.sub(r" (?:now|already|altogether|completely|for good|sadly|after all)$", "", text)
-            for change in _clause(text, when, active, sentence):
+            for change in _clause(text, when, active, just_said, sentence):
                 if not any(change.fact is one.fact and change.effect == one.effect for one in found):
                     found.append(change)
     return found
 
 
-def _clause(text: str, when: When, active: Sequence[Fact], sentence: str) -> Iterator[Change]:
+def _clause(
+    text: str, when: When, active: Sequence[Fact], just_said: Sequence[Fact], sentence: str
+) -> Iterator[Change]:
     if re.match(r"(?:today|tonight|this (?:morning|evening|afternoon))\b", when.phrase, re.I) and re.match(
         r"^(?:I|we) (?:\w+ )?left\b", text, re.I
     ):
@@ -95,7 +99,7 @@ def _clause(text: str, when: When, active: Sequence[Fact], sentence: str) -> Ite
     changes = list(_replaced(text, when, active))
     changes = changes or list(_ended_by_owner(text, when, active))
     changes = changes or list(_ended_by_itself(text, when, active))
-    changes = changes or list(_elsewhere(text, when, active, sentence))
+    changes = changes or list(_elsewhere(text, when, active, just_said, sentence))
     yield from changes
 
 
@@ -173,7 +177,9 @@ def _ended_by_itself(text: str, when: When, active: Sequence[Fact]) -> Iterator[
         return
 
 
-def _elsewhere(text: str, when: When, active: Sequence[Fact], sentence: str) -> Iterator[Change]:
+def _elsewhere(
+    text: str, when: When, active: Sequence[Fact], just_said: Sequence[Fact], sentence: str
+) -> Iterator[Change]:
     """Read "we are with Vodafone now", "I am back in Oslo", "the admin is now Peter"."""
     if match := words.WITH.match(text):
         new = values.organisation(match["v"])
@@ -192,7 +198,7 @@ def _elsewhere(text: str, when: When, active: Sequence[Fact], sentence: str) -> 
             yield from _put(home[0], where, when)
         return
     if match := words.JOB_AT.match(text):
-        job = [f for f in active if f.subject == OWNER and f.attribute == "employer"]
+        job = [f for f in [*active, *just_said] if f.subject == OWNER and f.attribute == "employer"]
         where = values.organisation(match["v"])
         if where and job and re.search(r"\b(?:work\w*|job|quit|left|resigned)\b", sentence) and _starts_high(where):
             yield from _put(job[0], where, when) if _words(job[0].value) != _words(where) else ()

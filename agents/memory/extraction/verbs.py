@@ -16,7 +16,7 @@ _REGULAR = """
     share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely host
     deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead
     freelance agree hire pick opt specialise specialize major enrol enroll earn end bank
-    head subscribe tolerate date supervise transfer drop
+    head subscribe tolerate supervise transfer drop
 """.split()
 _IRREGULAR = {
     "get": "gets got gotten getting",
@@ -100,6 +100,7 @@ for _base, _forms in _IRREGULAR.items():
     _ENGLISH[_base] = (_base, "present")
     for _form in _forms.split():
         _ENGLISH[_form] = (_base, "past" if _form in _PAST_FORMS else "present")
+_ENGLISH["dating"], _ENGLISH["dated"] = ("date", "present"), ("date", "past")
 _ENGLISH["quit"] = ("quit", "past")
 _ENGLISH["split"] = ("split", "past")
 

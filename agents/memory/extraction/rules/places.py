@@ -10,7 +10,7 @@ from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
 
-_TOOLS = frozenset(
+TOOLS = frozenset(
     "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres mysql mongodb docker "
     "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom sap salesforce hubspot "
     "confluence obsidian excel sheets figma vscode vim neovim firefox chrome proton fastmail nextcloud dropbox".split()
@@ -88,7 +88,7 @@ def moves(clause: Clause) -> list[Candidate]:
     )
     if origin and goal and re.search(r" (?:on|for) (?:the|our|this) |\b(?:project|team|repo|app|site|work)\b", clause.rest):
         return []  # "moved from Jira to Linear on the Atlas project"
-    if goal and goal["v"].split()[0].casefold() in _TOOLS:
+    if goal and goal["v"].split()[0].casefold() in TOOLS:
         return []
     found: list[Candidate] = []
     where = values.place(re.sub(r"\bfrom .*$", "", goal["v"])) if goal else ""

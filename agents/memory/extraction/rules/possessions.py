@@ -202,6 +202,8 @@ def _is_lasting(text: str) -> bool:
     ):
         return False
     text = values.thing(text) or text
+    if re.search(r"\bflat (?:tyres?|tires?|batter\w+|white)\b|\b(?:puncture|haircut|discount|refund)\b", text, re.I):
+        return False
     if _TRIVIAL.search(text) and not _LASTING.search(text):
         return False
     return bool(_LASTING.search(text) or _BRANDS.search(text) or _MODEL.search(text))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.rules.places import TOOLS
 
 _MACHINE = re.compile(
     r"\b(?:nas|server|router|laptop|pc|computer|desktop|pi|phone|tablet|backup|cluster|"
@@ -55,7 +56,7 @@ def located(clause: Clause) -> list[Candidate]:
         return []
     match = re.match(
         r"^(?:reachable |available |listening )?(?:at|under|on|unter|via) (?P<v>(?:https?://)"
-        r"?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/\S*)?|port \d+)$",
+        r"?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/[^\s,]*)?|port \d+)(?:,.*)?$",
         clause.rest,
     )
     if not match:
@@ -84,7 +85,7 @@ def switches(clause: Clause) -> list[Candidate]:
         found += (
             fact(present, "uses", old, f"uses {old}", "technical", many=True, effect="ends") if old else []
         )
-    if clause.verb == "move" and not (match and re.match(r"[A-Z]", match["new"])):
+    if clause.verb == "move" and not (match and (re.match(r"[A-Z]", match["new"]) or match["old"].casefold() in TOOLS)):
         return []
     new = values.thing(re.split(r" (?:on|for|at|in) (?:the|our|my) ", (match or only)["new"])[0]) if match or only else ""  # type: ignore[index]
     return found + (fact(present, "uses", new, f"uses {new}", "technical", many=True) if new else [])
