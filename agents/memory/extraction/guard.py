@@ -89,7 +89,7 @@ _FICTION = re.compile(
     r"for (?:example|instance)|such as|e\.g\.|example (?:sentence|text|data|input)|sample (?:sentence|text|"
     r"data|input)|"
     r"test (?:sentence|text|data|input)|placeholder|lorem|fill in|fill out|template|dummy|"
-    r"lyrics?|in (?:my|the|a|this|that|his|her) (?:novel|story|book|film|movie|song|poem|series|show|game|"
+    r"dear diary|liebes tagebuch|lyrics?|in (?:my|the|a|this|that|his|her) (?:novel|story|book|film|movie|song|poem|series|show|game|"
     r"dream|play|scene|"
     r"campaign|fanfic)|the (?:protagonist|narrator|main character|hero)|my character|i (?:had a dream|"
     r"dreamt|dreamed)|"

@@ -41,7 +41,7 @@ KIN = table(
     daughter: tochter, girl
     stepson: stiefsohn
     stepdaughter: stieftochter
-    child: kid, kind, toddler, teenager
+    child: kid, kind, toddler, teenager, little one, wee one, youngest, oldest, eldest, firstborn, kiddo, teen
     children: kids, kinder
     baby: newborn
     sons: söhne, boys

@@ -24,6 +24,14 @@ _MENTION = re.compile(
     r"Sept|Octo|Nove|Dece|I\b)[A-ZÄÖÜ][a-zäöüß-]+\b(?!'))?"
     r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
 )
+_OF_NAMED = re.compile(
+    rf"\b(?P<who>[A-ZÄÖÜ][a-zäöüß]+'s {lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS}),? (?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)[A-ZÄÖÜ][a-zäöüß-]+)\b"
+)
+_THE_KIN = re.compile(
+    r"\b[Tt]he (?P<kin>landlord|landlady|boss|vet|dentist|plumber|electrician|cleaner|gardener|nanny|babysitter|accountant|"
+    r"lawyer|solicitor|caretaker|lodger), (?P<name>(?:(?:Mr|Mrs|Ms|Dr)\.? )?[A-ZÄÖÜ][\w-]+)\b"
+)
+_MY_KIN = re.compile(rf"\b(?:[Mm]y|[Oo]ur|[Mm]ein\w*|[Uu]nser\w*) {lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS})\b(?!')")
 _RELATIVE = re.compile(
     r"^(?P<before>.*?)(?P<who>\b(?:[Mm]y|[Oo]ur|[Mm]eine?|[Uu]nsere?) (?:[\w-]+ ){0,3}?[\w-]+(?: "
     r"[A-ZÄÖÜ][\w-]+)?|\b[A-ZÄÖÜ][\w-]+), "
@@ -80,7 +88,8 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             ] or (
                 [] if re.match(r"^(?:my|our|his|her|their|the|mein\w*|unser\w*)\b", part, re.I) else carried
             )
-            for subject in [*carried, *(one for words in mentions(part) for one in parse(words, people))]:
+            spoken = [*mentions(part), *_MY_KIN.findall(part)]
+            for subject in [*carried, *(one for words in spoken for one in parse(words, people))]:
                 people.mention(subject)
             continue
         carried = [clause.subject for clause in found]
@@ -91,7 +100,9 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
 
 def mentions(text: str) -> list[str]:
     """Return the relatives with their names that a text takes for granted: "for my wife Carla"."""
-    return [match["who"].replace("'s", "") for match in _MENTION.finditer(text)]
+    found = [match["who"].replace("'s", "") for match in _MENTION.finditer(text)]
+    found += [match["who"] for match in _OF_NAMED.finditer(text)]
+    return found + [f"my {match['kin']} {match['name']}" for match in _THE_KIN.finditer(text)]
 
 
 def _is_job_alone(text: str) -> bool:

@@ -38,7 +38,7 @@ _WAS_NOW = re.compile(
     re.IGNORECASE,
 )
 _SET_TO = re.compile(
-    r"^(?P<s>(?:my|our|the|[A-Z]\w+'s) (?P<noun>[\w' -]{2,40}?)) (?:(?:has|have|had|was|is|were|are|got|"
+    r"^(?P<s>(?:(?:my|our|the|[A-Z]\w+'s) |(?=rent |price |deadline |miete ))(?P<noun>[\w' -]{2,40}?)) (?:(?:has|have|had|was|is|were|are|got|"
     r"just|now|been|recently) )*"
     r"(?P<verb>changed|gone up|went up|gone down|went down|slipped|slid|increased|raised|rose|risen|dropped|"
     r"lowered|reduced|set|updated|"
@@ -103,6 +103,41 @@ _NUMBER_OF = re.compile(
     r"^(?P<s>.{3,60}?),? (?:erreichbar|zu erreichen|reachable|contact(?:able)?|available) (?:unter|auf|on|at|via) (?P<v>[\d+(][\d ()/-]{5,})$",
     re.IGNORECASE,
 )
+_THE_ONE_I = re.compile(
+    r"^the (?P<noun>[\w -]{3,30}?) (?:that |who |which )?(?:I|we) (?:currently |usually |always |now )?(?:see|attend|go to|use|have|visit|"
+    r"work with|bank with|drive|take|wear|read|live in|belong to|support|play for|train at|shop at) is (?:called |now )?"
+    r"(?P<v>[A-ZÄÖÜ\d].{1,50})$"
+)
+_NEW_THING = re.compile(
+    r"^(?:(?:I|we) (?:have |just |finally )*)?(?:picked up|collected|bought|got|took delivery of|ordered) (?:my|our) new "
+    r"(?P<noun>[\w -]{2,20}?)(?: today| yesterday| last week)?[,:] (?:it is )?(?P<v>an? [^,;]{2,40})$",
+    re.IGNORECASE,
+)
+_REACH = re.compile(
+    r"^(?:(?:you|people|they|anyone) can )?(?:best )?(?:reach|call|ring|phone|text|contact|email|e-mail|whatsapp) me (?:best )?(?:on|at|under|via) "
+    r"(?P<v>(?P<tel>[+(]?\d[\d ()/-]{5,}\d)|[\w.+-]+@[\w.-]+\w)\b.*$",
+    re.IGNORECASE,
+)
+_ONE_AND_OTHER = re.compile(
+    r"^(?P<s>.*\b(?P<kin>cats|dogs|sons|daughters|brothers|sisters|kids|children|rabbits|horses|nephews|nieces)), (?:one (?:is )?(?:called|named) |called |named )?"
+    r"(?P<a>[A-ZÄÖÜ]\w+),? (?:and |, )+(?:the other|another)(?: one)?(?: is)?(?: called| named)? (?P<b>[A-ZÄÖÜ]\w+)$"
+)
+_ENDS_ON = re.compile(
+    r"^(?P<s>(?:my|our|the|mein\w*|unser\w*) (?P<noun>(?:[\w-]+ )?(?:lease|contract|warranty|guarantee|passport|visa|insurance|mot|subscription|"
+    r"membership|tenancy|probation|trial|licen[cs]e|mietvertrag|vertrag|reisepass|ausweis|garantie))) (?:is up|is due|ends|expires|runs out|"
+    r"is valid until|runs until|is due for renewal|läuft|läuft ab|endet|gilt bis)(?: (?:on|in|until|at|am|im|bis|at the end of))* (?P<v>.*\d.*|[A-Z]\w+(?: \d{4})?)$",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r", (?:in case|by the way|btw|if you|just so|for what|should you|as i said|as you know|you know|i think you|just in case)[^,]*, (?=(?:is|are|was|has) )",
+    re.IGNORECASE,
+)
+_OF_NAME = re.compile(r"^(?P<noun>[A-ZÄÖÜ]?[\wäöüß -]{3,25}?) (?:of|von|vom|for|für) (?P<name>[A-ZÄÖÜ]\w+)\s*[:=]\s*(?P<v>\S.{0,30})$")
+_APPOSED = re.compile(
+    r"^(?P<s>(?:I am|we are|ich bin) .{3,60}?), (?P<more>(?:widowed|divorced|married|single|engaged|separated|retired|vegan|vegetarian|"
+    r"pescatarian|coeliac|diabetic|allergic to [^,]+|verwitwet|geschieden|verheiratet|ledig)\b[^,]*)(?P<rest>.*)$",
+    re.IGNORECASE,
+)
 _WITH_PLATE = re.compile(
     r"^(?P<s>.*\b(?:car|van|bike|drive|drives|auto|wagen|fahre|fährt)\b.*?),? (?:and )?(?:with )?(?:the )?(?:licen[cs]e )?(?:plates?|reg|"
     r"registration|kennzeichen)(?: number)?(?: is| ist|:)? (?P<v>(?=[A-Z0-9ÄÖÜ -]*\d)[A-Z0-9ÄÖÜ][A-Z0-9ÄÖÜ -]{3,})$",
@@ -124,8 +159,26 @@ def plain_clauses(sentence: str) -> list[str]:
     "My favourite film used to be Titanic, now it is Arrival" says that it is Arrival;
     "ich arbeite nicht mehr bei der Bahn, sondern bei Züblin" ends one thing and begins another.
     """
+    sentence = _ASIDE.sub(" ", sentence)
+    if match := _THE_ONE_I.match(sentence):
+        return [f"my {match['noun']} is {match['v']}"]
+    if match := _NEW_THING.match(sentence):
+        return [f"my {match['noun']} is {match['v']}"]
+    if match := _REACH.match(sentence):
+        return [f"my {'phone number' if match['tel'] else 'email'} is {match['v']}"]
+    if match := _ONE_AND_OTHER.match(sentence):
+        return [f"{match['s']} called {match['a']} and {match['b']}"]
+    if match := _ENDS_ON.match(sentence):
+        return [f"{match['s']} expiry is {match['v']}"]
+    if (match := _OF_NAME.match(sentence)) and match["noun"].casefold() in lexicon.SLOT_NOUNS:
+        return [f"{match['name']}'s {match['noun']} is {match['v']}"]
+    if match := _APPOSED.match(sentence):
+        who = re.match(r"\w+ \w+", match["s"])
+        return [f"{match['s']}{match['rest']}", f"{who[0] if who else 'I am'} {match['more']}"]
     if match := _WITH_PLATE.match(sentence):
-        return [*plain_clauses(match["s"]), f"my car's plate is {match['v']}"]
+        is_german = re.search(r"kennzeichen", sentence, re.IGNORECASE)
+        plate = f"mein Kennzeichen ist {match['v']}" if is_german else f"my car's plate is {match['v']}"
+        return [*plain_clauses(match["s"]), plate]
     if (match := _LINE.match(sentence)) and match["noun"].casefold() not in _FORM_FIELDS:
         return _noted(match["noun"], match["v"])
     if match := _FAVOURITE_LINE.match(sentence):

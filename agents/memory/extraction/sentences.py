@@ -90,7 +90,8 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"(\w+)['’]s (?=(?:got|been)\b)", r"\1 has "),
     (
         r"(\w+)['’]s (?=(?:a|an|no longer|back|still|called|named|allergic|vegetarian|vegan|living|working|"
-        r"studying|from|in|on|"
+        r"studying|gluten|dairy|coeliac|celiac|diabetic|asthmatic|pescatarian|single|married|divorced|retired|"
+        r"moved|vegetarian|turned|into|now|from|in|on|"
         r"at|turning|"
         r"getting|the|lactose|pregnant|my|our|\d+)\b(?! birthday))",
         r"\1 is ",
@@ -167,7 +168,8 @@ _START_WORDS = (
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
-    r"(?:am|is|are|was|live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|"
+    r"(?:am|is|are|was|went|found|hired|chose|cancelled|stopped|gave up|signed|replaced|swapped|upgraded|changed|"
+    r"live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|"
     r"like|likes|hate|hates|enjoy|"
     r"enjoys|play|plays|study|studies|speak|speaks|moved|bought|sold|started|got|joined|left|quit|married|"
     r"adopted|graduated|switched|retired|turned|come|comes|came|am|grew|prefer|prefers|take|takes|"
@@ -184,8 +186,8 @@ _BOUNDARY = re.compile(
     rf"|,?\s+(?:and|but|because|cause|cuz|although|though|while|whereas|und|aber|denn|so)\s+(?:(?:now|then|"
     rf"today|since then|jetzt)\s+)?"
     rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works|likes|loves|"
-    rf"hates|was|does|"
-    rf"studies|plays|ist|hat|wohnt|arbeitet|mag)\b)"
+    rf"hates|was|does|drives|goes|takes|eats|speaks|wants|left|moved|got|took|"
+    rf"studies|plays|ist|hat|wohnt|arbeitet|mag|fährt|geht|heißt|spielt|isst)\b)"
     rf"|,?\s+(?:and(?: also| then| now)?|but|und)\s+(?={_FINITE}\b)"
     rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
     rf"|,\s+(?={_START_WORDS}\s+\w)"

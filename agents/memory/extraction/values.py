@@ -192,7 +192,13 @@ def listed(text: str) -> list[str]:
 
 
 _JOB_WORDS = re.compile(
-    r"(?:\b(?:nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|priest|monk|nun|guard|"
+    r"(?:\b(?:paralegal|barrister|bookkeeper|radiographer|sonographer|registrar|midwife|vicar|pastor|imam|rabbi|jeweller|upholsterer|glazier|"
+    r"bricklayer|scaffolder|stonemason|bricky|sparky|lecturer|dispatcher|concierge|caterer|optometrist|chiropractor|osteopath|actuary|"
+    r"auditor|recruiter|underwriter|illustrator|animator|copywriter|tester|scrum master|product owner|data scientist|nanny|childminder|"
+    r"schoolteacher|headteacher|headmaster|principal|dean|logistician|purchaser|buyer|merchandiser|sommelier|brewer|"
+    r"grafikerin|grafiker|buchhalterin?|controllerin?|juristin?|apothekerin?|logopädin|optikerin?|schlosser|maurer|dachdecker|"
+    r"zimmermann|zimmerer|spengler|installateur|maler|gärtnerin?|kellnerin?|sachbearbeiterin?|sekretärin|zahnärztin|tierärztin|"
+    r"psychologin|sozialarbeiterin|nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|priest|monk|nun|guard|"
     r"guide|agent|attorney|coach|"
     r"professor|lecturer|tutor|student|pupil|trainee|apprentice|intern|postdoc|carpenter|plumber|mechanic|"
     r"technician|architect|analyst|"

@@ -69,6 +69,7 @@ _IRREGULAR = {
     "name": "names named naming",
     "give up": "",
     "cut": "cuts cutting",
+    "put": "puts putting",
 }
 _PAST_FORMS = frozenset(
     "chose chosen got gotten bought sold left went gone met lost broke broken came grew grown began begun "
@@ -77,7 +78,7 @@ _PAST_FORMS = frozenset(
     "kept died swam woke "
     "woken bore born said wrote written slept built made paid stood understood held found sat saw seen did "
     "done quit "
-    "could read cut".split()
+    "could read cut put".split()
 )
 
 _ENGLISH: dict[str, tuple[str, Tense]] = {}

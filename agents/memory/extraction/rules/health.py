@@ -6,12 +6,25 @@ import re
 from dataclasses import replace
 
 from agents.memory.extraction import values
-from agents.memory.extraction.model import Candidate, Clause
+from agents.memory.extraction.model import Candidate, Clause, Subject
 from agents.memory.extraction.rules.build import fact
 
 _DIETS = (
     r"vegetarian|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|"
     r"teetotaller|teetotaler|sober"
+)
+_DRUG = (
+    r"(?:warfarin|heparin|lisinopril|ramipril|sertraline|fluoxetine|citalopram|escitalopram|paroxetine|venlafaxine|"
+    r"duloxetine|mirtazapine|bupropion|amitriptyline|lithium|quetiapine|olanzapine|risperidone|aripiprazole|lamotrigine|"
+    r"levetiracetam|valproate|gabapentin|pregabalin|tramadol|codeine|morphine|oxycodone|ibuprofen|paracetamol|"
+    r"acetaminophen|aspirin|naproxen|diclofenac|celecoxib|methotrexate|humira|adalimumab|prednisone|prednisolone|cortisone|"
+    r"hydrocortisone|levothyroxine|l-thyroxine?|thyroxine|euthyrox|metformin|insulin|ozempic|wegovy|mounjaro|semaglutide|"
+    r"gliclazide|jardiance|atorvastatin|simvastatin|rosuvastatin|amlodipine|bisoprolol|metoprolol|atenolol|propranolol|"
+    r"candesartan|losartan|valsartan|furosemide|spironolactone|digoxin|clopidogrel|apixaban|eliquis|rivaroxaban|xarelto|"
+    r"marcumar|omeprazole|pantoprazole?|lansoprazole|esomeprazole|salbutamol|ventolin|montelukast|cetirizine?|loratadine?|"
+    r"fexofenadine|tamoxifen|letrozole|finasteride|tamsulosin|alendronate|allopurinol|colchicine|ritalin|adderall|"
+    r"methylphenidate|concerta|elvanse|vyvanse|strattera|xanax|diazepam|valium|zopiclone|melatonin|zoloft|prozac|lexapro|"
+    r"cymbalta|vitamin [a-z]\d*|iron tablets|folic acid|creatine|estrogen|oestrogen|testosterone|hrt|the pill|sumatriptan)"
 )
 _CONDITIONS = (
     r"(?:type[- ]?[12] )?diabetes(?: type? [12])?|asthma|epilepsy|migraines?|high blood pressure|"
@@ -155,6 +168,8 @@ def takes(clause: Clause) -> list[Candidate]:
         if known:
             value = known["drug"] or known["v"]
             return fact(clause, "medication", value, f"takes {value}", "health", many=True)
+        if drug := re.match(rf"^(?:back |now )?(?:on|prescribed|put on|started on|taking) (?P<v>{_DRUG})\b", rest, re.I):
+            return fact(clause, "medication", drug["v"], f"takes {drug['v']}", "health", many=True)
         match = re.match(r"^on (?P<v>[\w-]+)$", rest)
         if (
             not match
@@ -166,6 +181,7 @@ def takes(clause: Clause) -> list[Candidate]:
     is_medicine = re.search(
         r"\b(?:mg|micrograms?|mcg|µg|ml|iu|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|"
         r"inhibitors?)|antidepressants?|"
+        rf"{_DRUG}|"
         r"statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|"
         r"insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
         r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|"
@@ -257,8 +273,33 @@ def tolerates(clause: Clause) -> list[Candidate]:
     return fact(clause, f"intolerance:{what.casefold()}", what, f"does not tolerate {what}", "health", effect="states")
 
 
+def prescribed(clause: Clause) -> list[Candidate]:
+    """Read "my doctor put me on sertraline", "started metformin last week"."""
+    if clause.negated or clause.tense not in ("past", "perfect"):
+        return []
+    match = re.match(rf"^(?:me on |taking |on )?(?:\d+ ?mg (?:of )?)?(?P<v>{_DRUG})\b", clause.rest, re.I)
+    if not match or (clause.subject.kind != "owner" and not clause.rest.startswith("me on ")):
+        return []
+    owner = replace(clause, subject=Subject(), tense="present")
+    return fact(owner, "medication", match["v"], f"takes {match['v']}", "health", many=True)
+
+
+def medicine_is(clause: Clause) -> list[Candidate]:
+    """Read "my blood pressure medicine is lisinopril"."""
+    is_medicine = re.search(r"\b(?:medicines?|medication|meds|tablets?|pills?|inhaler|blutdrucktabletten?|medikament)$", clause.subject.noun, re.I)
+    if clause.subject.kind != "thing" or not is_medicine or clause.negated or clause.tense != "present":
+        return []
+    value = values.cut(clause.rest).split(", ")[0]
+    if not re.fullmatch(r"[\w-]+(?: \d+ ?mg)?", value) or not (re.search(_DRUG, value, re.I) or len(value) > 6):
+        return []
+    owner = replace(clause.subject, noun="", kind="person" if clause.subject.path else "owner")
+    return fact(replace(clause, subject=owner), "medication", value, f"takes {value}", "health", many=True)
+
+
 RULES = {
-    "be": [health, takes, without],
+    "put": [prescribed],
+    "start": [prescribed],
+    "be": [medicine_is, health, takes, without],
     "do": [without],
     "follow": [without],
     "go": [without],

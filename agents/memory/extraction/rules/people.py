@@ -93,7 +93,7 @@ def is_called(clause: Clause) -> list[Candidate]:
         if not re.match(r"^[A-ZÄÖÜ]", name) or _is_kind_of(name):
             return []
         name = re.split(r" (?:from|and|in|by|aus|und|von)\b", name)[0]
-        if not is_name(name) or len(name.split()) > 3:
+        if not is_name(name) or len(name.split()) > 3 or re.search(r"(?:ans|ians|ers|ites)$", name):
             return []
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
     elif match := _A_NAMED.match(rest) if clause.verb == "be" and clause.subject.path else None:
@@ -330,6 +330,8 @@ RULES = {
     "turn": [will_be, age],
     "have": [has_birthday, has_kin],
     "get": [has_kin],
+    "find": [has_kin],
+    "hire": [has_kin],
     "adopt": [has_kin],
     "keep": [has_kin],
     "own": [has_kin],

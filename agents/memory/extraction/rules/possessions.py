@@ -109,7 +109,7 @@ def buys(clause: Clause) -> list[Candidate]:
     ):
         return []
     text = re.sub(r"^(?:myself|me|us|ourselves|himself|herself|mir|uns) ", "", clause.rest)
-    text = re.sub(r"^rid of .*$", "", text)
+    text = re.sub(r"^(?:rid of|this|that|these|those) .*$", "", text)
     present = replace(clause, tense="present")
     found: list[Candidate] = []
     for part in _parts(text):
@@ -152,6 +152,10 @@ def replaces(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:my|our|the) (?:old )?(?P<old>.+?) (?:with|by|for) (?:a |an |the )?(?P<new>.+)$", clause.rest
     )
+    both = re.match(r"^(?P<old>[A-Z][\w.+-]*) (?:with|by|for) (?P<new>[A-Z][\w.+-]*(?: [A-Z]\w*)?)$", clause.rest)
+    if both and not clause.negated and clause.tense in ("past", "perfect"):
+        new = both["new"]
+        return fact(replace(clause, tense="present"), "uses", new, f"uses {new}", "technical", many=True)
     if not match or clause.negated or clause.tense not in ("past", "perfect"):
         return []
     old, new = values.thing(match["old"]), values.thing(match["new"])
