@@ -33,9 +33,11 @@ ITSELF_ENDS = tuple(
         r"passed away|passed on|passed|put down|put to sleep|moved (?:out|away|on)|retired|left(?: (?:the|our|my) "
         r"\w+| us| me)?|quit|gone|ran away|run over|cancell?ed|called off|off|over|fallen through|fell through|"
         r"ended|finished|sold|stolen|scrapped|written off|totall?ed|expired|closed down|shut down|closed|"
-        r"discontinued|dumped me|broke up with me|fired|let go|rehomed|decommissioned|switched off)$",
+        r"discontinued|dumped me|broke up with me|fired|let go|rehomed|decommissioned|switched off|stepped down|stood down|"
+        r"resigned|handed over|moved to [A-Z][\w ]+|moved back (?:to|in with) .{2,30}|changed jobs|promoted|broken|broke|"
+        r"discharged|demolished|repossessed)(?:,? (?:in|after|because|due to|by|for|so|on|from|at|with) .{2,50})?$",
         r"^(?P<who>.{2,45}?) (?:ist|sind|wurde|wurden|hat)(?: (?:leider|vor kurzem|kürzlich))* (?P<verb>gestorben|"
-        r"verstorben|ausgezogen|weggezogen|in Rente(?: gegangen)?|in Pension(?: gegangen)?|pensioniert|weg|"
+        r"verstorben|zurückgetreten|umgezogen|kaputt(?: gegangen)?|überfahren worden|ausgezogen|weggezogen|in Rente(?: gegangen)?|in Pension(?: gegangen)?|pensioniert|weg|"
         r"abgesagt(?: worden)?|ausgefallen|vorbei|zu Ende|gestohlen(?: worden)?|geklaut(?: worden)?|"
         r"eingeschläfert(?: worden)?|verkauft(?: worden)?|gekündigt|aufgehört|uns verlassen)$",
     )
@@ -47,6 +49,8 @@ REPLACED = tuple(
         rf"^(?:I|we|my \w+){_AUX} (?P<verb>switched|changed|moved|migrated|upgraded|downgraded|transferred|updated|"
         r"converted|gone|went|bumped|raised|traded up)(?: (?P<what>(?!from\b|to\b|over\b|up\b|back\b)[^,;]{1,40}?))?"
         rf"(?: (?:over|up|back|away))? from (?P<old>[^,;]{{1,40}}?) to {_NEW}$",
+        r"^(?P<what>(?:the |our |my )[^,;]{2,30}?) (?:has been|have been|was|were|is|got|has)(?: \w+ly| now| been)* (?P<verb>upgraded|"
+        rf"downgraded|updated|migrated|switched|bumped|converted|moved over)(?: from (?P<old>[^,;]{{1,40}}?))? to {_NEW}$",
         rf"^(?:I|we){_AUX} (?P<verb>upgraded|downgraded|updated|moved up|traded up)(?: (?P<what>(?!to\b)[^,;]{{1,40}}?)"
         rf")? to {_NEW}$",
         rf"^(?:I|we){_AUX} (?P<verb>swapped|replaced|traded(?: in)?|exchanged|ditched|dropped) (?:my |our |the )?"
@@ -60,7 +64,47 @@ REPLACED = tuple(
         r"(?P<old>[^,;]{1,40}?) (?:jetzt )?(?:ein\w* |den |die |das )?(?P<new>[A-ZÄÖÜ0-9][^,;]{1,40})$",
     )
 )
-UPGRADING = frozenset({"upgraded", "downgraded", "updated", "moved up", "traded up"})
+UPGRADING = frozenset({"upgraded", "downgraded", "updated", "moved up", "traded up", "bumped", "migrated"})
+SUCCESSOR = re.compile(
+    r"^(?:(?:so |and )?(?:now )?(?:I|we|ich|wir) (?:now )?(?:go to|see|am with|are with|have|use|found|hired|got|report to|gehe zu|bin bei|"
+    r"haben) (?:now |jetzt )?(?P<name>(?-i:(?:(?:Dr|Mr|Mrs|Ms|Frau|Herr)\.? )?[A-ZÄÖÜ])[\w-]+(?: (?-i:[A-ZÄÖÜ])[\w-]+)?)(?: now| jetzt| instead)?)$"
+    r"|^(?P<name2>(?-i:(?:(?:Dr|Mr|Mrs|Ms|Frau|Herr)\.? )?[A-ZÄÖÜ])[\w-]+(?: (?-i:[A-ZÄÖÜ])[\w-]+)?) (?:has taken|took|has|is taking|hat) (?:over|his|her|their|übernommen)\b.*$",
+    re.IGNORECASE,
+)
+TELECOM = frozenset(
+    "vodafone o2 ee sky bt telekom a1 magenta drei swisscom sunrise salt 1&1 congstar verizon at&t t-mobile xfinity comcast "
+    "spectrum plusnet talktalk three giffgaff tesco_mobile orange telia telenor virgin".split() + ["virgin media"]
+)
+SLOT_TAIL = re.compile(
+    r"^(?P<v>[A-ZÄÖÜ][\w.'-]+(?: [A-ZÄÖÜ][\w.'-]+)?) (?:is|ist) (?:now |jetzt )?(?:the |our |my |der |die |unser\w* |mein\w* )"
+    r"(?:new |neue[rs]? )?(?P<noun>[\w-]+(?: [\w-]+)?)$"
+)
+NUMBER_NOW = re.compile(
+    r"^(?:please |pls |bitte )?(?:use|call me on|text me on|reach me on|ring me on|it is|nutze?|nimm) (?:now |jetzt |bitte )*"
+    r"(?P<v>[+(]?\d[\d ()/-]{5,}\d|[\w.+-]+@[\w.-]+\w)\b.*$",
+    re.IGNORECASE,
+)
+ENGAGEMENT_OFF = re.compile(r"\b(?:(?:called|call|broke|broken) off (?:the|our|my) (?:engagement|wedding)|engagement is off)\b", re.I)
+TOGETHER_NO_MORE = re.compile(
+    r"^(?:\w+ and I|I and \w+|my \w+ and I|we|\w+ und ich|wir) (?:are|sind) (?:no longer (?:together|a couple)|not together|not a couple|over|"
+    r"finished|history|done|separated|divorced|geschieden|getrennt|nicht mehr zusammen|kein Paar mehr)(?: any ?more)?$",
+    re.IGNORECASE,
+)
+PUT_DOWN = re.compile(
+    r"^(?:I|we)(?: have| had)* put (?P<what>[\w' ]{2,25}?) (?:down|to sleep)$|^(?:we|I)(?: have| had| just)* lost (?:our |my )?(?P<what2>dog|cat|[A-Z]\w+)$"
+)
+_AS_DONE = (
+    (re.compile(r"\b(I|we) (?:have had to|had to|have to|decided to|needed to|managed to|ended up having to|went and|chose to|am going to|"
+                r"are going to|will) (?=(?:cancel|quit|leave|sell|stop|close|put|drop|give up|end|let|return|part with|get rid of|switch|move|swap)\b)", re.I), r"\1 "),
+    (re.compile(r"^(I|we) cancel\b", re.I), r"\1 cancelled"),
+    (re.compile(r"^(I|we) sell\b", re.I), r"\1 sold"),
+    (re.compile(r"^(I|we) give up\b", re.I), r"\1 gave up"),
+    (re.compile(r"^(I|we) drop\b", re.I), r"\1 dropped"),
+    (re.compile(r"^(I|we) get rid of\b", re.I), r"\1 got rid of"),
+    (re.compile(r"^(I|we) switch\b", re.I), r"\1 switched"),
+    (re.compile(r"^(I|we)(?: have)? handed in (?:my|our) (?:notice|resignation) (?:at|to|with) ", re.I), r"\1 quit "),
+    (re.compile(r"^(I|we)(?: have)? (?:gave|given|hand) (?:my )?notice (?:at|to) ", re.I), r"\1 quit "),
+)  # fmt: skip
 WITH = re.compile(
     r"^(?P<who>I|we|ich|wir) (?:am|are|bin|sind)(?: now| jetzt)? (?:with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$",
     re.IGNORECASE,
@@ -102,6 +146,28 @@ _PEOPLE = frozenset(
     "flatmate roommate lodger boss manager doctor dentist teacher landlord tenant neighbour colleague cleaner "
     "mitbewohner mitbewohnerin untermieter chef chefin".split()
 )
+
+
+def as_done(text: str) -> str:
+    """Return "we had to cancel Tokyo" as "we cancelled Tokyo"."""
+    for pattern, to in _AS_DONE:
+        text = pattern.sub(to, text)
+    return text
+
+
+def is_of_own(name: str) -> bool:
+    """Say whether a word that looks like a name is none."""
+    return not name or bool(re.match(r"^(?:I|We|It|The|He|She|They|This|That|My|Our)\b", name))
+
+
+def is_done_by(doing: str, fact: Fact) -> bool:
+    """Say whether a fact is the habit that "collecting" names."""
+    match = re.fullmatch(r"([a-z]{2,}?)(?:ing|en)", doing.strip())
+    if not match:
+        return False
+    stem = match[1]
+    base = fact.attribute.partition(":")[0]
+    return base in (f"{stem}s", f"{stem}es", stem[:-1] + "s" if stem[-1:] == stem[-2:-1] else f"{stem}es")
 
 
 def plain_object(text: str) -> str:
@@ -158,13 +224,16 @@ def may_end_itself(verb: str, fact: Fact) -> bool:
     base = fact.attribute.partition(":")[0]
     if verb.startswith(("died", "dead", "passed", "put ", "ran away", "run over", "gestorben", "verstorben", "eingesch")):
         return relation in _PETS
-    if verb.startswith(("moved", "ausgezogen", "weggezogen")):
+    if verb.startswith(("moved", "ausgezogen", "weggezogen", "umgezogen")):
+        if relation and relation not in _FAMILY and relation not in _PETS + _COUPLE + _HOUSE and "out" not in verb:
+            return True  # "Dr. Kim moved away"
         return relation in _HOUSE or base == "lives_with" or (relation == "neighbour" and "out" not in verb)
     if verb.startswith(("dumped", "broke up")):
         return relation in _COUPLE
     if relation:
         is_leaving = verb.startswith(
-            ("retired", "left", "quit", "gone", "fired", "let go", "in rente", "in pension", "pensioniert", "weg",
+            ("retired", "left", "quit", "gone", "fired", "let go", "stepped", "stood", "resigned", "handed", "changed jobs",
+             "promoted", "zurückgetreten", "in rente", "in pension", "pensioniert", "weg",
              "gekündigt", "aufgehört", "uns")
         )  # fmt: skip
         return (is_leaving and relation not in _FAMILY and relation not in _PETS + _COUPLE) or (
@@ -174,4 +243,8 @@ def may_end_itself(verb: str, fact: Fact) -> bool:
         return fact.kind in ("possession", "technical")
     if verb.startswith(("retired", "left", "quit", "fired", "let go", "weg", "gone", "aufgehört", "gekündigt")):
         return False
-    return fact.kind in ("plan", "project", "habit", "technical", "study")
+    if verb.startswith(("stepped", "stood", "resigned", "handed", "promoted")):
+        return fact.kind in ("identity", "project", "work") and base.split()[-1] not in ("job", "employer", "city")
+    if verb.startswith(("broke", "kaputt", "repossessed")):
+        return False
+    return fact.kind in ("plan", "project", "habit", "technical", "study") or base == "gym"

@@ -48,6 +48,8 @@ teach: unterrichte unterrichtet
 wear: trage trägt
 suffer: leide leidet leiden
 turn: werde wird werden
+call: ruft rufe
+cancel: kündige kündigt
 get: bekomme bekommt bekommen
 cost: kostet
 tolerate: vertrage verträgt vertragen
@@ -71,6 +73,9 @@ _FORMS |= {
 _PARTICIPLES = {
     "gezogen": "move",
     "umgezogen": "move",
+    "übersiedelt": "move",
+    "gesiedelt": "move",
+    "gewechselt zu": "",
     "gekauft": "buy",
     "verkauft": "sell",
     "angefangen": "start",

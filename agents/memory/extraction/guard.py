@@ -138,7 +138,9 @@ _UNSURE = re.compile(
     re.IGNORECASE,
 )
 _SAYINGS = re.compile(
-    r"\b(?:would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic)\b",
+    r"\b(?:would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic|"
+    r"(?:just )?in case (?:you|it|that|anyone)(?: need| needs| want| wonder| wondering| ask| asks| matters| helps)?(?: it| to know)?|"
+    r"if you need it|if you need to know|if anyone asks|if it helps|if that helps|if that matters)\b",
     re.IGNORECASE,
 )
 _ADDRESSED = re.compile(

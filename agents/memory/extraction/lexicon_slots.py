@@ -61,7 +61,7 @@ SLOT_NOUNS = table(
     status:
     client: customer, kunde
     project manager: pm, project lead, product owner, projektleiter, projektleiterin
-    internet_provider: internet provider, isp, provider, broadband provider, broadband, internetanbieter, provider für internet
+    internet_provider: internet provider, isp, provider, broadband provider, broadband, internetanbieter, wlan-anbieter, wlan anbieter, kabelanbieter
     electricity_provider: electricity provider, power supplier, energy supplier, energy provider, electricity supplier, stromanbieter, stromlieferant, energieversorger
     ip: ip address, ip-adresse, static ip
     hostname: host name

@@ -106,7 +106,7 @@ _NUMBER_OF = re.compile(
 _THE_ONE_I = re.compile(
     r"^the (?P<noun>[\w -]{3,30}?) (?:that |who |which )?(?:I|we) (?:currently |usually |always |now )?(?:see|attend|go to|use|have|visit|"
     r"work with|bank with|drive|take|wear|read|live in|belong to|support|play for|train at|shop at) is (?:called |now )?"
-    r"(?P<v>[A-ZÄÖÜ\d].{1,50})$"
+    r"(?P<v>[A-ZÄÖÜ\d].{1,90})$"
 )
 _NEW_THING = re.compile(
     r"^(?:(?:I|we) (?:have |just |finally )*)?(?:picked up|collected|bought|got|took delivery of|ordered) (?:my|our) new "
@@ -161,7 +161,7 @@ def plain_clauses(sentence: str) -> list[str]:
     """
     sentence = _ASIDE.sub(" ", sentence)
     if match := _THE_ONE_I.match(sentence):
-        return [f"my {match['noun']} is {match['v']}"]
+        return [f"my {match['noun']} is {re.split(r', | over | at (?:the|St)| in (?=[A-Z])', match['v'])[0]}"]
     if match := _NEW_THING.match(sentence):
         return [f"my {match['noun']} is {match['v']}"]
     if match := _REACH.match(sentence):

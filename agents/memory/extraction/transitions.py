@@ -77,13 +77,22 @@ def read(
     if not active and not just_said:
         return []
     found: list[Change] = []
+    left: list[Fact] = []  # whose place somebody else may take in the same sentence
     for said in plain_clauses(plain(sentence, language)):
         for clause in clauses(said, is_question=False):
             if guard.is_unsure(clause):
                 break
             text, when = take_times(clause, at, zone)
+            text = words.as_done(text)
             text = re.sub(r" (?:now|already|altogether|completely|for good|sadly|after all)$", "", text)
+            if (match := words.SUCCESSOR.match(text)) and left and not words.is_of_own(match["name"] or match["name2"]):
+                for change in _put(left[-1], values.cut(match["name"] or match["name2"]), when):
+                    found = [one for one in found if one.fact is not left[-1]]
+                    found.append(change)
+                continue
             for change in _clause(text, when, active, just_said, sentence):
+                if change.effect == "ends" and change.fact.attribute.partition(":")[0].endswith("name"):
+                    left.append(change.fact)
                 if not any(change.fact is one.fact and change.effect == one.effect for one in found):
                     found.append(change)
     return found
@@ -147,13 +156,32 @@ def _ended_by_owner(text: str, when: When, active: Sequence[Fact]) -> Iterator[C
         if not match:
             continue
         verb = match["verb"].casefold()
-        what = words.plain_object(values.cut(match["what"]))
+        said = values.cut(match["what"])
+        what = words.plain_object(said)
         if not what:
+            doing = [fact for fact in active if fact.subject == OWNER and words.is_done_by(said, fact)]
+            if len(doing) == 1:
+                yield Change(doing[0], "ends", doing[0].attribute, doing[0].value, "", when)
             return
         allowed = [fact for fact in active if fact.subject == OWNER and words.may_end(verb, fact)]
         if verb.startswith(("start", "am eat", "eat")):
             return
         for fact in _all_meant(what, allowed):
+            yield Change(fact, "ends", fact.attribute, fact.value, "", when)
+        return
+    if words.ENGAGEMENT_OFF.search(text):
+        for fact in active:
+            is_engaged = fact.attribute == "marital_status" and fact.value == "engaged"
+            if fact.subject == OWNER and (is_engaged or fact.attribute in _COUPLE | {"fiancé.name", "fiancée.name"}):
+                yield Change(fact, "ends", fact.attribute, fact.value, "", when)
+        return
+    if words.TOGETHER_NO_MORE.match(text):
+        for fact in active:
+            if fact.subject == OWNER and fact.attribute in _COUPLE:
+                yield Change(fact, "ends", fact.attribute, fact.value, "", when)
+        return
+    if match := words.PUT_DOWN.match(text):
+        for fact in _all_meant(words.plain_object(match["what"] or match["what2"]), [one for one in active if words.may_end_itself("died", one)]):
             yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
     if words.EATS_AGAIN.match(text):
@@ -183,7 +211,9 @@ def _elsewhere(
     """Read "we are with Vodafone now", "I am back in Oslo", "the admin is now Peter"."""
     if match := words.WITH.match(text):
         new = values.organisation(match["v"])
-        slots = [f for f in active if f.subject == OWNER and re.search(r"provider$|^bank$|insurance$", f.attribute)]
+        slots = [f for f in active if f.subject == OWNER and re.search(r"provider$|anbieter$|^bank$|insurance$|versicherung$|kasse$", f.attribute)]
+        if new.casefold() in words.TELECOM:
+            slots = [f for f in slots if "internet" in f.attribute or "mobile" in f.attribute or "anbieter" in f.attribute]
         if not slots:
             slots = [f for f in active if f.subject == OWNER and f.attribute == "employer"]
             slots = slots if match["who"].casefold() in ("i", "ich") else []
@@ -203,7 +233,13 @@ def _elsewhere(
         if where and job and re.search(r"\b(?:work\w*|job|quit|left|resigned)\b", sentence) and _starts_high(where):
             yield from _put(job[0], where, when) if _words(job[0].value) != _words(where) else ()
         return
-    if match := words.TAIL_SLOT.match(text):
+    if match := words.NUMBER_NOW.match(text):
+        is_mail = "@" in match["v"]
+        slot = [f for f in active if f.subject == OWNER and f.attribute == ("email" if is_mail else "phone")]
+        if slot and slot[0].value != match["v"]:
+            yield from _put(slot[0], match["v"], when)
+        return
+    if match := words.TAIL_SLOT.match(text) or words.SLOT_TAIL.match(text):
         noun = match["noun"].casefold()
         alike = [
             f
@@ -226,10 +262,10 @@ def excluded_by(fact: Fact, active: Sequence[Fact]) -> Iterator[Change]:
             continue
         known = other.value.casefold()
         is_over = (
-            (fact.attribute in _COUPLE | _MARRIED and other.attribute == "marital_status" and known in _ALONE)
+            (fact.attribute in _COUPLE | _MARRIED and other.attribute == "marital_status" and known == "single")
             or (fact.attribute in _COUPLE | _MARRIED and other.attribute in _COUPLE and known != value)
             or (fact.attribute == "marital_status" and value in _ALONE and other.attribute in _COUPLE)
-            or (fact.attribute == "marital_status" and value == "single" and other.attribute in _MARRIED)
+            or (fact.attribute == "marital_status" and value in ("single", "divorced") and other.attribute in _MARRIED)
             or (fact.attribute == "employer" and other.attribute == "job" and known in _NO_JOB)
             or (fact.attribute == "job" and value in _NO_JOB and other.attribute == "employer")
         )
@@ -277,7 +313,8 @@ def _tail(fact: Fact) -> str:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[\w+&]+", text.casefold())) - _GENERIC
+    found = re.findall(r"[\w+&]+", text.casefold())
+    return frozenset(one[:-1] if len(one) > 3 and one.endswith("s") and not one.endswith("ss") else one for one in found) - _GENERIC
 
 
 def _starts_high(text: str) -> bool:

@@ -56,6 +56,10 @@ def customer(clause: Clause) -> list[Candidate]:
     if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense not in ("present", "perfect"):
         return []
     rest = clause.rest.split(", ")[0]
+    scheme = re.match(r"^(?:with|at|bei) (?:der |the )?(?P<what>[\w-]+) (?P<v>[A-ZÄÖÜ]{2,}\w*|[A-ZÄÖÜ]\w+)$", rest)
+    if scheme and _service(scheme["what"]) and not clause.ended:
+        name = _service(scheme["what"])
+        return fact(clause, name, scheme["v"], f"has {scheme['v']} as {name.replace('_', ' ')}", "identity")
     match = re.match(rf"^(?:with|at|bei) {_FIRM} for (?P<what>[\w -]+?)(?:,? and (?P<more>[\w ]+?))?$", values.cut(rest))
     if not match and clause.verb in ("get", "have"):
         match = re.match(
@@ -147,6 +151,7 @@ RULES = {
     "be": [service_with, customer, on_plan, subscribes, registered],
     "get": [customer, registered],
     "have": [customer, subscribes],
+    "come": [service_with],
     "pay": [pays],
     "earn": [pays],
     "subscribe": [subscribes],

@@ -92,6 +92,8 @@ def moves(clause: Clause) -> list[Candidate]:
         return []
     found: list[Candidate] = []
     where = values.place(re.sub(r"\bfrom .*$", "", goal["v"])) if goal else ""
+    if re.match(r"^(?:Year|Grade|Class|Level|Form|Reception|Key Stage|Phase|Sixth|the \d|\d)\b", where):
+        return []
     left = values.place(origin["v"]) if origin else ""
     if left:
         # It ends what was known; where nothing was, it still says that they lived there before.

@@ -39,6 +39,8 @@ def works(clause: Clause) -> list[Candidate]:
         title = values.job(match["v"], is_certain=True)
         if title:
             found += fact(clause, "job", title, f"works as {_a(title)}", "work")
+    if office := re.match(r"^(?:in|at|from|out of) (?:the |our )(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|plant|store))$", values.cut(rest)):
+        return fact(clause, "workplace", office["v"], f"works at the {office['v']}", "work")
     if match := re.match(r"^(?:in|on) (?P<v>.+)$", rest, re.IGNORECASE):
         where = values.cut(re.split(r" (?:as|als|at|for|bei) ", match["v"])[0])
         if (
@@ -142,6 +144,7 @@ def part_time(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:an? |my )?(?:new |second |side |full[- ]time |part[- ]time |summer |holiday |student |"
         r"mini ?)*job,? "
+        r"(?:as (?P<first>(?:(?! at | with | for ).)+?) )?"
         r"(?:(?:at|with|in|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\bas (?P<what>.+))?$",
         clause.rest,
         re.I,
@@ -154,7 +157,8 @@ def part_time(clause: Clause) -> list[Candidate]:
     ):
         return []
     where = values.organisation(match["where"]) if match["where"] else ""
-    title = values.job(match["what"], is_certain=True) if match["what"] else ""
+    what = match["what"] or match["first"]
+    title = values.job(what, is_certain=True) if what else ""
     return [
         *(fact(clause, "employer", where, f"works at {where}", "work") if where else []),
         *(fact(clause, "job", title, f"works as {_a(title)}", "work") if title else []),
@@ -235,6 +239,8 @@ def starts(clause: Clause) -> list[Candidate]:
         match = re.match(r"^(?P<where>(?:(?! as ).)+?)(?: as (?P<what>.+))?$", rest)
         if not match or not re.match(r"(?:the )?[A-ZÄÖÜ]", match["where"]):
             return []
+    if turned := re.match(r"^(?:(?:a|my|the) (?:new )?(?:job|role|position) )?as (?P<what>(?:(?! at | with | for ).)+?) (?:at|with|for) (?P<where>.+)$", rest):
+        match = turned
     if not match:
         return []
     found: list[Candidate] = []
@@ -273,7 +279,7 @@ def leaves(clause: Clause) -> list[Candidate]:
 def in_grade(clause: Clause) -> list[Candidate]:
     """Read "my daughter is in year 3", "Tim is in second grade"."""
     match = re.match(
-        r"^in (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|(?:\d{1,2}(?:st|nd|rd|th)|first|"
+        r"^(?:in|up to|to|up into|into|now in) (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|(?:\d{1,2}(?:st|nd|rd|th)|first|"
         r"second|third|"
         r"fourth|fifth|sixth|seventh|eighth|ninth|tenth) (?:grade|year|form)|der \d{1,2}\. klasse)\b",
         values.cut(clause.rest),
@@ -281,9 +287,12 @@ def in_grade(clause: Clause) -> list[Candidate]:
     )
     if not match or clause.negated or clause.subject.kind != "person" or not clause.subject.is_known:
         return []
-    if clause.tense not in ("present", "perfect"):
+    is_move = clause.verb in ("move", "go", "start") and clause.tense in ("past", "perfect")
+    if clause.tense not in ("present", "perfect") and not is_move:
         return []
-    return fact(clause, "grade", match["v"], f"is in {match['v']}", "study")
+    if clause.rest.startswith(("up", "to", "into")) and not is_move:
+        return []
+    return fact(replace(clause, tense="present"), "grade", match["v"], f"is in {match['v']}", "study")
 
 
 def dismissed(clause: Clause) -> list[Candidate]:
@@ -395,7 +404,7 @@ def _a(title: str) -> str:
 def transferred(clause: Clause) -> list[Candidate]:
     """Read "transferred to the Munich office", "was moved to the Leeds branch"."""
     match = re.match(
-        r"^(?:been |transferred |moved |posted |relocated )*to (?:the |our )?(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|department|"
+        r"^(?:been |transferred |moved |posted |relocated )*to (?:the |our |my )?(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|department|"
         r"team|plant|store|location))$",
         values.cut(clause.rest),
     )
@@ -417,14 +426,39 @@ def drops_out(clause: Clause) -> list[Candidate]:
     ]
 
 
+def leads(clause: Clause) -> list[Candidate]:
+    """Read "lead the data platform team at Northwind", "run marketing at Acme"."""
+    match = re.match(r"^(?P<what>(?:the |our |a )?[\w /-]{3,40}?) (?:at|for|bei) (?P<v>[A-ZÄÖÜ][\w&.' -]*)(?:,.*)?$", clause.rest)
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense not in ("present", "perfect"):
+        return []
+    where, what = values.organisation(match["v"]), values.bare(match["what"])
+    if not where or not re.search(r"\b(?:team|department|group|project|marketing|sales|engineering|hr|operations|product|design|office|unit)\b", what, re.I):
+        return []
+    return [
+        *fact(clause, "employer", where, f"works at {where}", "work"),
+        *fact(clause, "leads", what, f"leads the {what}", "work", many=True),
+    ]
+
+
+def finds(clause: Clause) -> list[Candidate]:
+    """Read "found a job, at Costco", "found work as a waiter"."""
+    rest = re.sub(r"^(?:a (?:new )?)?(?:job|work|position),? ", "a job ", clause.rest)
+    if clause.tense not in ("past", "perfect") or not rest.startswith("a job "):
+        return []
+    return part_time(replace(clause, rest=rest, tense="present"))
+
+
 RULES = {
+    "lead": [leads],
+    "manage": [leads],
+    "find": [finds],
     "transfer": [transferred],
-    "move": [transferred],
+    "move": [in_grade, transferred],
     "drop": [drops_out],
     "work": [works],
     "report": [reports],
-    "be": [dismissed, in_grade, is_job, becomes, is_with],
-    "get": [dismissed, becomes, starts],
+    "be": [transferred, dismissed, in_grade, is_job, becomes, is_with],
+    "get": [transferred, dismissed, becomes, starts, part_time],
     "become": [becomes],
     "study": [studies],
     "major": [studies],
@@ -441,6 +475,6 @@ RULES = {
     "have": [part_time, degree],
     "teach": [teaches],
     "retire": [retires],
-    "run": [runs_business],
+    "run": [runs_business, leads],
     "own": [runs_business],
 }
