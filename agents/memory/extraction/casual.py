@@ -30,6 +30,7 @@ _EN: tuple[tuple[str, str], ...] = (
     (r"^(?:(?:ha){2,}h?|lo+l|hehe|lmao|omg|ugh|argh|yikes|woohoo|yay|phew|whoa|wow)[,!. ]+(?=\w)", ""),
     (r"^(?:(?:btw|by the way|fyi|oh|and|also|ok|so|anyway|well|ah|hey|right|quick one|allergy wise|diet wise)[, ]+)+"
      r"(?=(?-i:[A-ZÄÖÜ]))", ""),
+    (r"\b(?:are|'re|re) (?:no longer|not) together(?: any ?more)?\b", " are no longer a couple"),
     (r"\bits (?=(?:an?|the|only|called|named|now|not|my|our|about|actually|just|in|on|at|\d)\b)", "it is "),
     (r"\b(that|there|where|here)s (?=\w)", r"\1 is "),
     (rf"\b(my|our|his|her) ((?:\w+ )?(?:{_KIN}))s (?={_OF_SOMEONE}\b)", r"\1 \2's "),
@@ -74,6 +75,7 @@ _DE: tuple[tuple[str, str], ...] = (
      r"(?!ich|du)\w)", "ich "),
     (r"^(?=(?:sind|haben) (?!wir|sie|die|das|der|meine|unsere|ihr)\w+ .*(?:gezogen|gekauft|verkauft|geheiratet|"
      r"getrennt|adoptiert)\b)", "wir "),
+    (r"^im (?:Sommer|Herbst|Winter|Frühling|Frühjahr) (?=(?:fahre|fahren|fliege|fliegen|reise|reisen) (?:ich|wir)\b)", ""),
     (r"\bnimmer\b", "nicht mehr"),
     (r"\b(wohne|wohnt|wohnen|lebe|lebt|leben|arbeite|arbeitet|bin|ist|sind)((?: ich| wir| er| sie)?) wieder\b",
      r"\1\2"),

@@ -71,10 +71,23 @@ SUCCESSOR = re.compile(
     r"|^(?P<name2>(?-i:(?:(?:Dr|Mr|Mrs|Ms|Frau|Herr)\.? )?[A-ZÄÖÜ])[\w-]+(?: (?-i:[A-ZÄÖÜ])[\w-]+)?) (?:has taken|took|has|is taking|hat) (?:over|his|her|their|übernommen)\b.*$",
     re.IGNORECASE,
 )
-TELECOM = frozenset(
-    "vodafone o2 ee sky bt telekom a1 magenta drei swisscom sunrise salt 1&1 congstar verizon at&t t-mobile xfinity comcast "
-    "spectrum plusnet talktalk three giffgaff tesco_mobile orange telia telenor virgin".split() + ["virgin media"]
-)
+SERVICES = r"provider$|anbieter$|^bank$|insurance$|versicherung$|kasse$"
+_TRADES = {
+    r"internet|mobile|anbieter$": "vodafone,o2,ee,sky,bt,telekom,a1,magenta,drei,swisscom,sunrise,salt,1&1,congstar,verizon,at&t,t-mobile,xfinity,"
+    "comcast,spectrum,plusnet,talktalk,three,giffgaff,orange,telia,telenor,virgin,virgin media,aldi talk,yallo,wingo",
+    r"health_insurance|kasse": "aok,tk,barmer,dak,ikk,ögk,css,helsana,swica,kpt,sanitas,bkk,concordia,assura,visana,bupa,aetna,cigna",
+    r"bank": "n26,dkb,ing,comdirect,raiffeisen,erste,sparkasse,hsbc,barclays,chase,monzo,starling,revolut,ubs,postfinance,zkb,lloyds,natwest,"
+    "santander,volksbank,commerzbank,nationwide,halifax",
+    r"electricity|gas|strom": "octopus,octopus energy,british gas,edf,eon,e.on,ovo,bulb,scottish power,enbw,vattenfall,wien energie,verbund,ewz",
+}
+_TRADE_OF = {name: trade for trade, names in _TRADES.items() for name in names.split(",")}
+
+
+def trade_of(name: str) -> str:
+    """Return the pattern of the slots that a well-known firm can fill; empty when it is not known."""
+    return _TRADE_OF.get(name.casefold(), "")
+
+
 SLOT_TAIL = re.compile(
     r"^(?P<v>[A-ZÄÖÜ][\w.'-]+(?: [A-ZÄÖÜ][\w.'-]+)?) (?:is|ist) (?:now |jetzt )?(?:the |our |my |der |die |unser\w* |mein\w* )"
     r"(?:new |neue[rs]? )?(?P<noun>[\w-]+(?: [\w-]+)?)$"
@@ -91,7 +104,9 @@ TOGETHER_NO_MORE = re.compile(
     re.IGNORECASE,
 )
 PUT_DOWN = re.compile(
-    r"^(?:I|we)(?: have| had)* put (?P<what>[\w' ]{2,25}?) (?:down|to sleep)$|^(?:we|I)(?: have| had| just)* lost (?:our |my )?(?P<what2>dog|cat|[A-Z]\w+)$"
+    r"^(?:I|we)(?: have| had)* put (?P<what>[\w' ]{2,25}?) (?:down|to sleep)$|^(?:we|I)(?: have| had| just)* lost (?:our |my )?"
+    r"(?P<what2>(?:dog|cat|(?-i:[A-Z])\w+)(?: (?-i:[A-Z])\w+)?)$",
+    re.IGNORECASE,
 )
 _AS_DONE = (
     (re.compile(r"\b(I|we) (?:have had to|had to|have to|decided to|needed to|managed to|ended up having to|went and|chose to|am going to|"
@@ -106,7 +121,8 @@ _AS_DONE = (
     (re.compile(r"^(I|we)(?: have)? (?:gave|given|hand) (?:my )?notice (?:at|to) ", re.I), r"\1 quit "),
 )  # fmt: skip
 WITH = re.compile(
-    r"^(?P<who>I|we|ich|wir) (?:am|are|bin|sind)(?: now| jetzt)? (?:with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$",
+    r"^(?P<who>I|we|ich|wir) (?:(?:am|are|bin|sind)(?: now| jetzt)? (?:with|bei|bei der)|(?:have |bin |sind )?(?:just )?(?:switched|changed|moved|gone) "
+    r"(?:over )?to|(?:bin|sind) (?:jetzt )?(?:zu|zur|zum)) (?P<v>(?:the )?(?-i:[A-ZÄÖÜ\d])[\w&.' -]*?)(?: gewechselt)?$",
     re.IGNORECASE,
 )
 BACK_IN = re.compile(
@@ -211,6 +227,8 @@ def may_end(verb: str, fact: Fact) -> bool:
         return relation in _COUPLE + _PETS and verb.startswith(("left", "rehomed", "gave", "given", "lost"))
     if verb.startswith(("left", "leav", "moved out", "verlassen")):
         return fact.kind in ("work", "study", "project", "habit", "technical") or base in ("city", "member", "gym")
+    if base == "collects":
+        return verb in ("sold", "gave up", "gave away", "stopped", "stop", "verkauft", "given up", "ditched", "lost")
     if verb in ("lost", "verloren", "sold", "selling", "verkauft", "gave", "gave away", "given away", "scrapped"):
         return fact.kind in ("possession", "technical") or base in ("pet", "employer")
     if verb in ("no longer", "not"):

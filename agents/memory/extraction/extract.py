@@ -13,6 +13,7 @@ import msgspec
 from agents.memory.extraction import (
     changes,
     common_words,
+    ending_words,
     guard,
     lexicon,
     parsing,
@@ -180,7 +181,8 @@ class _Reader:
                 THE_OWNER, "nickname", match["v"], f"wants to be called {match['v']}", "identity"
             )
             return self._fresh(self._facts(turn, sentence, [name], None), before)
-        if match := _ANSWERS.match(sentence.text.rstrip(".!")):
+        is_contact = ending_words.NUMBER_NOW.match(sentence.text)
+        if not is_contact and (match := _ANSWERS.match(sentence.text.rstrip(".!"))):
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
         if match := _PREFERRED_ANSWERS.match(sentence.text):

@@ -104,7 +104,7 @@ _NUMBER_OF = re.compile(
     re.IGNORECASE,
 )
 _THE_ONE_I = re.compile(
-    r"^the (?P<noun>[\w -]{3,30}?) (?:that |who |which )?(?:I|we) (?:currently |usually |always |now )?(?:see|attend|go to|use|have|visit|"
+    r"^[Tt]he (?P<noun>[\w -]{3,30}?) (?:that |who |which )?(?:I|we) (?:currently |usually |always |now )?(?:see|attend|go to|use|have|visit|"
     r"work with|bank with|drive|take|wear|read|live in|belong to|support|play for|train at|shop at) is (?:called |now )?"
     r"(?P<v>[A-ZÄÖÜ\d].{1,90})$"
 )

@@ -321,7 +321,7 @@ def clauses(sentence: str, *, is_question: bool) -> list[str]:
         parts.append(sentence[start : boundary.start()])
         start = boundary.end()
     parts.append(sentence[start:])
-    parts = [part.strip(" ,") for part in parts if part.strip(" ,")]
+    parts = [re.sub(r"^(?:and|but|und|aber) (?=\w+ )", "", part.strip(" ,")) for part in parts if part.strip(" ,")]
     if is_question:
         return _before_question(parts)
     return [] if parts and _INTERROGATIVE.match(parts[0]) else parts

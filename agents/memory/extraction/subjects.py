@@ -125,6 +125,10 @@ def parse(text: str, people: People) -> list[Subject]:
         return [replace(found, names=())] if found else []
     if match := _POSSESSIVE.match(text):
         return _possessed(match, people)
+    if match := re.fullmatch(r"(?P<a>der|die|unser|unsere) (?:große|grosse|kleine|ältere|jüngere|älteste|jüngste|großer|kleiner)", low):
+        son = match["a"] in ("der", "unser")
+        kin = "son" if son else "daughter"
+        return [replace(THE_OWNER, path=kin, label=f"The owner's {kin}", kind="person", gender="m" if son else "f")]
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
     first = low.split(" ")[0]
@@ -132,7 +136,7 @@ def parse(text: str, people: People) -> list[Subject]:
         words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4
     ):
         return [replace(THE_OWNER, noun=text, kind="thing")]
-    if re.fullmatch(r"staging|production|prod|dev|jenkins|grafana|the (?:wiki|intranet)|jupyter|kibana|the registry", low):
+    if re.fullmatch(r"staging|production|prod|dev|jenkins|grafana|the (?:wiki|intranet)|jupyter|kibana|the registry", text):
         return [replace(THE_OWNER, noun=low, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
     if len(both) == 2 and all(NAME.match(part) and not _is_common(part) for part in both):

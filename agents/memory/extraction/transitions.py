@@ -79,10 +79,30 @@ def read(
     found: list[Change] = []
     left: list[Fact] = []  # whose place somebody else may take in the same sentence
     for said in plain_clauses(plain(sentence, language)):
+        who = ""
+        if match := words.NUMBER_NOW.match(said):
+            name = "email" if "@" in match["v"] else "phone"
+            slot = [fact for fact in active if fact.subject == OWNER and fact.attribute == name]
+            if slot and slot[0].value != match["v"]:
+                found += _put(slot[0], match["v"], take_times(said, at, zone)[1])
+                continue
+        if words.TOGETHER_NO_MORE.match(said):
+            found += [
+                Change(fact, "ends", fact.attribute, fact.value, "", take_times(said, at, zone)[1])
+                for fact in active
+                if fact.subject == OWNER and fact.attribute in _COUPLE | _MARRIED
+            ]
+            continue
         for clause in clauses(said, is_question=False):
+            if match := re.match(r"^(?:I|we|ich|wir)\b", clause, re.IGNORECASE):
+                who = match[0]
+            elif who and re.match(r"[a-z]+(?:ed|t|d)\b|(?:gave|got|went|quit|sold|left|gone)\b", clause):
+                clause = f"{who} {clause}"
             if guard.is_unsure(clause):
                 break
             text, when = take_times(clause, at, zone)
+            if last_day := re.search(r"\blast day\b.*$", clause, re.IGNORECASE):
+                when = take_times(last_day[0], at, zone)[1]  # it lies ahead
             text = words.as_done(text)
             text = re.sub(r" (?:now|already|altogether|completely|for good|sadly|after all)$", "", text)
             if (match := words.SUCCESSOR.match(text)) and left and not words.is_of_own(match["name"] or match["name2"]):
@@ -156,7 +176,7 @@ def _ended_by_owner(text: str, when: When, active: Sequence[Fact]) -> Iterator[C
         if not match:
             continue
         verb = match["verb"].casefold()
-        said = values.cut(match["what"])
+        said = values.cut(match["what"].split(", ")[0])
         what = words.plain_object(said)
         if not what:
             doing = [fact for fact in active if fact.subject == OWNER and words.is_done_by(said, fact)]
@@ -173,11 +193,6 @@ def _ended_by_owner(text: str, when: When, active: Sequence[Fact]) -> Iterator[C
         for fact in active:
             is_engaged = fact.attribute == "marital_status" and fact.value == "engaged"
             if fact.subject == OWNER and (is_engaged or fact.attribute in _COUPLE | {"fiancé.name", "fiancée.name"}):
-                yield Change(fact, "ends", fact.attribute, fact.value, "", when)
-        return
-    if words.TOGETHER_NO_MORE.match(text):
-        for fact in active:
-            if fact.subject == OWNER and fact.attribute in _COUPLE:
                 yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
     if match := words.PUT_DOWN.match(text):
@@ -211,9 +226,9 @@ def _elsewhere(
     """Read "we are with Vodafone now", "I am back in Oslo", "the admin is now Peter"."""
     if match := words.WITH.match(text):
         new = values.organisation(match["v"])
-        slots = [f for f in active if f.subject == OWNER and re.search(r"provider$|anbieter$|^bank$|insurance$|versicherung$|kasse$", f.attribute)]
-        if new.casefold() in words.TELECOM:
-            slots = [f for f in slots if "internet" in f.attribute or "mobile" in f.attribute or "anbieter" in f.attribute]
+        slots = [f for f in active if f.subject == OWNER and re.search(words.SERVICES, f.attribute)]
+        trade = words.trade_of(new)
+        slots = [f for f in slots if re.search(trade, f.attribute)] if trade else slots
         if not slots:
             slots = [f for f in active if f.subject == OWNER and f.attribute == "employer"]
             slots = slots if match["who"].casefold() in ("i", "ich") else []
@@ -232,12 +247,6 @@ def _elsewhere(
         where = values.organisation(match["v"])
         if where and job and re.search(r"\b(?:work\w*|job|quit|left|resigned)\b", sentence) and _starts_high(where):
             yield from _put(job[0], where, when) if _words(job[0].value) != _words(where) else ()
-        return
-    if match := words.NUMBER_NOW.match(text):
-        is_mail = "@" in match["v"]
-        slot = [f for f in active if f.subject == OWNER and f.attribute == ("email" if is_mail else "phone")]
-        if slot and slot[0].value != match["v"]:
-            yield from _put(slot[0], match["v"], when)
         return
     if match := words.TAIL_SLOT.match(text) or words.SLOT_TAIL.match(text):
         noun = match["noun"].casefold()

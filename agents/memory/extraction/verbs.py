@@ -101,6 +101,7 @@ for _base, _forms in _IRREGULAR.items():
     _ENGLISH[_base] = (_base, "present")
     for _form in _forms.split():
         _ENGLISH[_form] = (_base, "past" if _form in _PAST_FORMS else "present")
+_ENGLISH["put"] = ("put", "past")
 _ENGLISH["dating"], _ENGLISH["dated"] = ("date", "present"), ("date", "past")
 _ENGLISH["quit"] = ("quit", "past")
 _ENGLISH["split"] = ("split", "past")

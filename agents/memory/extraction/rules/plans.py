@@ -62,6 +62,21 @@ def has_event(clause: Clause) -> list[Candidate]:
     )
 
 
+def is_away(clause: Clause) -> list[Candidate]:
+    """Read "be on leave from 14 to 25 July", "be away next week"."""
+    match = re.match(
+        r"^(?P<v>on (?:annual |parental |maternity |paternity |sick )?(?:leave|holiday|vacation)|away|off work|out of (?:the )?office|im Urlaub)$",
+        values.cut(clause.rest),
+        re.I,
+    )
+    when = clause.when.phrase
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not clause.subject.is_known:
+        return []
+    if clause.tense in ("past", "perfect") or not when or _is_today(when) or not re.search(r"\d", when):
+        return []
+    return _plan(clause, f"plan:{match['v'].casefold()}", when, f"is {match['v']} {_at(when)}")
+
+
 def is_event(clause: Clause) -> list[Candidate]:
     """Read "my driving test is on 3 July", "the concert starts at 20:00 on Friday"."""
     subject = clause.subject
@@ -288,7 +303,7 @@ def _is_today(when: str) -> bool:
 
 RULES = {
     "have": [has_event],
-    "be": [is_event, trip],
+    "be": [is_away, is_event, trip],
     "start": [is_event],
     "take": [is_event, trip],
     "go": [trip],

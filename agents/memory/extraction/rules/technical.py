@@ -138,7 +138,8 @@ def uses(clause: Clause) -> list[Candidate]:
     for part in values.listed(values.cut(clause.rest)):
         # "Teams for chat and Confluence for documents"
         what = values.thing(re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", part)[0])
-        if what and re.search(r"[A-Z]|\d", what) and not re.match(r"^(?:I|Your|This|That)\b", what):
+        is_listed = re.search(r"[A-Z]", clause.rest.split(",")[0]) and re.fullmatch(r"[a-z][\w.-]{1,12}(?<!ed)(?<!ing)(?<!ly)", what)
+        if what and (re.search(r"[A-Z]|\d", what) or is_listed) and not re.match(r"^(?:I|Your|This|That)\b", what):
             found += fact(clause, "uses", what, f"uses {what}", "technical", many=True)
     return found
 

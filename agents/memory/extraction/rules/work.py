@@ -193,6 +193,8 @@ def attends(clause: Clause) -> list[Candidate]:
     ):
         return []
     match = re.match(
+        r"^(?:to |ins |in die |in den |auf das |aufs )?(?P<v>(?:BG|BRG|BORG|HTL|HAK|HLW|VS|MS|AHS) [A-ZÄÖÜ][\w -]+)$", clause.rest
+    ) or re.match(
         r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
         r"college|academy|gymnasium|uni|primary|elementary|infants?|juniors?|grammar|middle|prep|"
         r"comprehensive|volksschule|mittelschule|realschule|gymi|kanti|polytechnic|htl|hak|"
