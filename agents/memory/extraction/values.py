@@ -57,7 +57,7 @@ def place(text: str) -> str:
     text = cut(text)
     text = (
         re.sub(
-            r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by)\b.*$",
+            r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by|over the|this|last|because|after)\b.*$",
             "",
             text,
             flags=re.I,

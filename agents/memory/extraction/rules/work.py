@@ -184,6 +184,9 @@ def studies(clause: Clause) -> list[Candidate]:
     return found
 
 
+_TO = {"en": ("to ",), "de": ("to ", "in ", "ins ", "auf ")}
+
+
 def attends(clause: Clause) -> list[Candidate]:
     """Read "go to Einstein-Gymnasium", "attend the Waldorf school"."""
     if (
@@ -195,7 +198,7 @@ def attends(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:to |ins |in die |in den |auf das |aufs )?(?P<v>(?:BG|BRG|BORG|HTL|HAK|HLW|VS|MS|AHS) [A-ZÄÖÜ][\w -]+)$", clause.rest
     ) or re.match(
-        r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
+        r"^(?:to |in (?=.*[A-ZÄÖÜ]\w+ [A-ZÄÖÜ]))?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
         r"college|academy|gymnasium|uni|primary|elementary|infants?|juniors?|grammar|middle|prep|"
         r"comprehensive|volksschule|mittelschule|realschule|gymi|kanti|polytechnic|htl|hak|"
         r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)"
@@ -203,7 +206,7 @@ def attends(clause: Clause) -> list[Candidate]:
         clause.rest,
         re.I,
     )
-    if not match or (clause.verb == "go" and not clause.rest.lower().startswith("to ")) or clause.progressive:
+    if not match or (clause.verb == "go" and not clause.rest.lower().startswith(_TO[clause.language])) or clause.progressive:
         return []
     where = values.bare(values.cut(match["v"]))
     if (
