@@ -31,6 +31,12 @@ _EN: tuple[tuple[str, str], ...] = (
     (r"^(?:(?:btw|by the way|fyi|oh|and|also|ok|so|anyway|well|ah|hey|right|quick one|allergy wise|diet wise)[, ]+)+"
      r"(?=(?-i:[A-ZÄÖÜ]))", ""),
     (r"\b(?:are|'re|re) (?:no longer|not) together(?: any ?more)?\b", " are no longer a couple"),
+    (r"\b(do not|don't|dont|never) touch (?=\w+(?:$|[,.!]))", r"do not eat "),
+    (r"\b([A-ZÄÖÜ]\w+)['’]s (?=(?:off|cancell?ed|over|gone|dead|broken|sold|out)(?:$|[,.!]))", r"\1 is "),
+    (r"\b((?-i:[A-Z])\w+)['’]s gone (?:off )?to ", r"\1 goes to "),
+    (r"^home is (?=(?-i:[A-Z]))([\w ]+?)(?: for (?:me|us))?(?: now)?$", r"I live in \1"),
+    (r"^((?-i:[A-Z])\w+(?: (?-i:[A-Z])\w+)?) is home(?: now| for me)?$", r"I live in \1"),
+    (r"\b(?:today|yesterday|\w+day) (?:was|is) my (?:very )?last day (?:at|with) ", "I left "),
     (r"\bits (?=(?:an?|the|only|called|named|now|not|my|our|about|actually|just|in|on|at|\d)\b)", "it is "),
     (r"\b(that|there|where|here)s (?=\w)", r"\1 is "),
     (rf"\b(my|our|his|her) ((?:\w+ )?(?:{_KIN}))s (?={_OF_SOMEONE}\b)", r"\1 \2's "),
@@ -76,6 +82,10 @@ _DE: tuple[tuple[str, str], ...] = (
     (r"^(?=(?:sind|haben) (?!wir|sie|die|das|der|meine|unsere|ihr)\w+ .*(?:gezogen|gekauft|verkauft|geheiratet|"
      r"getrennt|adoptiert)\b)", "wir "),
     (r"^im (?:Sommer|Herbst|Winter|Frühling|Frühjahr) (?=(?:fahre|fahren|fliege|fliegen|reise|reisen) (?:ich|wir)\b)", ""),
+    (r"\bgegen ((?:[A-ZÄÖÜ]\w+)(?:(?:,| und) [A-ZÄÖÜ]\w+)*) allergisch\b", r"allergisch gegen \1"),
+    (r"^(?:per|mit|zum) (?=\d{1,2}\. ?\w)", "ab "),
+    (r"\b(haben|habe|hat) keine?n? \w+, (?:aber|dafür|nur) (?=ein)", r"\1 "),
+    (r"\b(sind wir|bin ich|sind) (?:für )?(?:eine|zwei|drei|vier|\d) wochen? (?=in|im|auf)", r"\1 "),
     (r"\bnimmer\b", "nicht mehr"),
     (r"\b(wohne|wohnt|wohnen|lebe|lebt|leben|arbeite|arbeitet|bin|ist|sind)((?: ich| wir| er| sie)?) wieder\b",
      r"\1\2"),

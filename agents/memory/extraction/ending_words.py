@@ -11,6 +11,7 @@ _AUX = (
     r"actually|eventually|habe|haben|bin|sind))*"
 )
 _WHO = r"(?P<who>I|we|ich|wir)"
+_DE_HAD_TO = r"^(?P<who>[A-ZÄÖÜ][\wäöüß]+|(?:unser|mein)\w* [\wäöüß ]+?) (?:mussten|muss|habe|haben) (?:wir|ich)\b.*?\b(?P<verb>einschläfern|weggeben|abgeben|verkaufen|verkauft|weggegeben)(?: lassen| müssen)*$"
 OWNER_ENDS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -19,7 +20,7 @@ OWNER_ENDS = tuple(
         r"with|broke up with|broken up with|split(?: up)? (?:from|with)|closed|returned|done with|unsubscribed "
         r"from|let go of|handed back|handed in|gave away|given away|gave|rehomed|traded in|lost|scrapped|"
         r"deleted|terminated|resigned from|retired from|moved out of|came off|come off|off|no longer|not|"
-        r"uninstalled|binned) (?P<what>.+)$",
+        r"uninstalled|binned|sacked|fired|let|walked away from|pulled out of) (?P<what>.+)$",
         rf"^{_WHO} do not (?P<verb>do) (?P<what>.+?) (?:any ?more|any longer)$",
         rf"^{_WHO}{_AUX} (?P<what>[^,]+?) (?P<verb>gekündigt|verkauft|abbestellt|aufgegeben|abgebrochen|beendet|"
         r"verloren|weggegeben|abgesetzt|abgemeldet|storniert|verlassen|abgesagt)$",
@@ -35,11 +36,13 @@ ITSELF_ENDS = tuple(
         r"ended|finished|sold|stolen|scrapped|written off|totall?ed|expired|closed down|shut down|closed|"
         r"discontinued|dumped me|broke up with me|fired|let go|rehomed|decommissioned|switched off|stepped down|stood down|"
         r"resigned|handed over|moved to [A-Z][\w ]+|moved back (?:to|in with) .{2,30}|changed jobs|promoted|broken|broke|"
-        r"discharged|demolished|repossessed)(?:,? (?:in|after|because|due to|by|for|so|on|from|at|with) .{2,50})?$",
+        r"discharged|demolished|repossessed|returned|went back(?: to .{2,30})?|gone back(?: to .{2,30})?|went home|returned to .{2,30}|moved to (?:another|a "
+        r"different|a new) \w+|lapsed|run out|ran out|packed up)(?:,? (?:in|after|because|due to|by|for|so|on|from|at|with) .{2,50})?$",
         r"^(?P<who>.{2,45}?) (?:ist|sind|wurde|wurden|hat)(?: (?:leider|vor kurzem|kürzlich))* (?P<verb>gestorben|"
         r"verstorben|zurückgetreten|umgezogen|kaputt(?: gegangen)?|überfahren worden|ausgezogen|weggezogen|in Rente(?: gegangen)?|in Pension(?: gegangen)?|pensioniert|weg|"
-        r"abgesagt(?: worden)?|ausgefallen|vorbei|zu Ende|gestohlen(?: worden)?|geklaut(?: worden)?|"
+        r"lassen|abgesagt(?: worden)?|ausgefallen|vorbei|zu Ende|gestohlen(?: worden)?|geklaut(?: worden)?|"
         r"eingeschläfert(?: worden)?|verkauft(?: worden)?|gekündigt|aufgehört|uns verlassen)$",
+        _DE_HAD_TO,
     )
 )
 _NEW = r"(?:an? |the |my |our )?(?P<new>[^,;]{1,50})"
@@ -55,6 +58,8 @@ REPLACED = tuple(
         rf")? to {_NEW}$",
         rf"^(?:I|we){_AUX} (?P<verb>swapped|replaced|traded(?: in)?|exchanged|ditched|dropped) (?:my |our |the )?"
         rf"(?:old )?(?P<old>[^,;]{{1,40}}?) (?:for|with|by|in favou?r of) {_NEW}$",
+        r"^(?:my |our |the )?(?P<old>[^,;]{2,40}?) (?:has been|have been|was|were|got|is being|wurde|ist) (?P<verb>replaced|swapped|substituted|"
+        r"exchanged|succeeded|ersetzt|abgelöst)(?: out)? (?:by|with|for|durch|von) (?:an? |the )?(?P<new>[^,;]{1,40}?)(?: as .+)?$",
         rf"^(?:I|we){_AUX} (?P<verb>use|using|drive|driving|read|have|take|taking|go to|play|drink) {_NEW} "
         r"(?:now )?(?:instead of|rather than|in place of) (?P<old>[^,;]{1,40})$",
         rf"^(?:I|we){_AUX} (?P<verb>with|at|on|in) {_NEW} (?:now )?(?:instead of|rather than) (?P<old>[^,;]{{1,40}})$",
@@ -135,6 +140,18 @@ TAIL_SLOT = re.compile(
     r"(?:now |currently |jetzt )?(?P<v>[\wÄÖÜ][^,;]{0,40})$",
     re.IGNORECASE,
 )
+DRINKS_AGAIN = re.compile(
+    r"^(?:I|we)(?: have| am)* (?:(?:started|begun|back to|gone back to|went back to) (?:drinking|eating|having)|(?:drink|eat|have)) (?P<what>[\w ]{2,25}?)(?: again| now)$",
+    re.IGNORECASE,
+)
+ON_AMOUNT = re.compile(
+    r"^I (?:am|make|earn|get)(?: now)?(?: on| making| earning| getting)? (?P<v>[£$€]? ?\d[\d.,]*k?(?: ?(?:euros?|€|pounds|dollars|chf|eur))?(?: (?:a|per) \w+)?)$",
+    re.IGNORECASE,
+)
+BIRTH = re.compile(r"\b(?:(?:baby|son|daughter|twins|little one|boy|girl) (?:was|were|is|has been|arrived|came)\b.*\b(?:born|here|arrived)|gave birth|had (?:the|our|my) baby)\b", re.I)
+CHANGED_WHOM = re.compile(
+    r"\b(?:changed|switched|swapped|got a new|found a new|new) (?:my |our |the )?(?P<a>[\w -]{3,20}?)(?=,|$| and| because)|\b(?:den|die|unsere?n?|meine?n?) (?P<b>[A-ZÄÖÜ]\w+) gewechselt\b"
+)
 EATS_AGAIN = re.compile(
     r"^(?:I|we|ich|wir)(?: (?:have|am|started|begun|now|back to|went back to|do|gone back to))* (?:eat|eating|esse|"
     r"essen) (?:meat|fish|chicken|beef|steak|everything|fleisch|fisch)\b",
@@ -147,12 +164,12 @@ _GERUND = re.compile(
 _BEFORE = re.compile(
     r"^(?:(?:the|my|our|his|her|their|this|that|a|an|some|all|old|poor|dear|little|own|of|on|to|at|with|for|job|"
     r"position|der|die|das|den|dem|mein\w*|unser\w*|ein\w*|bei|beim|alte[nsr]?|planned|using|taking|going|"
-    r"playing|doing|working|learning|eating|drinking|being|am|are|work|take|go|play|use|drive|live|living|"
+    r"playing|doing|working|learning|eating|drinking|seeing|training|out|being|am|are|work|take|go|play|use|drive|live|living|"
     r"(?:trip|flight|holiday|visit|journey) to|weekend in) )+",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    r",? (?:subscription|membership|account|contract|habit|diet|medication|tablets|pills|lessons?|class(?:es)?|"
+    r",? (?:lapse|expire|run out|go|subscription|membership|account|contract|habit|diet|medication|tablets|pills|lessons?|class(?:es)?|"
     r"course|trip|holiday|vacation|job|any ?more|any longer|now|too|though|as well|myself|for good|plan|app|"
     r"abo|vertrag|mitgliedschaft|konto|reise|urlaub|stelle)$",
     re.IGNORECASE,
@@ -223,6 +240,10 @@ def may_end(verb: str, fact: Fact) -> bool:
         return False
     if verb.startswith(("broke", "split")):
         return relation in _COUPLE
+    if verb.startswith(("stopped", "fired", "sacked", "let go", "quit", "dropped", "ditched", "done with")) and relation:
+        return relation not in _FAMILY and relation not in _PETS + _COUPLE
+    if verb.startswith("stopped") and fact.kind == "identity" and base in ("personal trainer", "tutor", "coach", "therapist"):
+        return True
     if relation:
         return relation in _COUPLE + _PETS and verb.startswith(("left", "rehomed", "gave", "given", "lost"))
     if verb.startswith(("left", "leav", "moved out", "verlassen")):
@@ -241,7 +262,11 @@ def may_end_itself(verb: str, fact: Fact) -> bool:
     relation = _relation(fact)
     base = fact.attribute.partition(":")[0]
     if verb.startswith(("died", "dead", "passed", "put ", "ran away", "run over", "gestorben", "verstorben", "eingesch")):
-        return relation in _PETS
+        return relation in _PETS or (verb in ("died", "dead") and fact.kind == "possession")
+    if verb.startswith(("weggeb", "abgeb", "verkauf")) and relation in _PETS:
+        return True
+    if verb.startswith(("returned", "went back", "gone back", "went home")):
+        return relation in _HOUSE or (not relation and fact.kind == "possession")
     if verb.startswith(("moved", "ausgezogen", "weggezogen", "umgezogen")):
         if relation and relation not in _FAMILY and relation not in _PETS + _COUPLE + _HOUSE and "out" not in verb:
             return True  # "Dr. Kim moved away"

@@ -55,6 +55,7 @@ cost: kostet
 tolerate: vertrage verträgt vertragen
 pay: zahle zahlt zahlen bezahle bezahlt
 earn: verdiene verdient verdienen
+lead: leite leitet leiten
 """.strip().splitlines():
     _english, _, _german = _line.partition(": ")
     for _form in _german.split():

@@ -37,7 +37,7 @@ KIN = table(
     tech lead: lead developer
     contact: contact person, ansprechpartner, ansprechpartnerin
     siblings: geschwister
-    son: sohn, boy
+    son: sohn, boy, lad
     daughter: tochter, girl
     stepson: stiefsohn
     stepdaughter: stieftochter
@@ -78,6 +78,8 @@ KIN = table(
     gardener: gärtner
     colleague: coworker, co-worker, workmate, teammate, kollege, kollegin
     boss: manager, supervisor, line manager, team lead, team leader, chef, chefin, vorgesetzter, vorgesetzte
+    secretary: sekretär, sekretärin
+    personal trainer:
     assistant: assistentin, assistent
     doctor: gp, physician, family doctor, hausarzt, hausärztin, arzt, ärztin
     dentist: zahnarzt, zahnärztin
@@ -226,7 +228,7 @@ KIN_SINGULAR = {
     },
 }
 KIN_ADJECTIVES = (
-    r"(?:(?:older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|"
+    r"(?:(?:actual|real|own|other|poor|sweet|wee|darling|older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|"
     r"close|best|new|"
     r"lovely|beloved|first|second|current|former|future|other|one|two|three|four|identical|half|adopted|"
     r"\d{1,2}[- ]year[- ]old|next-door|direct|ältere[rn]?|jüngere[rn]?|kleine[rn]?|große[rn]?|beste[rn]?|"

@@ -10,7 +10,7 @@ from agents.memory.extraction import german, guard, lexicon, values, verbs
 from agents.memory.extraction.model import Clause, Subject
 from agents.memory.extraction.rewriting import plain_clauses
 from agents.memory.extraction.sentences import Language, Sentence, clauses, plain
-from agents.memory.extraction.subjects import People, parse
+from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from agents.memory.extraction.times import When, take_times
 
 _MAX_SUBJECT_WORDS = 10
@@ -26,6 +26,10 @@ _MENTION = re.compile(
 )
 _OF_NAMED = re.compile(
     rf"\b(?P<who>[A-ZÄÖÜ][a-zäöüß]+'s {lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS}),? (?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)[A-ZÄÖÜ][a-zäöüß-]+)\b"
+)
+_APPOSED_KIN = re.compile(
+    rf"\b(?:[Mm]y|[Oo]ur|the (?=missus|wife|hubby|husband|other half)) ?{lexicon.KIN_ADJECTIVES}(?P<kin>(?i:{KIN_WORDS}))"
+    r"(?:, (?P<name>(?:(?:Mr|Mrs|Ms|Dr|Frau|Herr)\.? )?[A-ZÄÖÜ][a-zäöüß-]+)(?=,)| \((?P<in>[A-ZÄÖÜ][a-zäöüß-]+)\))"
 )
 _THE_KIN = re.compile(
     r"\b[Tt]he (?P<kin>landlord|landlady|boss|vet|dentist|plumber|electrician|cleaner|gardener|nanny|babysitter|accountant|"
@@ -74,6 +78,8 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             r"^(?:it|this|that|what|which|he|she|they|i)\b", match["v"], re.IGNORECASE
         ):
             part = f"{match['s']} is {match['v']}"
+        if not carried and re.match(r"^(?:got|bought|ordered|found|hired|adopted|picked up) (?:an?|the|my|our) ", part):
+            part = f"I {part}"
         if guard.is_unsure(part):
             break  # what follows a guess may belong to it
         missing = _NO_VERB.match(part)
@@ -83,7 +89,8 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         found = _clause(part, language, people, at, zone, carried)
         if not found:
             # "Our twins, Oisin and Maeve," has its verb behind the comma.
-            carried = [
+            starts_own = re.match(r"^(?:I|we|ich|wir)\b(?! (?:and|und)\b)", part, re.IGNORECASE)
+            carried = [THE_OWNER] if starts_own else [
                 subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known
             ] or (
                 [] if re.match(r"^(?:my|our|his|her|their|the|mein\w*|unser\w*)\b", part, re.I) else carried
@@ -102,6 +109,7 @@ def mentions(text: str) -> list[str]:
     """Return the relatives with their names that a text takes for granted: "for my wife Carla"."""
     found = [match["who"].replace("'s", "") for match in _MENTION.finditer(text)]
     found += [match["who"] for match in _OF_NAMED.finditer(text)]
+    found += [f"my {match['kin']} {match['name'] or match['in']}" for match in _APPOSED_KIN.finditer(text)]
     return found + [f"my {match['kin']} {match['name']}" for match in _THE_KIN.finditer(text)]
 
 

@@ -47,6 +47,9 @@ _SET_TO = re.compile(
     r"rescheduled|shifted)(?: from [^,;]{1,40}?)? (?:to|for|on|until) (?P<new>(?:[^,;]|,(?=\d)){1,60})$",
     re.IGNORECASE,
 )
+_MEETS_AT = re.compile(
+    r"^(?P<s>(?:my|our|the) (?P<noun>[\w' -]{2,40}?)) (?:has |have )?(?:just )?moved (?:from [^,;]{1,30}? )?to (?P<new>[^,;]{1,40})$", re.IGNORECASE
+)
 _REPLACED = re.compile(
     r"^(?:(?:I|we) (?:have )?(?:just |recently )?(?:replaced|changed|swapped|switched) (?:my |our |"
     r"the )?(?P<a>[\w -]{2,30}?)"
@@ -138,6 +141,21 @@ _APPOSED = re.compile(
     r"pescatarian|coeliac|diabetic|allergic to [^,]+|verwitwet|geschieden|verheiratet|ledig)\b[^,]*)(?P<rest>.*)$",
     re.IGNORECASE,
 )
+_ALSO_ON = re.compile(
+    r"^(?P<s>(?:(?P<i>I)|he|she|my \w+|[A-Z]\w+) .{4,80}?),? (?:and |so )?(?:(?:am|is) )?on (?P<v>(?:\w+ ){0,1}(?:statins|insulin|blood thinners|"
+    r"beta blockers|antidepressants|steroids|tablets|\w+(?:pril|statin|olol|artan|formin|xaban|pine|azole)))(?: for (?:it|that|them))?$",
+    re.IGNORECASE,
+)
+_THEY_SET = re.compile(
+    r"^(?:they|the (?:boss|client|team|school|landlord|company|professor|office|organisers?)|my \w+|he|she) (?:have |has |had |just )*(?:extended|moved|pushed(?: back)?|"
+    r"postponed|changed|raised|increased|reduced|lowered|cut|put up|shifted|brought forward|upped) (?P<s>(?:the|my|our) [\w -]{2,30}?)"
+    r"(?: from [^,;]{1,30}?)? to (?P<new>(?:[^,;]|,(?=\d)){1,40})$",
+    re.IGNORECASE,
+)
+_REMOTE = re.compile(
+    r"\b(?P<s>I am|he is|she is) (?:\w+ )?(?:fully )?(?:remote|freelancing|contracting|consulting|interning|temping)(?: now)? (?:with|for|at) "
+    r"(?P<v>[A-ZÄÖÜ][\w&.' -]*)$"
+)
 _WITH_PLATE = re.compile(
     r"^(?P<s>.*\b(?:car|van|bike|drive|drives|auto|wagen|fahre|fährt)\b.*?),? (?:and )?(?:with )?(?:the )?(?:licen[cs]e )?(?:plates?|reg|"
     r"registration|kennzeichen)(?: number)?(?: is| ist|:)? (?P<v>(?=[A-Z0-9ÄÖÜ -]*\d)[A-Z0-9ÄÖÜ][A-Z0-9ÄÖÜ -]{3,})$",
@@ -160,6 +178,13 @@ def plain_clauses(sentence: str) -> list[str]:
     "ich arbeite nicht mehr bei der Bahn, sondern bei Züblin" ends one thing and begins another.
     """
     sentence = _ASIDE.sub(" ", sentence)
+    if match := _ALSO_ON.match(sentence):
+        return [match["s"], f"{'I am' if match['i'] else 'she is' if match['s'].startswith('she') else 'he is'} on {match['v']}"]
+    if match := _THEY_SET.match(sentence):
+        return [f"{match['s']} is {match['new']}"]
+    if match := _REMOTE.search(sentence):
+        before = sentence[: match.start()].strip(" ,")
+        return [*([before] if before else []), f"{match['s'].replace(' am', '').replace(' is', '')} works for {match['v']}".replace("I works", "I work")]
     if match := _THE_ONE_I.match(sentence):
         return [f"my {match['noun']} is {re.split(r', | over | at (?:the|St)| in (?=[A-Z])', match['v'])[0]}"]
     if match := _NEW_THING.match(sentence):
@@ -211,6 +236,8 @@ def plain_clauses(sentence: str) -> list[str]:
         noun = (match["a"] or match["b"]).casefold()
         singular = noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
         return [f"my {singular if match['a'] else noun} is {match['new']}"]
+    if (match := _MEETS_AT.match(sentence)) and lexicon.SLOT_NOUNS.get(match["noun"].casefold()) in lexicon.DATED_NOUNS:
+        return [f"{match['s']} is {match['new']}"]
     if (match := _SET_TO.match(sentence)) and match["noun"].split()[-1].casefold() not in lexicon.KIN:
         return [f"{match['s']} is {match['new']}"]
     if match := _NOT_BUT.match(sentence):

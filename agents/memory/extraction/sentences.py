@@ -190,7 +190,7 @@ _BOUNDARY = re.compile(
     rf"studies|plays|ist|hat|wohnt|arbeitet|mag|fährt|geht|heißt|spielt|isst)\b)"
     rf"|,?\s+(?:and(?: also| then| now)?|but|und)\s+(?={_FINITE}\b)"
     rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
-    rf"|,\s+(?={_START_WORDS}\s+\w)"
+    rf"|,\s+(?={_START_WORDS}\s+\w)|,\s+(?=due (?:in|on|at)\b)"
     rf"|,\s+(?=(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works) )"
     rf"|,\s+(?={_FINITE}\s+(?!too\b))"
     r"|\s+\((?=[^)]{4,})|\)\s*|:\s+(?=(?:i|my|we|our|ich|mein|meine|since|now|from|as of|seit|ab|jetzt)\b)",

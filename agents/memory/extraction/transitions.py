@@ -17,6 +17,7 @@ from agents.memory.extraction import guard, values
 from agents.memory.extraction.model import OWNER
 from agents.memory.extraction.rewriting import plain_clauses
 from agents.memory.extraction.sentences import Language, clauses, plain
+from agents.memory.extraction.subjects import kin_of
 from agents.memory.extraction.times import When, take_times
 from schemas.memory import Fact, FactEffect
 
@@ -28,6 +29,7 @@ _COUPLE = frozenset({"girlfriend.name", "boyfriend.name", "partner.name"})
 _MARRIED = frozenset({"wife.name", "husband.name", "spouse.name", "fiancé.name", "fiancée.name"})
 _ALONE = frozenset({"single", "divorced", "widowed", "separated"})
 _NO_JOB = frozenset({"unemployed", "jobless", "out of work", "retired", "between jobs"})
+_DRINKS = frozenset("wine beer alcohol gin whisky whiskey cocktails booze champagne".split())
 _MEATLESS = frozenset({"vegetarian", "vegan", "pescatarian", "pescetarian", "flexitarian"})
 
 
@@ -80,6 +82,9 @@ def read(
     left: list[Fact] = []  # whose place somebody else may take in the same sentence
     for said in plain_clauses(plain(sentence, language)):
         who = ""
+        if match := words.CHANGED_WHOM.search(said):
+            relation = kin_of(match["a"] or match["b"])
+            left += [one for one in active if relation and one.subject == OWNER and one.attribute == f"{relation}.name"]
         if match := words.NUMBER_NOW.match(said):
             name = "email" if "@" in match["v"] else "phone"
             slot = [fact for fact in active if fact.subject == OWNER and fact.attribute == name]
@@ -199,6 +204,17 @@ def _ended_by_owner(text: str, when: When, active: Sequence[Fact]) -> Iterator[C
         for fact in _all_meant(words.plain_object(match["what"] or match["what2"]), [one for one in active if words.may_end_itself("died", one)]):
             yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
+    if match := words.DRINKS_AGAIN.match(text):
+        what = match["what"].casefold()
+        for fact in active:
+            avoided = fact.value.casefold() if fact.attribute.startswith("diet:no") else ""
+            if fact.subject == OWNER and avoided and (avoided in what or (avoided == "alcohol" and what in _DRINKS)):
+                yield Change(fact, "ends", fact.attribute, fact.value, "", when)
+    if words.BIRTH.search(text):
+        for fact in active:
+            if fact.attribute.endswith("condition:pregnant"):
+                yield Change(fact, "ends", fact.attribute, fact.value, "", when)
+        return
     if words.EATS_AGAIN.match(text):
         for fact in active:
             if fact.attribute == "diet" and fact.subject == OWNER and fact.value.casefold() in _MEATLESS:
@@ -224,6 +240,11 @@ def _elsewhere(
     text: str, when: When, active: Sequence[Fact], just_said: Sequence[Fact], sentence: str
 ) -> Iterator[Change]:
     """Read "we are with Vodafone now", "I am back in Oslo", "the admin is now Peter"."""
+    if match := words.ON_AMOUNT.match(text):
+        pay = [fact for fact in active if fact.subject == OWNER and fact.attribute == "salary"]
+        if pay and pay[0].value != match["v"]:
+            yield from _put(pay[0], match["v"], when)
+        return
     if match := words.WITH.match(text):
         new = values.organisation(match["v"])
         slots = [f for f in active if f.subject == OWNER and re.search(words.SERVICES, f.attribute)]

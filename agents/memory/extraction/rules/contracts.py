@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from agents.memory.extraction import values
+from agents.memory.extraction.ending_words import trade_of
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact, name_of
 from agents.memory.extraction.subjects import is_name
@@ -42,13 +43,20 @@ def service_with(clause: Clause) -> list[Candidate]:
     if clause.subject.kind != "thing" or clause.negated or clause.ended or clause.tense not in ("present", "perfect"):
         return []
     name = _service(clause.subject.noun)
-    match = re.match(rf"^(?:now )?(?:with|from|by|through|at|over|bei|von|to) {_FIRM}$", values.cut(clause.rest))
+    parts = clause.rest.split(", ")
+    match = re.match(rf"^(?:now )?(?:with|from|by|through|at|over|bei|von|to) {_FIRM}$", values.cut(parts[0]))
     where = values.organisation(match["v"]) if name and match else ""
     if not where:
         return []
     owner = replace(clause.subject, noun="", kind="person" if clause.subject.path else "owner")
     label = f"{owner.possessive} {clause.subject.noun} is with {where}."
-    return fact(replace(clause, subject=owner), name, where, label, "identity", is_sentence=True)
+    found: list[Candidate] = []
+    for part in parts[1:]:
+        other = re.match(rf"^(?:and )?(?:the |our )?(?P<what>[\w ]+?) (?:is )?(?:with|from) {_FIRM}$", part)
+        if other and (kind := _service(other["what"])):
+            text = f"{owner.possessive} {other['what']} is with {other['v']}."
+            found += fact(replace(clause, subject=owner), kind, other["v"], text, "identity", is_sentence=True)
+    return found + fact(replace(clause, subject=owner), name, where, label, "identity", is_sentence=True)
 
 
 def customer(clause: Clause) -> list[Candidate]:
@@ -74,6 +82,26 @@ def customer(clause: Clause) -> list[Candidate]:
         if name and where and not clause.ended:
             found += fact(clause, name, where, f"has {where} as {name.replace('_', ' ')}", "identity")
     return found
+
+
+def with_telecom(clause: Clause) -> list[Candidate]:
+    """Read "be with EE": a firm that everybody knows as one of telephones."""
+    match = re.match(r"^(?:with|bei) (?P<v>[A-ZÄÖÜ\d][\w&-]*(?: Media)?)(?: now)?$", clause.rest)
+    is_known = match and trade_of(match["v"]).startswith("internet") and clause.tense == "present"
+    if not match or not is_known or clause.negated or clause.subject.kind != "owner" or clause.ended:
+        return []
+    return fact(clause, "telecom_provider", match["v"], f"has {match['v']} as provider", "identity")
+
+
+def member_at(clause: Clause) -> list[Candidate]:
+    """Read "have a gym membership at FitX", "be a member at PureGym"."""
+    match = re.match(
+        r"^(?:an? )(?P<what>gym |club |swimming |golf |tennis )?(?:membership|member) (?:at|with|of) (?P<v>[A-ZÄÖÜ][\w&' -]*)$", values.cut(clause.rest)
+    )
+    if not match or not match["what"] and clause.verb == "be" or clause.negated or clause.subject.kind != "owner" or clause.tense != "present":
+        return []
+    name = "gym" if match["what"] == "gym " else "member"
+    return fact(clause, name, match["v"], f"is a member of {match['v']}", "habit", many=name != "gym")
 
 
 def on_plan(clause: Clause) -> list[Candidate]:
@@ -148,9 +176,9 @@ def registered(clause: Clause) -> list[Candidate]:
 
 
 RULES = {
-    "be": [service_with, customer, on_plan, subscribes, registered],
+    "be": [service_with, customer, with_telecom, member_at, on_plan, subscribes, registered],
     "get": [customer, registered],
-    "have": [customer, subscribes],
+    "have": [customer, member_at, subscribes],
     "come": [service_with],
     "pay": [pays],
     "earn": [pays],

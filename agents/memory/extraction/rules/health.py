@@ -10,7 +10,7 @@ from agents.memory.extraction.model import Candidate, Clause, Subject
 from agents.memory.extraction.rules.build import fact
 
 _DIETS = (
-    r"vegetarian|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|"
+    r"vegetarian|veggie|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|"
     r"teetotaller|teetotaler|sober"
 )
 _DRUG = (
@@ -28,7 +28,7 @@ _DRUG = (
 )
 _CONDITIONS = (
     r"(?:type[- ]?[12] )?diabetes(?: type? [12])?|asthma|epilepsy|migraines?|high blood pressure|"
-    r"hypertension|low blood pressure|arthritis|"
+    r"hypertension|high cholesterol|long covid|pcos|rosacea|sciatica|angina|bronchitis|lupus|shingles|coeliacs?|low blood pressure|arthritis|"
     r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|"
     r"depression|anxiety|insomnia|"
     r"sleep apn(?:o)?ea|tinnitus|psoriasis|eczema|osteoporosis|parkinson'?s(?: disease)?|alzheimer'?s(?: "
@@ -66,7 +66,7 @@ def health(clause: Clause) -> list[Candidate]:
     ):
         if clause.negated:
             return []
-        value = match["v"].casefold()
+        value = match["v"].casefold().replace("veggie", "vegetarian")
         return fact(clause, "diet", value, f"is {value}", "health")
     if match := re.match(r"^(?P<what>[\w-]+)[ -]?intolerant\b(?: to (?P<to>.+))?", rest, re.IGNORECASE):
         what = values.topic(match["to"]) if match["to"] else match["what"].casefold()
@@ -143,9 +143,11 @@ def has(clause: Clause) -> list[Candidate]:
             f"has a {match['v']} intolerance",
             "health",
         )
-    if match := re.match(rf"^(?P<v>{_CONDITIONS})\b", rest, re.IGNORECASE):
-        return fact(clause, "condition", values.bare(match["v"]), f"has {match['v']}", "health", many=True)
-    return []
+    found: list[Candidate] = []
+    for part in values.listed(rest.split(", ")[0]):
+        if match := re.match(rf"^(?:a |an |bad |severe |mild )?(?P<v>{_CONDITIONS})\b", part, re.IGNORECASE):
+            found += fact(clause, "condition", values.bare(match["v"]), f"has {match['v']}", "health", many=True)
+    return found
 
 
 def takes(clause: Clause) -> list[Candidate]:

@@ -189,7 +189,7 @@ def relation(clause: Clause) -> list[Candidate]:
     """Read "Tom is my brother", "Anna is Tom's wife"."""
     match = re.match(
         r"^(?:(?P<mine>my|our|mein\w*|unser\w*)|(?P<name>[A-ZÄÖÜ][\w-]+)'s?) (?P<adjective>(?:[\w-]+ )"
-        r"{0,2}?)(?P<kin>[\w-]+(?:[- ]in[- ]law)?)$",
+        r"{0,2}?)(?P<kin>scrum master|tech lead|project manager|line manager|estate agent|[\w-]+(?:[- ]in[- ]law)?)$",
         re.sub(r" (?:now|again)$", "", clause.rest.split(",")[0].split(" and ")[0].strip()),
         re.IGNORECASE,
     )
@@ -233,6 +233,15 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
         where = values.place(re.split(r" (?:and|und) ", match["v"])[0])
         found += fact(clause, "origin", where, f"comes from {where}", "place") if where else []
     found += described(clause, rest)
+    for part in rest.split(", ")[1:]:
+        bare = re.match(r"^(?P<job>[\w -]+?)(?: (?:in|from|based in|aus) (?P<where>[A-ZÄÖÜ][\w -]+))?$", part)
+        if bare and values.job(bare["job"]):
+            found += fact(clause, "job", values.job(bare["job"]), f"is a {values.job(bare['job'])}", "work")
+            where = values.place(bare["where"]) if bare["where"] else ""
+            found += fact(clause, "city", where, f"lives in {where}", "place") if where else []
+            return found
+        if re.fullmatch(r"(?:they/them|she/her|he/him|she/they|he/they)", part):
+            found += fact(clause, "pronouns", part, f"has the pronouns {part}", "identity")
     title = re.search(r",? (?:an?|von Beruf|und von Beruf|eine?) (?P<v>[\w -]+)", rest)
     job = values.job(title["v"], is_certain="Beruf" in title[0]) if title else ""
     return found + (fact(clause, "job", job, f"is a {job}", "work") if job else [])

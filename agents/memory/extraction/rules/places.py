@@ -60,6 +60,15 @@ def based(clause: Clause) -> list[Candidate]:
     return []
 
 
+def settled(clause: Clause) -> list[Candidate]:
+    """Read "be down in Penzance with my wife"."""
+    match = re.match(r"^(?:down|up|over|out|living|settled) in (?P<v>[A-ZÄÖÜ].*)$", clause.rest)
+    if not match or clause.negated or clause.subject.kind != "owner" or clause.tense != "present" or clause.when.point:
+        return []
+    where = values.place(match["v"].split(", ")[0])
+    return fact(clause, "city", where, f"lives in {where}", "place") if where else []
+
+
 def comes(clause: Clause) -> list[Candidate]:
     """Read "come from Ukraine", "be a native of Trier"."""
     match = re.match(r"^(?:originally )?from (?P<v>.+)$", clause.rest, re.IGNORECASE)
@@ -148,7 +157,7 @@ def _born(clause: Clause, text: str) -> list[Candidate]:
 
 RULES = {
     "live": [lives],
-    "be": [based],
+    "be": [based, settled],
     "come": [comes],
     "grow": [grew],
     "bear": [bears],

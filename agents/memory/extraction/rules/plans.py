@@ -150,6 +150,20 @@ def trip(clause: Clause) -> list[Candidate]:
     return _plan(clause, f"trip:{where.casefold()}", when, f"{verb} {where} {_at(when)}")
 
 
+def books(clause: Clause) -> list[Candidate]:
+    """Read "booked a week in Madeira from 5 to 12 May", "booked flights to Rome for 3 June"."""
+    match = re.match(
+        r"^(?:an? |our |my |the |some )?(?:[\w-]+ )?(?:week|weekend|trip|flights?|fortnight|holiday|vacation|cruise|hotel|days|tickets|break|cottage|villa|airbnb)"
+        r"(?: away)? (?:in|to|for|on) (?P<v>[A-ZÄÖÜ].*)$",
+        clause.rest,
+    )
+    when = clause.when.phrase
+    if not match or not when or clause.negated or clause.subject.kind != "owner" or clause.tense == "future":
+        return []
+    where = values.place(match["v"])
+    return _plan(clause, f"trip:{where.casefold()}", when, f"goes to {where} {_at(when)}") if where else []
+
+
 def intends(clause: Clause) -> list[Candidate]:
     """Read "be planning to renovate the bathroom this autumn", "plan to run the marathon in May"."""
     match = re.match(r"^to (?P<v>(?!be\b|have\b|do\b|say\b|ask\b)[a-z]+ .+)$", clause.rest)
@@ -312,6 +326,7 @@ RULES = {
     "drive": [trip],
     "visit": [trip, visits],
     "plan": [intends],
+    "book": [books],
     "come": [visits],
     "spend": [trip],
     "get": [marries, splits],

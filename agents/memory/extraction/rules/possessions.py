@@ -70,7 +70,7 @@ def drives(clause: Clause) -> list[Candidate]:
         clause,
         "owns",
         what,
-        f"{'drives' if clause.verb == 'drive' else 'rides'} a {what}",
+        f"{clause.verb}s a {what}",
         "possession",
         many=True,
     )
@@ -216,6 +216,7 @@ def _is_lasting(text: str) -> bool:
 RULES = {
     "drive": [drives],
     "ride": [drives],
+    "lease": [drives],
     "have": [owns],
     "own": [owns],
     "buy": [buys],

@@ -91,7 +91,7 @@ def has_slot(clause: Clause) -> list[Candidate]:
     if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>ip address|"
+        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>number|phone number|telefonnummer|nummer|extension|ip address|"
         r"ip-adresse|ip|"
         r"address|adresse|hostname|host name|name|domain|mac address|"
         r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial "

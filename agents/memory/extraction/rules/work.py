@@ -352,6 +352,8 @@ def teaches(clause: Clause) -> list[Candidate]:
     ):
         return []
     found: list[Candidate] = []
+    school = values.organisation(match["where"]) if match["where"] and re.search(r" at (?:the )?[A-ZÄÖÜ]", clause.rest) else ""
+    found += fact(clause, "employer", school, f"works at {school}", "work") if school else []
     for part in values.listed(match["what"]):
         what = values.topic(part)
         found += fact(clause, "teaches", what, f"teaches {what}", "work", many=True) if what else []
@@ -431,13 +433,48 @@ def drops_out(clause: Clause) -> list[Candidate]:
     ]
 
 
+def job_at(clause: Clause) -> list[Candidate]:
+    """Read "is a NOUN at Bosch", in German "ist Bratscher im Staatsorchester", "bin Lehrling bei Miele"."""
+    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense not in ("present", "perfect"):
+        return []
+    pattern = r"^(?P<job>[A-ZÄÖÜ][\wäöüß-]+) (?P<p>at|in|bei) (?P<v>[A-ZÄÖÜ].+)$" if clause.language == "de" else (
+        r"^(?:an?|the) (?P<job>[\w -]{3,35}?) (?P<p>at|for|with) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$"
+    )
+    match = re.match(pattern, clause.rest.split(", ")[0])
+    if not match or not clause.subject.is_known:
+        return []
+    if re.search(r"\b(?:member|fan|student|pupil|patient|customer|guest|client|meeting|regular|problem|lot|bit|Urlaub|Mitglied|Fan|Kunde|Rente|Besuch)\b", match["job"]):
+        return []
+    where = values.organisation(match["v"])
+    is_firm = where and (match["p"] != "in" or re.search(r"(?:orchester|theater|klinik|werk|amt|hotel|schule|bank|haus|verein|museum|labor)", where, re.I))
+    title = values.job(match["job"], is_certain=True)
+    if not is_firm or not title:
+        return []
+    return [
+        *fact(clause, "job", title, f"is {_a(title)}", "work"),
+        *fact(clause, "employer", where, f"works at {where}", "work"),
+    ]
+
+
+def at_school(clause: Clause) -> list[Candidate]:
+    """Read "is at Lindenschule", "started P3 at Allan's Primary", "is in Year 2 at St Anne's Primary"."""
+    match = re.search(r"(?:^|\s)(?:at|bei) (?P<v>[A-ZÄÖÜ][\w' .-]*)$", values.cut(clause.rest))
+    if not match or clause.subject.kind != "person" or clause.negated or not _SCHOOL.search(match["v"]):
+        return []
+    if clause.tense == "past" and clause.verb == "be":
+        return []
+    where = values.organisation(match["v"])
+    attribute = "university" if re.search(r"\b(?:Uni|University|College)\b", where) else "school"
+    return fact(replace(clause, tense="present"), attribute, where, f"goes to {where}", "study") if where else []
+
+
 def leads(clause: Clause) -> list[Candidate]:
     """Read "lead the data platform team at Northwind", "run marketing at Acme"."""
-    match = re.match(r"^(?P<what>(?:the |our |a )?[\w /-]{3,40}?) (?:at|for|bei) (?P<v>[A-ZÄÖÜ][\w&.' -]*)(?:,.*)?$", clause.rest)
+    match = re.match(r"^(?P<what>(?:the |our |a |die |das |den )?[\w /-]{3,40}?) (?:at|for|bei|am) (?P<v>[A-ZÄÖÜ][\w&.' -]*)(?:,.*)?$", clause.rest)
     if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense not in ("present", "perfect"):
         return []
     where, what = values.organisation(match["v"]), values.bare(match["what"])
-    if not where or not re.search(r"\b(?:team|department|group|project|marketing|sales|engineering|hr|operations|product|design|office|unit)\b", what, re.I):
+    if not where or not re.search(r"[A-ZÄÖÜ]\w+$" if clause.language == "de" else r"\b(?:team|department|group|project|marketing|sales|engineering|hr|operations|product|design|office|unit)\b", what, re.I):
         return []
     return [
         *fact(clause, "employer", where, f"works at {where}", "work"),
@@ -462,14 +499,14 @@ RULES = {
     "drop": [drops_out],
     "work": [works],
     "report": [reports],
-    "be": [transferred, dismissed, in_grade, is_job, becomes, is_with],
+    "be": [transferred, dismissed, at_school, in_grade, job_at, is_job, becomes, is_with],
     "get": [transferred, dismissed, becomes, starts, part_time],
     "become": [becomes],
     "study": [studies],
     "major": [studies],
     "go": [attends],
     "attend": [attends],
-    "start": [starts],
+    "start": [at_school, starts],
     "begin": [starts],
     "join": [starts],
     "quit": [leaves],
