@@ -261,7 +261,7 @@ def may_end_itself(verb: str, fact: Fact) -> bool:
     """Say whether what happens to somebody or something can end a fact."""
     relation = _relation(fact)
     base = fact.attribute.partition(":")[0]
-    if verb.startswith(("died", "dead", "passed", "put ", "ran away", "run over", "gestorben", "verstorben", "eingesch")):
+    if verb.startswith(("died", "dead", "passed", "put ", "ran away", "run over", "gestorben", "verstorben", "eingesch", "einsch")):
         return relation in _PETS or (verb in ("died", "dead") and fact.kind == "possession")
     if verb.startswith(("weggeb", "abgeb", "verkauf")) and relation in _PETS:
         return True

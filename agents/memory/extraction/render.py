@@ -11,7 +11,7 @@ _EVENTS = frozenset(
     "move start begin join buy get switch change migrate upgrade marry graduate decide become adopt sell "
     "leave quit resign lose retire "
     "turn give replace swap trade separate break split divorce die pass relocate settle stop purchase "
-    "build crash go bear grow transfer subscribe sign drop cut enrol enroll downgrade cancel find put hire book".split()
+    "build crash go bear grow transfer subscribe sign drop cut enrol enroll downgrade cancel find put hire book take".split()
 )
 _IRREGULAR = {
     "is": "was",
@@ -49,7 +49,8 @@ def times_of(candidate: Candidate, clause: Clause | None, at: float) -> tuple[fl
     ):
         return at, None
     if clause.verb in _EVENTS:
-        future = clause.tense == "future" or clause.progressive
+        is_ahead = clause.tense == "present" and clause.when.future
+        future = clause.tense == "future" or clause.progressive or is_ahead
         if future and when.start is None:
             return None
         start = when.start if when.start is not None else at

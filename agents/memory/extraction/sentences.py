@@ -168,7 +168,7 @@ _START_WORDS = (
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
-    r"(?:am|is|are|was|went|found|hired|chose|cancelled|stopped|gave up|signed|replaced|swapped|upgraded|changed|"
+    r"(?:am|is|are|was|went|took|found|hired|chose|cancelled|stopped|gave up|signed|replaced|swapped|upgraded|changed|"
     r"live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|"
     r"like|likes|hate|hates|enjoy|"
     r"enjoys|play|plays|study|studies|speak|speaks|moved|bought|sold|started|got|joined|left|quit|married|"
@@ -253,7 +253,7 @@ def sentences(text: str) -> list[Sentence]:
 def plain(sentence: str, language: Language) -> str:
     """Return a sentence without contractions, greetings, fillers and the mark at its end."""
     text = sentence.replace("’", "'").replace("‘", "'").replace("\u00a0", " ")
-    text = casual.repaired(_LEAD.sub("", text), language)
+    text = casual.repaired(_LEAD.sub("", text.rstrip("?!. ")), language)
     text = re.sub(r" \(\d{1,3}\)", "", text.replace(" @ ", " at "))
     text = re.sub(r"[*_]{1,3}(\w[^*_]*)[*_]{1,3}", r"\1", text)
     if language == "en":

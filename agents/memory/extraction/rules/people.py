@@ -235,10 +235,12 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
     found += described(clause, rest)
     for part in rest.split(", ")[1:]:
         bare = re.match(r"^(?P<job>[\w -]+?)(?: (?:in|from|based in|aus) (?P<where>[A-ZÄÖÜ][\w -]+))?$", part)
-        if bare and values.job(bare["job"]):
+        if bare and values.job(bare["job"]) and not re.match(r"^(?:working|an?|currently|formerly|ex-|ich|und)\b", part):
             found += fact(clause, "job", values.job(bare["job"]), f"is a {values.job(bare['job'])}", "work")
             where = values.place(bare["where"]) if bare["where"] else ""
-            found += fact(clause, "city", where, f"lives in {where}", "place") if where else []
+            named, lives = ("origin", "comes from") if re.search(r" (?:from|aus) ", part) else ("city", "lives in")
+            if where and not any(one.attribute == named for one in found):
+                found += fact(clause, named, where, f"{lives} {where}", "place")
             return found
         if re.fullmatch(r"(?:they/them|she/her|he/him|she/they|he/they)", part):
             found += fact(clause, "pronouns", part, f"has the pronouns {part}", "identity")

@@ -208,7 +208,7 @@ def attends(clause: Clause) -> list[Candidate]:
     )
     if not match or (clause.verb == "go" and not clause.rest.lower().startswith(_TO[clause.language])) or clause.progressive:
         return []
-    where = values.bare(values.cut(match["v"]))
+    where = re.sub(r" (?:doing|studying|reading|to study) .*$", "", values.bare(values.cut(match["v"])))
     if (
         len(where.split()) < 1
         or len(where.split()) > 6
