@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Sentences as they are typed on a telephone, put into the spelling that the rules read."""
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ from agents.memory.extraction import lexicon
 _KIN = "|".join(sorted((re.escape(word) for word in lexicon.KIN if " " not in word), key=len, reverse=True))
 _OWNED = "|".join(sorted(map(re.escape, [*lexicon.KIN, *lexicon.THINGS]), key=len, reverse=True))
 _OF_SOMEONE = (
-    r"(?:names?|birthday|bday|job|phone|number|car|email|address|school|teacher|boss|wedding|surname|nickname|"
+    r"(?:names?|birthday|bday|job|phone|number|car|email|address|school|teacher|boss|wedding|surname|"
+    r"nickname|"
     r"age|diet|breed|vet|new \w+)"
 )
 _PAST = (
     r"(?:quit|left|got (?:an?|the|my|our|rid|married|divorced|engaged|promoted|hired)|adopted|cancell?ed|"
     r"upgraded|downgraded|stopped|gave up|given up|lost (?:my|our|the)|broke up|split up|swapped|replaced|"
     r"traded|transferred|signed up|enrolled|subscribed|dropped|moved|bought|sold|started|switched|joined|"
-    r"graduated|retired (?:in|last|at|early|from)|married|turned \d|ditched|changed (?:my|our|jobs?|to|from)|went (?:vegan|vegetarian|"
+    r"graduated|retired (?:in|last|at|early|from)|married|turned \d|ditched|changed (?:my|our|jobs?|to|"
+    r"from)|went (?:vegan|vegetarian|"
     r"veggie|keto|part|full|freelance))"
 )
 _STATE = (
     r"(?:working (?:as|at|for)|driving an?|living (?:in|at|with)|doing keto|taking \d+|seeing someone|dating "
-    r"[A-Z]\w+|learning|studying [\w ]+ at|engaged|single|separated|back in [A-Z]\w+|off (?:meat|dairy|gluten|sugar|"
+    r"[A-Z]\w+|learning|studying [\w ]+ at|engaged|single|separated|back in [A-Z]\w+|off (?:meat|dairy|"
+    r"gluten|sugar|"
     r"alcohol|booze|caffeine|coffee|carbs|wheat)|with [A-Z]\w+ (?:for|now)|allergic to|vegan|vegetarian)"
 )
 _ADVERBS = r"(?:(?:just|recently|finally|already|also|now|still|currently|officially|so) )*"
@@ -70,7 +74,8 @@ _EN: tuple[tuple[str, str], ...] = (
     (rf"^{_ADVERBS}(?={_STATE}\b)", "I am "),
 )  # fmt: skip
 _ICH = (
-    r"(?:fahr|hab|geh|wohn|arbeit|spiel|lern|nehm|trink|ess|mach|nutz|such|besuch|zahl|studier|koch|lauf|zieh|"
+    r"(?:fahr|hab|geh|wohn|arbeit|spiel|lern|nehm|trink|ess|mach|nutz|such|besuch|zahl|studier|koch|lauf|"
+    r"zieh|"
     r"brauch|vertrag|heiss|heiß|trag|verdien|miet|sammel|lieb|hass|leb)"
 )
 _DE: tuple[tuple[str, str], ...] = (

@@ -43,7 +43,8 @@ _BIRTHDAY = re.compile(
 )
 _IN_PARENTHESES = re.compile(
     rf"\b(?:(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?P<kin>{parsing.KIN_WORDS}),? (?:is |called )?)?"
-    r"(?P<name>[A-ZÄÖÜ][a-zäöüß]+)? ?\((?:aged? |almost |nearly )?(?P<age>\d{1,2})(?: ?y(?:ea)?rs?(?: old)?| ?yo)?\)"
+    r"(?P<name>[A-ZÄÖÜ][a-zäöüß]+)? ?\((?:aged? |almost |nearly )?(?P<age>\d{1,2})(?: ?y(?:ea)?rs?(?: old)?|"
+    r" ?yo)?\)"
 )
 """An age behind whom it is of: "my son (7)", "Theo (9) and Max (6)"."""
 _CALL_ME = re.compile(
@@ -52,8 +53,10 @@ _CALL_ME = re.compile(
     r"[A-ZÄÖÜ][a-zäöüß]+)(?: nennen)?(?:,? (?:from now on|please|instead|bitte|ab jetzt))*[.!]*$"
 )
 _PREFERRED_ANSWERS = re.compile(
-    r"^(?:(?:so|and|also|please|btw),? )*i(?:'d)? (?:prefer|like|want|love) (?:my |your |the )?(?:answers?|replies|responses|"
-    r"explanations|summaries) (?:to be |in |as |with )?(?P<v>[\w -]{3,40}?)(?:,? (?:please|plz|pls|thanks))?[.!]*$",
+    r"^(?:(?:so|and|also|please|btw),? )*i(?:'d)? (?:prefer|like|want|love) (?:my |your |the )?(?:answers?|"
+    r"replies|responses|"
+    r"explanations|summaries) (?:to be |in |as |with )?(?P<v>[\w -]{3,40}?)(?:,? (?:please|plz|pls|"
+    r"thanks))?[.!]*$",
     re.IGNORECASE,
 )
 _ANSWERS = re.compile(
@@ -324,7 +327,9 @@ class _Reader:
             kin, name = match["kin"], match["name"]
             who = f"my {kin}{f' {name}' if name else ''}" if kin else name or ""
             subjects = parse(who, self._people) if who else []
-            found += [_aged(one, match["age"]) for one in subjects if one.is_known and one.kind in ("person", "pet")]
+            found += [
+                _aged(one, match["age"]) for one in subjects if one.is_known and one.kind in ("person", "pet")
+            ]
         return found
 
     def _corrected(self, turn: Turn, sentence: Sentence, before: list[Fact]) -> list[Fact]:

@@ -143,7 +143,7 @@ _WORDS = (
     (r"\bliiert mit\b", "together with"),
     (r"\bverlobt\b", "engaged"),
     (r"\bledig\b", "single"),
-    (r"\bRentner(?:in)?\b|\bin Rente\b|\bpensioniert\b", "retired"),
+    (r"\bRentner(?:in)?\b|\bin (?:Rente|Pension)\b|\bpensioniert\b", "retired"),
     (r"\bgeboren in\b", "born in"),
     (r"\bgeboren\b", "born"),
     (r"\b(\w+)intolerant\b", r"\1intolerant"),

@@ -7,7 +7,6 @@ from agents.memory.extraction.lexicon_slots import SLOT_NOUNS as SLOT_NOUNS
 from agents.memory.extraction.lexicon_slots import THINGS as THINGS
 from agents.memory.extraction.lexicon_slots import table
 
-
 KIN = table(
     """
     wife: ehefrau, frau, missus
@@ -228,7 +227,8 @@ KIN_SINGULAR = {
     },
 }
 KIN_ADJECTIVES = (
-    r"(?:(?:actual|real|own|other|poor|sweet|wee|darling|older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|"
+    r"(?:(?:actual|real|own|other|poor|sweet|wee|darling|older|elder|younger|little|big|old|oldest|youngest|"
+    r"middle|eldest|dear|late|twin|only|good|"
     r"close|best|new|"
     r"lovely|beloved|first|second|current|former|future|other|one|two|three|four|identical|half|adopted|"
     r"\d{1,2}[- ]year[- ]old|next-door|direct|ältere[rn]?|jüngere[rn]?|kleine[rn]?|große[rn]?|beste[rn]?|"

@@ -90,7 +90,8 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"(\w+)['’]s (?=(?:got|been)\b)", r"\1 has "),
     (
         r"(\w+)['’]s (?=(?:a|an|no longer|back|still|called|named|allergic|vegetarian|vegan|living|working|"
-        r"studying|gluten|dairy|coeliac|celiac|diabetic|asthmatic|pescatarian|single|married|divorced|retired|"
+        r"studying|gluten|dairy|coeliac|celiac|diabetic|asthmatic|pescatarian|single|married|divorced|"
+        r"retired|"
         r"moved|vegetarian|turned|into|now|from|in|on|"
         r"at|turning|"
         r"getting|the|lactose|pregnant|my|our|\d+)\b(?! birthday))",
@@ -168,7 +169,8 @@ _START_WORDS = (
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
-    r"(?:am|is|are|was|went|took|found|hired|chose|cancelled|stopped|gave up|signed|replaced|swapped|upgraded|changed|"
+    r"(?:am|is|are|was|went|took|found|hired|chose|cancelled|stopped|gave up|signed|replaced|swapped|"
+    r"upgraded|changed|"
     r"live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|"
     r"like|likes|hate|hates|enjoy|"
     r"enjoys|play|plays|study|studies|speak|speaks|moved|bought|sold|started|got|joined|left|quit|married|"
@@ -321,7 +323,9 @@ def clauses(sentence: str, *, is_question: bool) -> list[str]:
         parts.append(sentence[start : boundary.start()])
         start = boundary.end()
     parts.append(sentence[start:])
-    parts = [re.sub(r"^(?:and|but|und|aber) (?=\w+ )", "", part.strip(" ,")) for part in parts if part.strip(" ,")]
+    parts = [
+        re.sub(r"^(?:and|but|und|aber) (?=\w+ )", "", part.strip(" ,")) for part in parts if part.strip(" ,")
+    ]
     if is_question:
         return _before_question(parts)
     return [] if parts and _INTERROGATIVE.match(parts[0]) else parts

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """What a sentence changes of the facts that hold: "Sven moved out", "upgraded to a Pixel 8", "quit tesco".
 
 The rules read what a sentence says by itself. Here it is read beside what is
@@ -73,7 +74,12 @@ def holding(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def read(
-    sentence: str, language: Language, active: Sequence[Fact], just_said: Sequence[Fact], at: float, zone: tzinfo
+    sentence: str,
+    language: Language,
+    active: Sequence[Fact],
+    just_said: Sequence[Fact],
+    at: float,
+    zone: tzinfo,
 ) -> list[Change]:
     """Return what a sentence changes of the facts ``active``; ``just_said`` is what itself says."""
     if not active and not just_said:
@@ -84,7 +90,11 @@ def read(
         who = ""
         if match := words.CHANGED_WHOM.search(said):
             relation = kin_of(match["a"] or match["b"])
-            left += [one for one in active if relation and one.subject == OWNER and one.attribute == f"{relation}.name"]
+            left += [
+                one
+                for one in active
+                if relation and one.subject == OWNER and one.attribute == f"{relation}.name"
+            ]
         if match := words.NUMBER_NOW.match(said):
             name = "email" if "@" in match["v"] else "phone"
             slot = [fact for fact in active if fact.subject == OWNER and fact.attribute == name]
@@ -110,7 +120,11 @@ def read(
                 when = take_times(last_day[0], at, zone)[1]  # it lies ahead
             text = words.as_done(text)
             text = re.sub(r" (?:now|already|altogether|completely|for good|sadly|after all)$", "", text)
-            if (match := words.SUCCESSOR.match(text)) and left and not words.is_of_own(match["name"] or match["name2"]):
+            if (
+                (match := words.SUCCESSOR.match(text))
+                and left
+                and not words.is_of_own(match["name"] or match["name2"])
+            ):
                 for change in _put(left[-1], values.cut(match["name"] or match["name2"]), when):
                     found = [one for one in found if one.fact is not left[-1]]
                     found.append(change)
@@ -171,7 +185,12 @@ def _put(fact: Fact, new: str, when: When) -> Iterator[Change]:
         return
     yield Change(fact, "ends", fact.attribute, fact.value, "", when)
     yield Change(
-        fact, "states", f"{base}:{' '.join(new.casefold().split())}", new, text.replace("No longer: ", ""), when
+        fact,
+        "states",
+        f"{base}:{' '.join(new.casefold().split())}",
+        new,
+        text.replace("No longer: ", ""),
+        when,
     )
 
 
@@ -197,18 +216,27 @@ def _ended_by_owner(text: str, when: When, active: Sequence[Fact]) -> Iterator[C
     if words.ENGAGEMENT_OFF.search(text):
         for fact in active:
             is_engaged = fact.attribute == "marital_status" and fact.value == "engaged"
-            if fact.subject == OWNER and (is_engaged or fact.attribute in _COUPLE | {"fiancé.name", "fiancée.name"}):
+            if fact.subject == OWNER and (
+                is_engaged or fact.attribute in _COUPLE | {"fiancé.name", "fiancée.name"}
+            ):
                 yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
     if match := words.PUT_DOWN.match(text):
-        for fact in _all_meant(words.plain_object(match["what"] or match["what2"]), [one for one in active if words.may_end_itself("died", one)]):
+        for fact in _all_meant(
+            words.plain_object(match["what"] or match["what2"]),
+            [one for one in active if words.may_end_itself("died", one)],
+        ):
             yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
     if match := words.DRINKS_AGAIN.match(text):
         what = match["what"].casefold()
         for fact in active:
             avoided = fact.value.casefold() if fact.attribute.startswith("diet:no") else ""
-            if fact.subject == OWNER and avoided and (avoided in what or (avoided == "alcohol" and what in _DRINKS)):
+            if (
+                fact.subject == OWNER
+                and avoided
+                and (avoided in what or (avoided == "alcohol" and what in _DRINKS))
+            ):
                 yield Change(fact, "ends", fact.attribute, fact.value, "", when)
     if words.BIRTH.search(text):
         for fact in active:
@@ -259,14 +287,21 @@ def _elsewhere(
     if match := words.BACK_IN.match(text):
         home = [f for f in active if f.subject == OWNER and f.attribute == "city"]
         where = values.place(match["v"])
-        is_settled = bool(match["back"]) or re.search(r"\b(?:left|moved|sold (?:the|our|my) (?:house|flat))\b", sentence)
+        is_settled = bool(match["back"]) or re.search(
+            r"\b(?:left|moved|sold (?:the|our|my) (?:house|flat))\b", sentence
+        )
         if where and home and is_settled and _words(home[0].value) != _words(where) and _starts_high(where):
             yield from _put(home[0], where, when)
         return
     if match := words.JOB_AT.match(text):
         job = [f for f in [*active, *just_said] if f.subject == OWNER and f.attribute == "employer"]
         where = values.organisation(match["v"])
-        if where and job and re.search(r"\b(?:work\w*|job|quit|left|resigned)\b", sentence) and _starts_high(where):
+        if (
+            where
+            and job
+            and re.search(r"\b(?:work\w*|job|quit|left|resigned)\b", sentence)
+            and _starts_high(where)
+        ):
             yield from _put(job[0], where, when) if _words(job[0].value) != _words(where) else ()
         return
     if match := words.TAIL_SLOT.match(text) or words.SLOT_TAIL.match(text):
@@ -284,7 +319,7 @@ def _elsewhere(
 
 def excluded_by(fact: Fact, active: Sequence[Fact]) -> Iterator[Change]:
     """Yield the ends of what cannot hold beside a fact, though it is kept under another attribute."""
-    if fact.effect == "ends" or fact.subject != OWNER or (fact.valid_to or 0) and fact.valid_to <= fact.at:
+    if fact.effect == "ends" or fact.subject != OWNER or ((fact.valid_to or 0) and fact.valid_to <= fact.at):
         return
     value = fact.value.casefold()
     for other in active:
@@ -292,10 +327,18 @@ def excluded_by(fact: Fact, active: Sequence[Fact]) -> Iterator[Change]:
             continue
         known = other.value.casefold()
         is_over = (
-            (fact.attribute in _COUPLE | _MARRIED and other.attribute == "marital_status" and known == "single")
+            (
+                fact.attribute in _COUPLE | _MARRIED
+                and other.attribute == "marital_status"
+                and known == "single"
+            )
             or (fact.attribute in _COUPLE | _MARRIED and other.attribute in _COUPLE and known != value)
             or (fact.attribute == "marital_status" and value in _ALONE and other.attribute in _COUPLE)
-            or (fact.attribute == "marital_status" and value in ("single", "divorced") and other.attribute in _MARRIED)
+            or (
+                fact.attribute == "marital_status"
+                and value in ("single", "divorced")
+                and other.attribute in _MARRIED
+            )
             or (fact.attribute == "employer" and other.attribute == "job" and known in _NO_JOB)
             or (fact.attribute == "job" and value in _NO_JOB and other.attribute == "employer")
         )
@@ -320,7 +363,12 @@ def _all_meant(text: str, active: Sequence[Fact]) -> list[Fact]:
         fact
         for fact in active
         if asked <= (_words(fact.value) | _words(_tail(fact)))
-        or (len(fact.value) > 2 and bool(_words(fact.value)) and _words(fact.value) <= asked and len(asked) <= 4)
+        or (
+            len(fact.value) > 2
+            and bool(_words(fact.value))
+            and _words(fact.value) <= asked
+            and len(asked) <= 4
+        )
     ]
 
 
@@ -344,7 +392,13 @@ def _tail(fact: Fact) -> str:
 
 def _words(text: str) -> frozenset[str]:
     found = re.findall(r"[\w+&]+", text.casefold())
-    return frozenset(one[:-1] if len(one) > 3 and one.endswith("s") and not one.endswith("ss") else one for one in found) - _GENERIC
+    return (
+        frozenset(
+            one[:-1] if len(one) > 3 and one.endswith("s") and not one.endswith("ss") else one
+            for one in found
+        )
+        - _GENERIC
+    )
 
 
 def _starts_high(text: str) -> bool:

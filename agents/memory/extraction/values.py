@@ -57,7 +57,8 @@ def place(text: str) -> str:
     text = cut(text)
     text = (
         re.sub(
-            r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by|over the|this|last|because|after)\b.*$",
+            r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by|over the|this|"
+            r"last|because|after)\b.*$",
             "",
             text,
             flags=re.I,
@@ -87,6 +88,10 @@ def place(text: str) -> str:
         len(parts) == 2 and re.fullmatch(r"[A-ZÄÖÜ][\w. ]+", parts[1]) and len(parts[1].split()) <= 3
     ):
         text = parts[0]
+    if re.match(r"^eine[rm]? ", text) or re.fullmatch(
+        r"(?:an?|the|our|my) (?:rental|shared house|flatshare|wg|hostel|airbnb)", text, re.I
+    ):
+        return ""
     count = len(text.split())
     if (
         not text
@@ -192,13 +197,20 @@ def listed(text: str) -> list[str]:
 
 
 _JOB_WORDS = re.compile(
-    r"(?:\b(?:paralegal|barrister|bookkeeper|radiographer|sonographer|registrar|midwife|vicar|pastor|imam|rabbi|jeweller|upholsterer|glazier|"
-    r"bricklayer|scaffolder|stonemason|bricky|sparky|lecturer|dispatcher|concierge|caterer|optometrist|chiropractor|osteopath|actuary|"
-    r"auditor|recruiter|underwriter|illustrator|animator|copywriter|tester|scrum master|product owner|data scientist|nanny|childminder|"
-    r"schoolteacher|headteacher|headmaster|principal|dean|logistician|purchaser|buyer|merchandiser|sommelier|brewer|"
-    r"grafikerin|grafiker|buchhalterin?|controllerin?|juristin?|apothekerin?|logopädin|optikerin?|schlosser|maurer|dachdecker|"
-    r"zimmermann|zimmerer|spengler|installateur|maler|gärtnerin?|kellnerin?|sachbearbeiterin?|sekretärin|zahnärztin|tierärztin|"
-    r"psychologin|sozialarbeiterin|nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|priest|monk|nun|guard|"
+    r"(?:\b(?:paralegal|barrister|bookkeeper|radiographer|sonographer|registrar|midwife|vicar|pastor|imam|"
+    r"rabbi|jeweller|upholsterer|glazier|"
+    r"bricklayer|scaffolder|stonemason|bricky|sparky|lecturer|dispatcher|concierge|caterer|optometrist|"
+    r"chiropractor|osteopath|actuary|"
+    r"auditor|recruiter|underwriter|illustrator|animator|copywriter|tester|scrum master|product owner|"
+    r"data scientist|nanny|childminder|"
+    r"schoolteacher|headteacher|headmaster|principal|dean|logistician|purchaser|buyer|merchandiser|"
+    r"sommelier|brewer|"
+    r"grafikerin|grafiker|buchhalterin?|controllerin?|juristin?|apothekerin?|logopädin|optikerin?|schlosser|"
+    r"maurer|dachdecker|"
+    r"zimmermann|zimmerer|spengler|installateur|maler|gärtnerin?|kellnerin?|sachbearbeiterin?|sekretärin|"
+    r"zahnärztin|tierärztin|"
+    r"psychologin|sozialarbeiterin|nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|"
+    r"priest|monk|nun|guard|"
     r"guide|agent|attorney|coach|"
     r"professor|lecturer|tutor|student|pupil|trainee|apprentice|intern|postdoc|carpenter|plumber|mechanic|"
     r"technician|architect|analyst|"

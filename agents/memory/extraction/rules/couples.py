@@ -23,7 +23,9 @@ def together(clause: Clause) -> list[Candidate]:
         if clause.verb == "see" and clause.when.point:
             return []  # "seeing Tom on Friday" is an appointment
     elif clause.verb == "be":
-        match = re.match(rf"^(?:together with|in a relationship with|going out with|liiert mit|dating) {_NAME}$", rest)
+        match = re.match(
+            rf"^(?:together with|in a relationship with|going out with|liiert mit|dating) {_NAME}$", rest
+        )
     elif clause.verb == "go" and clause.progressive:
         match = re.match(rf"^out with {_NAME}$", rest)
     elif clause.verb in ("get", "meet") and clause.tense in ("past", "perfect"):
@@ -31,7 +33,10 @@ def together(clause: Clause) -> list[Candidate]:
     if not match or not is_name(match["v"]) or (clause.verb == "go" and clause.when.phrase):
         return []
     path = clause.subject.attribute("partner")
-    return name_of(replace(clause.subject, path=path, label=f"{clause.subject.possessive} partner", kind="person"), match["v"])
+    return name_of(
+        replace(clause.subject, path=path, label=f"{clause.subject.possessive} partner", kind="person"),
+        match["v"],
+    )
 
 
 RULES = {"see": [together], "date": [together], "be": [together], "go": [together], "get": [together]}

@@ -28,7 +28,9 @@ def plays(clause: Clause) -> list[Candidate]:
         clause.progressive and clause.when.since is None and clause.verb != "learn"
     ):
         return []
-    what = re.split(r", (?=\d|not |about |for |around |level |grade |mostly |mainly )", values.topic(clause.rest))[0]
+    what = re.split(
+        r", (?=\d|not |about |for |around |level |grade |mostly |mainly )", values.topic(clause.rest)
+    )[0]
     what = re.split(r" on (?:Duolingo|YouTube|Zoom|my own)\b", what)[0]
     if clause.verb == "volunteer":
         what = re.sub(r"^(?:with|for|at) (?:the )?(?=[A-Z])", "", what)
@@ -65,7 +67,12 @@ def plays(clause: Clause) -> list[Candidate]:
 def takes_up(clause: Clause) -> list[Candidate]:
     """Read "took up Italian"."""
     match = re.match(r"^up (?P<v>[\w-]+(?: [\w-]+)?)$", values.cut(clause.rest))
-    if not match or clause.negated or clause.tense not in ("past", "perfect") or clause.subject.kind != "owner":
+    if (
+        not match
+        or clause.negated
+        or clause.tense not in ("past", "perfect")
+        or clause.subject.kind != "owner"
+    ):
         return []
     what = match["v"]
     return fact(replace(clause, tense="present"), "hobby", what, f"has taken up {what}", "habit", many=True)

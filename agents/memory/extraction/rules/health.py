@@ -14,21 +14,33 @@ _DIETS = (
     r"teetotaller|teetotaler|sober"
 )
 _DRUG = (
-    r"(?:warfarin|heparin|lisinopril|ramipril|sertraline|fluoxetine|citalopram|escitalopram|paroxetine|venlafaxine|"
-    r"duloxetine|mirtazapine|bupropion|amitriptyline|lithium|quetiapine|olanzapine|risperidone|aripiprazole|lamotrigine|"
-    r"levetiracetam|valproate|gabapentin|pregabalin|tramadol|codeine|morphine|oxycodone|ibuprofen|paracetamol|"
-    r"acetaminophen|aspirin|naproxen|diclofenac|celecoxib|methotrexate|humira|adalimumab|prednisone|prednisolone|cortisone|"
-    r"hydrocortisone|levothyroxine|l-thyroxine?|thyroxine|euthyrox|metformin|insulin|ozempic|wegovy|mounjaro|semaglutide|"
-    r"gliclazide|jardiance|atorvastatin|simvastatin|rosuvastatin|amlodipine|bisoprolol|metoprolol|atenolol|propranolol|"
-    r"candesartan|losartan|valsartan|furosemide|spironolactone|digoxin|clopidogrel|apixaban|eliquis|rivaroxaban|xarelto|"
-    r"marcumar|omeprazole|pantoprazole?|lansoprazole|esomeprazole|salbutamol|ventolin|montelukast|cetirizine?|loratadine?|"
-    r"fexofenadine|tamoxifen|letrozole|finasteride|tamsulosin|alendronate|allopurinol|colchicine|ritalin|adderall|"
-    r"methylphenidate|concerta|elvanse|vyvanse|strattera|xanax|diazepam|valium|zopiclone|melatonin|zoloft|prozac|lexapro|"
-    r"cymbalta|vitamin [a-z]\d*|iron tablets|folic acid|creatine|estrogen|oestrogen|testosterone|hrt|the pill|sumatriptan)"
+    r"(?:warfarin|heparin|lisinopril|ramipril|sertraline|fluoxetine|citalopram|escitalopram|paroxetine|"
+    r"venlafaxine|"
+    r"duloxetine|mirtazapine|bupropion|amitriptyline|lithium|quetiapine|olanzapine|risperidone|aripiprazole|"
+    r"lamotrigine|"
+    r"levetiracetam|valproate|gabapentin|pregabalin|tramadol|codeine|morphine|oxycodone|ibuprofen|"
+    r"paracetamol|"
+    r"acetaminophen|aspirin|naproxen|diclofenac|celecoxib|methotrexate|humira|adalimumab|prednisone|"
+    r"prednisolone|cortisone|"
+    r"hydrocortisone|levothyroxine|l-thyroxine?|thyroxine|euthyrox|metformin|insulin|ozempic|wegovy|"
+    r"mounjaro|semaglutide|"
+    r"gliclazide|jardiance|atorvastatin|simvastatin|rosuvastatin|amlodipine|bisoprolol|metoprolol|atenolol|"
+    r"propranolol|"
+    r"candesartan|losartan|valsartan|furosemide|spironolactone|digoxin|clopidogrel|apixaban|eliquis|"
+    r"rivaroxaban|xarelto|"
+    r"marcumar|omeprazole|pantoprazole?|lansoprazole|esomeprazole|salbutamol|ventolin|montelukast|"
+    r"cetirizine?|loratadine?|"
+    r"fexofenadine|tamoxifen|letrozole|finasteride|tamsulosin|alendronate|allopurinol|colchicine|ritalin|"
+    r"adderall|"
+    r"methylphenidate|concerta|elvanse|vyvanse|strattera|xanax|diazepam|valium|zopiclone|melatonin|zoloft|"
+    r"prozac|lexapro|"
+    r"cymbalta|vitamin [a-z]\d*|iron tablets|folic acid|creatine|estrogen|oestrogen|testosterone|hrt|"
+    r"the pill|sumatriptan)"
 )
 _CONDITIONS = (
     r"(?:type[- ]?[12] )?diabetes(?: type? [12])?|asthma|epilepsy|migraines?|high blood pressure|"
-    r"hypertension|high cholesterol|long covid|pcos|rosacea|sciatica|angina|bronchitis|lupus|shingles|coeliacs?|low blood pressure|arthritis|"
+    r"hypertension|high cholesterol|long covid|pcos|rosacea|sciatica|angina|bronchitis|lupus|shingles|"
+    r"coeliacs?|low blood pressure|arthritis|"
     r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|"
     r"depression|anxiety|insomnia|"
     r"sleep apn(?:o)?ea|tinnitus|psoriasis|eczema|osteoporosis|parkinson'?s(?: disease)?|alzheimer'?s(?: "
@@ -146,7 +158,9 @@ def has(clause: Clause) -> list[Candidate]:
     found: list[Candidate] = []
     for part in values.listed(rest.split(", ")[0]):
         if match := re.match(rf"^(?:a |an |bad |severe |mild )?(?P<v>{_CONDITIONS})\b", part, re.IGNORECASE):
-            found += fact(clause, "condition", values.bare(match["v"]), f"has {match['v']}", "health", many=True)
+            found += fact(
+                clause, "condition", values.bare(match["v"]), f"has {match['v']}", "health", many=True
+            )
     return found
 
 
@@ -161,8 +175,10 @@ def takes(clause: Clause) -> list[Candidate]:
     rest = clause.rest
     if clause.verb == "be":
         known = re.match(
-            r"^on (?P<v>(?:blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|antidepressants?|statins?|"
-            r"insulin|steroids|antihistamines|painkillers|antibiotics|the pill|hrt|thyroid (?:tablets|pills))\b|"
+            r"^on (?P<v>(?:blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|"
+            r"antidepressants?|statins?|"
+            r"insulin|steroids|antihistamines|painkillers|antibiotics|the pill|hrt|thyroid (?:tablets|"
+            r"pills))\b|"
             r"\d+ ?(?:mg|mcg|µg) (?:of )?(?P<drug>[\w-]+))",
             rest,
             re.IGNORECASE,
@@ -170,7 +186,9 @@ def takes(clause: Clause) -> list[Candidate]:
         if known:
             value = known["drug"] or known["v"]
             return fact(clause, "medication", value, f"takes {value}", "health", many=True)
-        if drug := re.match(rf"^(?:back |now )?(?:on|prescribed|put on|started on|taking) (?P<v>{_DRUG})\b", rest, re.I):
+        if drug := re.match(
+            rf"^(?:back |now )?(?:on|prescribed|put on|started on|taking) (?P<v>{_DRUG})\b", rest, re.I
+        ):
             return fact(clause, "medication", drug["v"], f"takes {drug['v']}", "health", many=True)
         match = re.match(r"^on (?P<v>[\w-]+)$", rest)
         if (
@@ -246,13 +264,19 @@ def without(clause: Clause) -> list[Candidate]:
         return []
     rest = values.cut(clause.rest)
     if clause.verb in ("go", "do", "follow", "try"):
-        match = re.match(rf"^(?:on )?(?:a |the |full(?:y)? |completely )?(?P<v>{_DIETS}|veggie|paleo|low[- ]carb)s?\b", rest, re.I)
+        match = re.match(
+            rf"^(?:on )?(?:a |the |full(?:y)? |completely )?(?P<v>{_DIETS}|veggie|paleo|low[- ]carb)s?\b",
+            rest,
+            re.I,
+        )
         is_now = clause.tense in ("past", "perfect") if clause.verb == "go" else clause.tense == "present"
         if not match or not is_now or clause.verb == "try":
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")
         return fact(replace(clause, tense="present"), "diet", value, f"is {value}", "health")
-    match = re.match(rf"^(?:off|out|up|back on|cutting out|avoiding) (?P<v>(?:all )?(?:{_FOODS})\b)", rest, re.I)
+    match = re.match(
+        rf"^(?:off|out|up|back on|cutting out|avoiding) (?P<v>(?:all )?(?:{_FOODS})\b)", rest, re.I
+    )
     if not match or (clause.verb in ("cut", "give", "come") and clause.tense not in ("past", "perfect")):
         return []
     what = match["v"].casefold().removeprefix("all ")
@@ -260,7 +284,8 @@ def without(clause: Clause) -> list[Candidate]:
 
 
 _FOODS = (
-    r"meat|red meat|pork|beef|fish|dairy|milk|cheese|eggs?|gluten|wheat|bread|carbs|sugar|alcohol|booze|wine|beer|"
+    r"meat|red meat|pork|beef|fish|dairy|milk|cheese|eggs?|gluten|wheat|bread|carbs|sugar|alcohol|booze|"
+    r"wine|beer|"
     r"caffeine|coffee|salt|nuts|soy|lactose|animal products|fast food|chocolate"
 )
 
@@ -272,7 +297,9 @@ def tolerates(clause: Clause) -> list[Candidate]:
     what = values.topic(clause.rest.split(", ")[0])
     if not what or len(what.split()) > 3:
         return []
-    return fact(clause, f"intolerance:{what.casefold()}", what, f"does not tolerate {what}", "health", effect="states")
+    return fact(
+        clause, f"intolerance:{what.casefold()}", what, f"does not tolerate {what}", "health", effect="states"
+    )
 
 
 def prescribed(clause: Clause) -> list[Candidate]:
@@ -288,11 +315,17 @@ def prescribed(clause: Clause) -> list[Candidate]:
 
 def medicine_is(clause: Clause) -> list[Candidate]:
     """Read "my blood pressure medicine is lisinopril"."""
-    is_medicine = re.search(r"\b(?:medicines?|medication|meds|tablets?|pills?|inhaler|blutdrucktabletten?|medikament)$", clause.subject.noun, re.I)
+    is_medicine = re.search(
+        r"\b(?:medicines?|medication|meds|tablets?|pills?|inhaler|blutdrucktabletten?|medikament)$",
+        clause.subject.noun,
+        re.I,
+    )
     if clause.subject.kind != "thing" or not is_medicine or clause.negated or clause.tense != "present":
         return []
     value = values.cut(clause.rest).split(", ")[0]
-    if not re.fullmatch(r"[\w-]+(?: \d+ ?mg)?", value) or not (re.search(_DRUG, value, re.I) or len(value) > 6):
+    if not re.fullmatch(r"[\w-]+(?: \d+ ?mg)?", value) or not (
+        re.search(_DRUG, value, re.I) or len(value) > 6
+    ):
         return []
     owner = replace(clause.subject, noun="", kind="person" if clause.subject.path else "owner")
     return fact(replace(clause, subject=owner), "medication", value, f"takes {value}", "health", many=True)

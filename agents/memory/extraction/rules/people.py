@@ -189,7 +189,8 @@ def relation(clause: Clause) -> list[Candidate]:
     """Read "Tom is my brother", "Anna is Tom's wife"."""
     match = re.match(
         r"^(?:(?P<mine>my|our|mein\w*|unser\w*)|(?P<name>[A-ZÄÖÜ][\w-]+)'s?) (?P<adjective>(?:[\w-]+ )"
-        r"{0,2}?)(?P<kin>scrum master|tech lead|project manager|line manager|estate agent|[\w-]+(?:[- ]in[- ]law)?)$",
+        r"{0,2}?)(?P<kin>scrum master|tech lead|project manager|line manager|estate agent|"
+        r"[\w-]+(?:[- ]in[- ]law)?)$",
         re.sub(r" (?:now|again)$", "", clause.rest.split(",")[0].split(" and ")[0].strip()),
         re.IGNORECASE,
     )
@@ -235,10 +236,16 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
     found += described(clause, rest)
     for part in rest.split(", ")[1:]:
         bare = re.match(r"^(?P<job>[\w -]+?)(?: (?:in|from|based in|aus) (?P<where>[A-ZÄÖÜ][\w -]+))?$", part)
-        if bare and values.job(bare["job"]) and not re.match(r"^(?:working|an?|currently|formerly|ex-|ich|und)\b", part):
+        if (
+            bare
+            and values.job(bare["job"])
+            and not re.match(r"^(?:working|an?|currently|formerly|ex-|ich|und)\b", part)
+        ):
             found += fact(clause, "job", values.job(bare["job"]), f"is a {values.job(bare['job'])}", "work")
             where = values.place(bare["where"]) if bare["where"] else ""
-            named, lives = ("origin", "comes from") if re.search(r" (?:from|aus) ", part) else ("city", "lives in")
+            named, lives = (
+                ("origin", "comes from") if re.search(r" (?:from|aus) ", part) else ("city", "lives in")
+            )
             if where and not any(one.attribute == named for one in found):
                 found += fact(clause, named, where, f"{lives} {where}", "place")
             return found

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Where people live, come from, were born, moved to."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
-
 TOOLS = frozenset(
     "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres mysql mongodb docker "
     "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom sap salesforce hubspot "
@@ -20,7 +20,8 @@ TOOLS = frozenset(
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
-        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on my own|right|out|over|all|up|down|"
+        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on my own|right|out|"
+        r"over|all|up|down|"
         r"based|located|living) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",
         clause.rest,
@@ -63,7 +64,13 @@ def based(clause: Clause) -> list[Candidate]:
 def settled(clause: Clause) -> list[Candidate]:
     """Read "be down in Penzance with my wife"."""
     match = re.match(r"^(?:down|up|over|out|living|settled) in (?P<v>[A-ZÄÖÜ].*)$", clause.rest)
-    if not match or clause.negated or clause.subject.kind != "owner" or clause.tense != "present" or clause.when.point:
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind != "owner"
+        or clause.tense != "present"
+        or clause.when.point
+    ):
         return []
     where = values.place(match["v"].split(", ")[0])
     return fact(clause, "city", where, f"lives in {where}", "place") if where else []
@@ -95,7 +102,11 @@ def moves(clause: Clause) -> list[Candidate]:
         r"(?:^|\b(?:house|home|over|back|here|away|flats|houses) |(?<=\w) )?\b(?:to|nach) (?P<v>.+)$",
         clause.rest,
     )
-    if origin and goal and re.search(r" (?:on|for) (?:the|our|this) |\b(?:project|team|repo|app|site|work)\b", clause.rest):
+    if (
+        origin
+        and goal
+        and re.search(r" (?:on|for) (?:the|our|this) |\b(?:project|team|repo|app|site|work)\b", clause.rest)
+    ):
         return []  # "moved from Jira to Linear on the Atlas project"
     if goal and goal["v"].split()[0].casefold() in TOOLS:
         return []

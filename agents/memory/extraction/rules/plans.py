@@ -65,12 +65,18 @@ def has_event(clause: Clause) -> list[Candidate]:
 def is_away(clause: Clause) -> list[Candidate]:
     """Read "be on leave from 14 to 25 July", "be away next week"."""
     match = re.match(
-        r"^(?P<v>on (?:annual |parental |maternity |paternity |sick )?(?:leave|holiday|vacation)|away|off work|out of (?:the )?office|im Urlaub)$",
+        r"^(?P<v>on (?:annual |parental |maternity |paternity |sick )?(?:leave|holiday|vacation)|away|"
+        r"off work|out of (?:the )?office|im Urlaub)$",
         values.cut(clause.rest),
         re.I,
     )
     when = clause.when.phrase
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not clause.subject.is_known:
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or not clause.subject.is_known
+    ):
         return []
     if clause.tense in ("past", "perfect") or not when or _is_today(when) or not re.search(r"\d", when):
         return []
@@ -153,7 +159,8 @@ def trip(clause: Clause) -> list[Candidate]:
 def books(clause: Clause) -> list[Candidate]:
     """Read "booked a week in Madeira from 5 to 12 May", "booked flights to Rome for 3 June"."""
     match = re.match(
-        r"^(?:an? |our |my |the |some )?(?:[\w-]+ )?(?:week|weekend|trip|flights?|fortnight|holiday|vacation|cruise|hotel|days|tickets|break|cottage|villa|airbnb)"
+        r"^(?:an? |our |my |the |some )?(?:[\w-]+ )?(?:week|weekend|trip|flights?|fortnight|holiday|"
+        r"vacation|cruise|hotel|days|tickets|break|cottage|villa|airbnb)"
         r"(?: away)? (?:in|to|for|on) (?P<v>[A-ZÄÖÜ].*)$",
         clause.rest,
     )

@@ -152,7 +152,9 @@ def replaces(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:my|our|the) (?:old )?(?P<old>.+?) (?:with|by|for) (?:a |an |the )?(?P<new>.+)$", clause.rest
     )
-    both = re.match(r"^(?P<old>[A-Z][\w.+-]*) (?:with|by|for) (?P<new>[A-Z][\w.+-]*(?: [A-Z]\w*)?)$", clause.rest)
+    both = re.match(
+        r"^(?P<old>[A-Z][\w.+-]*) (?:with|by|for) (?P<new>[A-Z][\w.+-]*(?: [A-Z]\w*)?)$", clause.rest
+    )
     if both and not clause.negated and clause.tense in ("past", "perfect"):
         new = both["new"]
         return fact(replace(clause, tense="present"), "uses", new, f"uses {new}", "technical", many=True)
@@ -206,7 +208,9 @@ def _is_lasting(text: str) -> bool:
     ):
         return False
     text = values.thing(text) or text
-    if re.search(r"\bflat (?:tyres?|tires?|batter\w+|white)\b|\b(?:puncture|haircut|discount|refund)\b", text, re.I):
+    if re.search(
+        r"\bflat (?:tyres?|tires?|batter\w+|white)\b|\b(?:puncture|haircut|discount|refund)\b", text, re.I
+    ):
         return False
     if _TRIVIAL.search(text) and not _LASTING.search(text):
         return False

@@ -85,9 +85,12 @@ def switches(clause: Clause) -> list[Candidate]:
         found += (
             fact(present, "uses", old, f"uses {old}", "technical", many=True, effect="ends") if old else []
         )
-    if clause.verb == "move" and not (match and (re.match(r"[A-Z]", match["new"]) or match["old"].casefold() in TOOLS)):
+    if clause.verb == "move" and not (
+        match and (re.match(r"[A-Z]", match["new"]) or match["old"].casefold() in TOOLS)
+    ):
         return []
-    new = values.thing(re.split(r" (?:on|for|at|in) (?:the|our|my) ", (match or only)["new"])[0]) if match or only else ""  # type: ignore[index]
+    goal = match or only
+    new = values.thing(re.split(r" (?:on|for|at|in) (?:the|our|my) ", goal["new"])[0]) if goal else ""
     return found + (fact(present, "uses", new, f"uses {new}", "technical", many=True) if new else [])
 
 
@@ -138,8 +141,14 @@ def uses(clause: Clause) -> list[Candidate]:
     for part in values.listed(values.cut(clause.rest)):
         # "Teams for chat and Confluence for documents"
         what = values.thing(re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", part)[0])
-        is_listed = re.search(r"[A-Z]", clause.rest.split(",")[0]) and re.fullmatch(r"[a-z][\w.-]{1,12}(?<!ed)(?<!ing)(?<!ly)", what)
-        if what and (re.search(r"[A-Z]|\d", what) or is_listed) and not re.match(r"^(?:I|Your|This|That)\b", what):
+        is_listed = re.match(r"(?:[A-Z][\w.-]*(?:, | and |$))+", clause.rest) and re.fullmatch(
+            r"[a-z][\w.-]{1,12}(?<!ed)(?<!ing)(?<!ly)", what
+        )
+        if (
+            what
+            and (re.search(r"[A-Z]|\d", what) or is_listed)
+            and not re.match(r"^(?:I|Your|This|That)\b", what)
+        ):
             found += fact(clause, "uses", what, f"uses {what}", "technical", many=True)
     return found
 

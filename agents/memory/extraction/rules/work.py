@@ -16,7 +16,8 @@ _AT = re.compile(r"(?:^|\s)(?:at|for|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNOR
 
 
 _SCHOOL = re.compile(
-    r"(?:\b(?:School|Primary|Elementary|Academy|High|Grammar|College|University|Uni|Kindergarten|Nursery|Kita|Preschool|"
+    r"(?:\b(?:School|Primary|Elementary|Academy|High|Grammar|College|University|Uni|Kindergarten|Nursery|"
+    r"Kita|Preschool|"
     r"Gymnasium)\b|schule|gymnasium|kindergarten)", re.I)  # fmt: skip
 
 
@@ -39,7 +40,10 @@ def works(clause: Clause) -> list[Candidate]:
         title = values.job(match["v"], is_certain=True)
         if title:
             found += fact(clause, "job", title, f"works as {_a(title)}", "work")
-    if office := re.match(r"^(?:in|at|from|out of) (?:the |our )(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|plant|store))$", values.cut(rest)):
+    if office := re.match(
+        r"^(?:in|at|from|out of) (?:the |our )(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|plant|store))$",
+        values.cut(rest),
+    ):
         return fact(clause, "workplace", office["v"], f"works at the {office['v']}", "work")
     if match := re.match(r"^(?:in|on) (?P<v>.+)$", rest, re.IGNORECASE):
         where = values.cut(re.split(r" (?:as|als|at|for|bei) ", match["v"])[0])
@@ -102,7 +106,9 @@ def is_job(clause: Clause) -> list[Candidate]:
     return found
 
 
-_GERMAN_FIRMS = re.compile(r"^(?:at|bei) (?:[A-ZÄÖÜ]{2,5}|Post|Bahn|Feuerwehr|Polizei|Telekom|Caritas|Bundeswehr|Gemeinde)$")
+_GERMAN_FIRMS = re.compile(
+    r"^(?:at|bei) (?:[A-ZÄÖÜ]{2,5}|Post|Bahn|Feuerwehr|Polizei|Telekom|Caritas|Bundeswehr|Gemeinde)$"
+)
 
 
 def is_with(clause: Clause) -> list[Candidate]:
@@ -115,7 +121,11 @@ def is_with(clause: Clause) -> list[Candidate]:
     ) or re.match(r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", rest)
     is_plain = not clause.rest.startswith("employed")
     is_firm = clause.language == "de" and re.match(_GERMAN_FIRMS, clause.rest)
-    if not match or (is_plain and clause.when.since is None and not clause.ended and not is_firm) or clause.when.future:
+    if (
+        not match
+        or (is_plain and clause.when.since is None and not clause.ended and not is_firm)
+        or clause.when.future
+    ):
         return []
     where = values.organisation(match["v"])
     title = values.job(behind.split(", ")[0]) if behind else ""
@@ -172,7 +182,7 @@ def studies(clause: Clause) -> list[Candidate]:
     if re.match(r"^(?:for|hard|right|all|today|the|this|my|how|with|late|every)\b", clause.rest, re.I):
         return []
     match = re.match(
-        r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:^| )?(?:(?:at|in|an der) (?P<where>.+))?$", clause.rest
+        r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:(?:^| )(?:at|in|an der) (?P<where>.+))?$", clause.rest
     )
     if not match:
         return []
@@ -196,9 +206,12 @@ def attends(clause: Clause) -> list[Candidate]:
     ):
         return []
     match = re.match(
-        r"^(?:to |ins |in die |in den |auf das |aufs )?(?P<v>(?:BG|BRG|BORG|HTL|HAK|HLW|VS|MS|AHS) [A-ZÄÖÜ][\w -]+)$", clause.rest
+        r"^(?:to |ins |in die |in den |auf das |aufs )?(?P<v>(?:BG|BRG|BORG|HTL|HAK|HLW|VS|MS|"
+        r"AHS) [A-ZÄÖÜ][\w -]+)$",
+        clause.rest,
     ) or re.match(
-        r"^(?:to |in (?=.*[A-ZÄÖÜ]\w+ [A-ZÄÖÜ]))?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
+        r"^(?:to |in (?=.*[A-ZÄÖÜ]\w+ [A-ZÄÖÜ]))?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|"
+        r"daycare|university|"
         r"college|academy|gymnasium|uni|primary|elementary|infants?|juniors?|grammar|middle|prep|"
         r"comprehensive|volksschule|mittelschule|realschule|gymi|kanti|polytechnic|htl|hak|"
         r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)"
@@ -206,7 +219,11 @@ def attends(clause: Clause) -> list[Candidate]:
         clause.rest,
         re.I,
     )
-    if not match or (clause.verb == "go" and not clause.rest.lower().startswith(_TO[clause.language])) or clause.progressive:
+    if (
+        not match
+        or (clause.verb == "go" and not clause.rest.lower().startswith(_TO[clause.language]))
+        or clause.progressive
+    ):
         return []
     where = re.sub(r" (?:doing|studying|reading|to study) .*$", "", values.bare(values.cut(match["v"])))
     if (
@@ -244,7 +261,11 @@ def starts(clause: Clause) -> list[Candidate]:
         match = re.match(r"^(?P<where>(?:(?! as ).)+?)(?: as (?P<what>.+))?$", rest)
         if not match or not re.match(r"(?:the )?[A-ZÄÖÜ]", match["where"]):
             return []
-    if turned := re.match(r"^(?:(?:a|my|the) (?:new )?(?:job|role|position) )?as (?P<what>(?:(?! at | with | for ).)+?) (?:at|with|for) (?P<where>.+)$", rest):
+    if turned := re.match(
+        r"^(?:(?:a|my|the) (?:new )?(?:job|role|position) )?as (?P<what>(?:(?! at | with | for ).)+?) (?:at|"
+        r"with|for) (?P<where>.+)$",
+        rest,
+    ):
         match = turned
     if not match:
         return []
@@ -284,7 +305,8 @@ def leaves(clause: Clause) -> list[Candidate]:
 def in_grade(clause: Clause) -> list[Candidate]:
     """Read "my daughter is in year 3", "Tim is in second grade"."""
     match = re.match(
-        r"^(?:in|up to|to|up into|into|now in) (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|(?:\d{1,2}(?:st|nd|rd|th)|first|"
+        r"^(?:in|up to|to|up into|into|now in) (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|"
+        r"(?:\d{1,2}(?:st|nd|rd|th)|first|"
         r"second|third|"
         r"fourth|fifth|sixth|seventh|eighth|ninth|tenth) (?:grade|year|form)|der \d{1,2}\. klasse)\b",
         values.cut(clause.rest),
@@ -352,7 +374,11 @@ def teaches(clause: Clause) -> list[Candidate]:
     ):
         return []
     found: list[Candidate] = []
-    school = values.organisation(match["where"]) if match["where"] and re.search(r" at (?:the )?[A-ZÄÖÜ]", clause.rest) else ""
+    school = (
+        values.organisation(match["where"])
+        if match["where"] and re.search(r" at (?:the )?[A-ZÄÖÜ]", clause.rest)
+        else ""
+    )
     found += fact(clause, "employer", school, f"works at {school}", "work") if school else []
     for part in values.listed(match["what"]):
         what = values.topic(part)
@@ -411,7 +437,8 @@ def _a(title: str) -> str:
 def transferred(clause: Clause) -> list[Candidate]:
     """Read "transferred to the Munich office", "was moved to the Leeds branch"."""
     match = re.match(
-        r"^(?:been |transferred |moved |posted |relocated )*to (?:the |our |my )?(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|department|"
+        r"^(?:been |transferred |moved |posted |relocated )*to (?:the |our |"
+        r"my )?(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|department|"
         r"team|plant|store|location))$",
         values.cut(clause.rest),
     )
@@ -435,18 +462,33 @@ def drops_out(clause: Clause) -> list[Candidate]:
 
 def job_at(clause: Clause) -> list[Candidate]:
     """Read "is a NOUN at Bosch", in German "ist Bratscher im Staatsorchester", "bin Lehrling bei Miele"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense not in ("present", "perfect"):
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or clause.negated
+        or clause.tense not in ("present", "perfect")
+    ):
         return []
-    pattern = r"^(?P<job>[A-ZÄÖÜ][\wäöüß-]+) (?P<p>at|in|bei) (?P<v>[A-ZÄÖÜ].+)$" if clause.language == "de" else (
-        r"^(?:an?|the) (?P<job>[\w -]{3,35}?) (?P<p>at|for|with) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$"
+    pattern = (
+        r"^(?P<job>[A-ZÄÖÜ][\wäöüß-]+) (?P<p>at|in|bei) (?P<v>[A-ZÄÖÜ].+)$"
+        if clause.language == "de"
+        else (r"^(?:an?|the) (?P<job>[\w -]{3,35}?) (?P<p>at|for|with) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$")
     )
     match = re.match(pattern, clause.rest.split(", ")[0])
     if not match or not clause.subject.is_known:
         return []
-    if re.search(r"\b(?:member|fan|student|pupil|patient|customer|guest|client|meeting|regular|problem|lot|bit|Urlaub|Mitglied|Fan|Kunde|Rente|Besuch)\b", match["job"]):
+    if re.search(
+        r"\b(?:member|fan|student|pupil|patient|customer|guest|client|meeting|regular|problem|lot|bit|"
+        r"Urlaub|Mitglied|Fan|Kunde|Rente|Besuch)\b",
+        match["job"],
+    ):
         return []
     where = values.organisation(match["v"])
-    is_firm = where and (match["p"] != "in" or re.search(r"(?:orchester|theater|klinik|werk|amt|hotel|schule|bank|haus|verein|museum|labor)", where, re.I))
+    is_firm = where and (
+        match["p"] != "in"
+        or re.search(
+            r"(?:orchester|theater|klinik|werk|amt|hotel|schule|bank|haus|verein|museum|labor)", where, re.I
+        )
+    )
     title = values.job(match["job"], is_certain=True)
     if not is_firm or not title:
         return []
@@ -465,16 +507,34 @@ def at_school(clause: Clause) -> list[Candidate]:
         return []
     where = values.organisation(match["v"])
     attribute = "university" if re.search(r"\b(?:Uni|University|College)\b", where) else "school"
-    return fact(replace(clause, tense="present"), attribute, where, f"goes to {where}", "study") if where else []
+    return (
+        fact(replace(clause, tense="present"), attribute, where, f"goes to {where}", "study") if where else []
+    )
 
 
 def leads(clause: Clause) -> list[Candidate]:
     """Read "lead the data platform team at Northwind", "run marketing at Acme"."""
-    match = re.match(r"^(?P<what>(?:the |our |a |die |das |den )?[\w /-]{3,40}?) (?:at|for|bei|am) (?P<v>[A-ZÄÖÜ][\w&.' -]*)(?:,.*)?$", clause.rest)
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense not in ("present", "perfect"):
+    match = re.match(
+        r"^(?P<what>(?:the |our |a |die |das |den )?[\w /-]{3,40}?) (?:at|for|bei|"
+        r"am) (?P<v>[A-ZÄÖÜ][\w&.' -]*)(?:,.*)?$",
+        clause.rest,
+    )
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense not in ("present", "perfect")
+    ):
         return []
     where, what = values.organisation(match["v"]), values.bare(match["what"])
-    if not where or not re.search(r"[A-ZÄÖÜ]\w+$" if clause.language == "de" else r"\b(?:team|department|group|project|marketing|sales|engineering|hr|operations|product|design|office|unit)\b", what, re.I):
+    if not where or not re.search(
+        r"[A-ZÄÖÜ]\w+$"
+        if clause.language == "de"
+        else r"\b(?:team|department|group|project|marketing|sales|engineering|hr|operations|product|design|"
+        r"office|unit)\b",
+        what,
+        re.I,
+    ):
         return []
     return [
         *fact(clause, "employer", where, f"works at {where}", "work"),
