@@ -12,8 +12,10 @@ is a ``quote`` or made of ``recalled`` text.
 A learned fact is right when its value is an acceptable one (letter case,
 articles and prepositions before it aside) and its attribute or its subject is
 the expected one. A file whose name begins with ``changes`` has ``says`` (turns
-with ``at`` and ``text``) and ``asks`` (``as_of``, ``attribute``, ``value``; a
-null value: nothing held) instead.
+with ``at`` and ``text``) and ``asks`` instead: ``as_of`` with ``attribute`` and
+``value`` (null: nothing held), or with ``holds`` (for each value that held its
+acceptable wordings) and ``gone`` (values that did not). All these sets were
+used to write the rules: what is learned from others is to be tried with others.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Score:
     from_quotes: int = 0
     """Wrong facts from turns that quote or repeat what was recalled."""
     dated: int = 0
+    """Right facts for which the script says since when they hold."""
     dated_right: int = 0
+    """Those of them that were learned with that beginning."""
 
     @property
     def precision(self) -> float:
@@ -89,6 +93,10 @@ async def measure(report: Report, options: argparse.Namespace) -> None:
         report.add("memory precision", score.precision, "", at_least=0.95, note=note)
         report.add("memory recall", score.recall, "", at_least=0.70)
         report.add("facts from quotes or recalled text", score.from_quotes, "", at_most=0)
+        if score.dated:
+            report.add(
+                "right beginnings", score.dated_right / score.dated, "", note=f"{score.dated} dated facts"
+            )
     changes = [file for file in files if file.name.startswith("changes")]
     if changes:
         results = [await asyncio.to_thread(score_changes, file) for file in changes]
@@ -141,12 +149,22 @@ def score_changes(file: Path) -> list[bool]:
             for ask in story["asks"]:
                 moment = datetime.fromisoformat(ask["as_of"]).replace(tzinfo=UTC).timestamp()
                 held = book.list("home", "owner", as_of=moment, limit=1000).facts
+                if "holds" in ask:
+                    results.append(_holds(ask, held))
+                    continue
                 values = [_plain(f.value) for f in held if _fits(ask["attribute"], f)]
                 expected = ask["value"]
                 right = not values if expected is None else values == [_plain(expected)]
                 results.append(right)
             book.close()
     return results
+
+
+def _holds(ask: dict[str, Any], held: Sequence[Fact]) -> bool:
+    """Say whether one wording of each of ``holds`` held, and nothing of ``gone``."""
+    values = {_plain(value) for fact in held for value in (fact.value, fact.attribute.partition(":")[2])}
+    is_there = all(values & {_plain(value) for value in wordings} for wordings in ask["holds"])
+    return is_there and not values & {_plain(value) for value in ask["gone"]}
 
 
 def _count(score: Score, entry: dict[str, Any], facts: Sequence[Fact]) -> None:

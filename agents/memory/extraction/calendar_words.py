@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 _MONTHS = (
     ("january", "jan", "januar", "jänner"),
-    ("february", "feb", "februar"),
+    ("february", "feb", "februar", "feber"),
     ("march", "mar", "märz"),
     ("april", "apr"),
     ("may", "mai"),
@@ -87,7 +87,9 @@ MONTH = rf"(?:{_alternatives(_MONTH_OF)})\b\.?"
 WEEKDAY = rf"(?:{_alternatives(_WEEKDAY_OF)})"
 WEEKDAYS_PLURAL = rf"(?:{_alternatives(d + 's' for d in _WEEKDAY_OF)})"
 NUMBER = rf"(?:\d{{1,3}}|{_alternatives(n for n in _NUMBERS if ' ' not in n and len(n) > 2)})"
-UNIT = r"(?:days?|weeks?|months?|years?|decades?|tagen?|tage|wochen?|monaten?|monate?|jahren?|jahre?)"
+UNIT = (
+    r"(?:days?|weeks?|months?|years?|yrs?|wks?|decades?|tagen?|tage|wochen?|monaten?|monate?|jahren?|jahre?)"
+)
 _YEAR = r"(?:19\d\d|20\d\d)"
 _LAST = r"(?:last|past|this past|letzte[nrms]?|vorige[nrms]?|vergangene[nrms]?)"
 _NEXT = r"(?:next|this coming|coming|nächste[nrms]?|kommende[nrms]?)"

@@ -34,7 +34,8 @@ _CUES = re.compile(
     r"entschuldigung|quatsch|falsch|moment|pardon|excuse me|"
     r"i made a mistake|should be|should have been|should read|it should be|it is|it's|it was|they are|that "
     r"is|that's|he is|she is|he's|she's|"
-    r"es ist|er ist|sie ist|es sind|natürlich|of course|doch)[\s,.:;!–-]+)+",
+    r"es ist|er ist|sie ist|es sind|natürlich|of course|doch|halt|warte|ach|nö|eh|vielmehr|sondern|"
+    r"make that|rather)[\s,.:;!–-]+)+",
     re.IGNORECASE,
 )
 _NOT = re.compile(

@@ -10,7 +10,18 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from agents.memory.extraction import changes, common_words, guard, lexicon, parsing, render, rules
+from agents.memory.extraction import (
+    changes,
+    common_words,
+    ending_words,
+    guard,
+    lexicon,
+    parsing,
+    proper_names,
+    render,
+    rules,
+    transitions,
+)
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
 from agents.memory.extraction.rules.build import name_of
@@ -30,10 +41,23 @@ _BIRTHDAY = re.compile(
     r"October|November|December)|(?:January|February|March|April|May|June|July|August|September|October|"
     r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
 )
+_IN_PARENTHESES = re.compile(
+    rf"\b(?:(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?P<kin>{parsing.KIN_WORDS}),? (?:is |called )?)?"
+    r"(?P<name>[A-ZÄÖÜ][a-zäöüß]+)? ?\((?:aged? |almost |nearly )?(?P<age>\d{1,2})(?: ?y(?:ea)?rs?(?: old)?|"
+    r" ?yo)?\)"
+)
+"""An age behind whom it is of: "my son (7)", "Theo (9) and Max (6)"."""
 _CALL_ME = re.compile(
     r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|"
     r"mich) (?P<v>(?!The\b|A\b)"
     r"[A-ZÄÖÜ][a-zäöüß]+)(?: nennen)?(?:,? (?:from now on|please|instead|bitte|ab jetzt))*[.!]*$"
+)
+_PREFERRED_ANSWERS = re.compile(
+    r"^(?:(?:so|and|also|please|btw),? )*i(?:'d)? (?:prefer|like|want|love) (?:my |your |the )?(?:answers?|"
+    r"replies|responses|"
+    r"explanations|summaries) (?:to be |in |as |with )?(?P<v>[\w -]{3,40}?)(?:,? (?:please|plz|pls|"
+    r"thanks))?[.!]*$",
+    re.IGNORECASE,
 )
 _ANSWERS = re.compile(
     r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
@@ -133,6 +157,9 @@ class _Reader:
             language = language_of(turn.text)
             self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
             for sentence in sentences(own):
+                if self._people.is_casual:
+                    named = proper_names.capitalised(sentence.text)
+                    sentence = replace(sentence, text=named, said=sentence.text)
                 if self._playing and not asked_to_remember(sentence.text):
                     continue
                 if not self._recalled.repeats(sentence.text):
@@ -157,19 +184,69 @@ class _Reader:
                 THE_OWNER, "nickname", match["v"], f"wants to be called {match['v']}", "identity"
             )
             return self._fresh(self._facts(turn, sentence, [name], None), before)
-        if match := _ANSWERS.match(sentence.text.rstrip(".!")):
+        is_contact = ending_words.NUMBER_NOW.match(sentence.text)
+        if not is_contact and (match := _ANSWERS.match(sentence.text.rstrip(".!"))):
             wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
             return self._facts(turn, sentence, [_answering(wanted)], None)
+        if match := _PREFERRED_ANSWERS.match(sentence.text):
+            return self._facts(turn, sentence, [_answering(match["v"].strip())], None)
         found: list[Fact] = []
         if not guard.is_conditional(sentence.text):
             is_correction = changes.is_correction(sentence.text)
             clauses = parsing.read(sentence, language, self._people, turn.at, self._zone)  # type: ignore[arg-type]
             for clause in clauses:
                 found += self._clause(turn, sentence, clause, [*before, *found], is_correction=is_correction)
+            if not sentence.is_question:
+                found = self._with_transitions(turn, sentence, language, found, before)
             if is_correction and not found and not sentence.is_question:
                 found += self._corrected(turn, sentence, [*self._said, *before])
         mentioned = self._mentioned(sentence.text)
         return found + self._fresh(self._facts(turn, sentence, mentioned, None), [*before, *found])
+
+    def _with_transitions(
+        self, turn: Turn, sentence: Sentence, language: str, found: list[Fact], before: list[Fact]
+    ) -> list[Fact]:
+        """Return what was found and what the sentence changes of facts that are known already."""
+        active = transitions.holding([*self._known, *self._said, *before])
+        just_said = transitions.holding(found)
+        changed: list[Fact] = []
+        for change in transitions.read(sentence.text, language, active, just_said, turn.at, self._zone):  # type: ignore[arg-type]
+            found = [fact for fact in found if not change.covers(fact)]
+            times = change.times(turn.at)
+            replaced = change.effect == "ends" and any(
+                fact.subject == change.fact.subject and fact.attribute == change.attribute for fact in found
+            )
+            if times is not None and not replaced:
+                changed.append(self._of_change(turn, sentence, change, *times))
+        changed += [
+            self._of_change(turn, sentence, change, fact.valid_from, None)
+            for fact in [*found, *changed]
+            for change in transitions.excluded_by(fact, active)
+        ]
+        return found + self._fresh(changed, [*before, *found])
+
+    def _of_change(
+        self, turn: Turn, sentence: Sentence, change: transitions.Change, start: float, end: float | None
+    ) -> Fact:
+        old = change.fact
+        text = f"No longer: {old.text}" if change.effect == "ends" else change.text
+        return msgspec.structs.replace(
+            old,
+            id=identity(turn, old.subject, change.attribute, f"{change.effect}{change.value}"),
+            text=text,
+            attribute=change.attribute,
+            value=change.value,
+            effect=change.effect,
+            confidence=0.85,
+            valid_from=start,
+            valid_to=end,
+            superseded_by="",
+            at=turn.at,
+            conversation=turn.conversation,
+            answer=turn.answer,
+            quote=sentence.quote,
+            project=turn.project,
+        )
 
     def _changed(self, turn: Turn, note: str, language: str, before: list[Fact]) -> list[Fact]:
         """Return what a note changes of the facts that are known: "note that my email is now …"."""
@@ -245,15 +322,14 @@ class _Reader:
                 found.append(Candidate(subject, name, day, f"has their birthday on {day}", "date"))
         for match in _AGED.finditer(sentence):
             for subject in parse(f"{match['who']}{match['kin']}{match['name'] or ''}", self._people):
-                found.append(
-                    Candidate(
-                        subject,
-                        subject.attribute("age"),
-                        match["age"],
-                        f"is {match['age']} years old",
-                        "identity",
-                    )
-                )
+                found.append(_aged(subject, match["age"]))
+        for match in _IN_PARENTHESES.finditer(sentence):
+            kin, name = match["kin"], match["name"]
+            who = f"my {kin}{f' {name}' if name else ''}" if kin else name or ""
+            subjects = parse(who, self._people) if who else []
+            found += [
+                _aged(one, match["age"]) for one in subjects if one.is_known and one.kind in ("person", "pet")
+            ]
         return found
 
     def _corrected(self, turn: Turn, sentence: Sentence, before: list[Fact]) -> list[Fact]:
@@ -278,7 +354,7 @@ class _Reader:
             at=turn.at,
             conversation=turn.conversation,
             answer=turn.answer,
-            quote=sentence.text,
+            quote=sentence.quote,
             project=turn.project,
         )
         path, _, last = base.rpartition(".")
@@ -338,11 +414,15 @@ class _Reader:
                     at=turn.at,
                     conversation=turn.conversation,
                     answer=turn.answer,
-                    quote=sentence.text,
+                    quote=sentence.quote,
                     project=turn.project,
                 )
             )
         return found
+
+
+def _aged(subject: Subject, age: str) -> Candidate:
+    return Candidate(subject, subject.attribute("age"), age, f"is {age} years old", "identity")
 
 
 def _noted(what: str) -> Candidate:

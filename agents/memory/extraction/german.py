@@ -48,8 +48,14 @@ teach: unterrichte unterrichtet
 wear: trage trägt
 suffer: leide leidet leiden
 turn: werde wird werden
+call: ruft rufe
+cancel: kündige kündigt
 get: bekomme bekommt bekommen
 cost: kostet
+tolerate: vertrage verträgt vertragen
+pay: zahle zahlt zahlen bezahle bezahlt
+earn: verdiene verdient verdienen
+lead: leite leitet leiten
 """.strip().splitlines():
     _english, _, _german = _line.partition(": ")
     for _form in _german.split():
@@ -68,6 +74,9 @@ _FORMS |= {
 _PARTICIPLES = {
     "gezogen": "move",
     "umgezogen": "move",
+    "übersiedelt": "move",
+    "gesiedelt": "move",
+    "gewechselt zu": "",
     "gekauft": "buy",
     "verkauft": "sell",
     "angefangen": "start",
@@ -131,9 +140,10 @@ _WORDS = (
     (r"\bverheiratet mit\b", "married to"),
     (r"\bverheiratet\b", "married"),
     (r"\bgeschieden\b", "divorced"),
+    (r"\bliiert mit\b", "together with"),
     (r"\bverlobt\b", "engaged"),
     (r"\bledig\b", "single"),
-    (r"\bRentner(?:in)?\b|\bin Rente\b|\bpensioniert\b", "retired"),
+    (r"\bRentner(?:in)?\b|\bin (?:Rente|Pension)\b|\bpensioniert\b", "retired"),
     (r"\bgeboren in\b", "born in"),
     (r"\bgeboren\b", "born"),
     (r"\b(\w+)intolerant\b", r"\1intolerant"),

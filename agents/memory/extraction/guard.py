@@ -89,7 +89,8 @@ _FICTION = re.compile(
     r"for (?:example|instance)|such as|e\.g\.|example (?:sentence|text|data|input)|sample (?:sentence|text|"
     r"data|input)|"
     r"test (?:sentence|text|data|input)|placeholder|lorem|fill in|fill out|template|dummy|"
-    r"lyrics?|in (?:my|the|a|this|that|his|her) (?:novel|story|book|film|movie|song|poem|series|show|game|"
+    r"dear diary|liebes tagebuch|lyrics?|in (?:my|the|a|this|that|his|her) (?:novel|story|book|film|movie|"
+    r"song|poem|series|show|game|"
     r"dream|play|scene|"
     r"campaign|fanfic)|the (?:protagonist|narrator|main character|hero)|my character|i (?:had a dream|"
     r"dreamt|dreamed)|"
@@ -105,7 +106,10 @@ _PLAY = re.compile(
     re.IGNORECASE,
 )
 _PRETENCE = re.compile(
-    r"\b(?:pretend|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|stell dir vor,? (?:dass )"
+    r"\b(?:pretend|act (?:as|like) (?:an?|if|my|the|you|you're|youre)\b|you are (?:captain|king|queen|lord|"
+    r"lady|sir|dr\.?|detective|"
+    r"professor) [a-z]|make[- ]believe|imagine (?:that )?(?:you|we)(?:'re| are)|tu so|"
+    r"stell dir vor,? (?:dass )"
     r"?(?:du|wir))\b",
     re.IGNORECASE,
 )
@@ -137,7 +141,10 @@ _UNSURE = re.compile(
     re.IGNORECASE,
 )
 _SAYINGS = re.compile(
-    r"\b(?:would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic)\b",
+    r"\b(?:would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic|"
+    r"(?:just )?in case (?:you|it|that|anyone)(?: need| needs| want| wonder| wondering| ask| asks| matters|"
+    r" helps)?(?: it| to know)?|"
+    r"if you need it|if you need to know|if anyone asks|if it helps|if that helps|if that matters)\b",
     re.IGNORECASE,
 )
 _ADDRESSED = re.compile(

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+from agents.memory.extraction.lexicon_slots import DATED_NOUNS as DATED_NOUNS
+from agents.memory.extraction.lexicon_slots import SLOT_NOUNS as SLOT_NOUNS
+from agents.memory.extraction.lexicon_slots import THINGS as THINGS
+from agents.memory.extraction.lexicon_slots import table
 
-def _table(lines: str) -> dict[str, str]:
-    """Read lines of ``canonical: other, words`` into a table from every word to the canonical one."""
-    table = {}
-    for line in lines.strip().splitlines():
-        canonical, _, others = line.strip().partition(":")
-        for word in (canonical, *others.split(",")):
-            if word.strip():
-                table[word.strip()] = canonical
-    return table
-
-
-KIN = _table(
+KIN = table(
     """
     wife: ehefrau, frau, missus
     husband: hubby, ehemann, mann, gatte
@@ -43,11 +36,11 @@ KIN = _table(
     tech lead: lead developer
     contact: contact person, ansprechpartner, ansprechpartnerin
     siblings: geschwister
-    son: sohn, boy
+    son: sohn, boy, lad
     daughter: tochter, girl
     stepson: stiefsohn
     stepdaughter: stieftochter
-    child: kid, kind, toddler, teenager
+    child: kid, kind, toddler, teenager, little one, wee one, youngest, oldest, eldest, firstborn, kiddo, teen
     children: kids, kinder
     baby: newborn
     sons: söhne, boys
@@ -84,6 +77,8 @@ KIN = _table(
     gardener: gärtner
     colleague: coworker, co-worker, workmate, teammate, kollege, kollegin
     boss: manager, supervisor, line manager, team lead, team leader, chef, chefin, vorgesetzter, vorgesetzte
+    secretary: sekretär, sekretärin
+    personal trainer:
     assistant: assistentin, assistent
     doctor: gp, physician, family doctor, hausarzt, hausärztin, arzt, ärztin
     dentist: zahnarzt, zahnärztin
@@ -232,172 +227,10 @@ KIN_SINGULAR = {
     },
 }
 KIN_ADJECTIVES = (
-    r"(?:(?:older|elder|younger|little|big|old|oldest|youngest|middle|eldest|dear|late|twin|only|good|"
+    r"(?:(?:actual|real|own|other|poor|sweet|wee|darling|older|elder|younger|little|big|old|oldest|youngest|"
+    r"middle|eldest|dear|late|twin|only|good|"
     r"close|best|new|"
     r"lovely|beloved|first|second|current|former|future|other|one|two|three|four|identical|half|adopted|"
     r"\d{1,2}[- ]year[- ]old|next-door|direct|ältere[rn]?|jüngere[rn]?|kleine[rn]?|große[rn]?|beste[rn]?|"
     r"alte[rn]?|neue[rn]?|liebe[rn]?)\s+)*"
-)
-
-SLOT_NOUNS = _table(
-    """
-    name: full name, vorname
-    surname: last name, family name, nachname, familienname
-    first name:
-    nickname: spitzname
-    age: alter
-    birthday: date of birth, bday, birth date, geburtstag, geburtsdatum
-    birthplace: place of birth, geburtsort
-    name day: namenstag
-    anniversary: wedding anniversary, hochzeitstag
-    wedding: hochzeit
-    address: home address, postal address, adresse, anschrift
-    place of residence: residence, wohnort
-    postcode: zip code, zip, postal code, postleitzahl, plz
-    email: email address, e-mail, e-mail address, mail address, e-mail-adresse, mailadresse
-    phone: phone number, telephone number, mobile number, cell number, cell phone number, mobile, number, telefonnummer, handynummer, nummer
-    job: profession, occupation, day job, beruf
-    employer: company, firm, arbeitgeber, firma
-    hometown: home town, heimatstadt
-    native_language: native language, mother tongue, first language, muttersprache
-    nationality: nationalität, citizenship, staatsangehörigkeit
-    blood_type: blood type, blood group, blutgruppe
-    shoe_size: shoe size, schuhgröße
-    size: clothing size, shirt size, t-shirt size, dress size, kleidergröße
-    height: größe
-    weight: gewicht
-    star_sign: star sign, zodiac sign, sternzeichen
-    plate: licence plate, license plate, number plate, registration number, plate number, registration, kennzeichen, nummernschild
-    tax_number: tax number, tax id, steuernummer, steuer-id
-    insurance_number: insurance number, policy number, versicherungsnummer
-    customer_number: customer number, kundennummer
-    membership_number: membership number, member number, mitgliedsnummer
-    health_insurance: health insurance, krankenkasse
-    insurance: versicherung
-    bank: hausbank
-    rent: miete
-    salary: gehalt
-    deadline: due date, abgabetermin, frist
-    budget:
-    start date: kick-off, kickoff
-    release date: launch date, launch, release, go-live
-    version:
-    repository: repo
-    status:
-    client: customer, kunde
-    project manager: project lead, product owner, projektleiter
-    internet_provider: internet provider, isp, provider, internetanbieter
-    electricity_provider: electricity provider, power supplier, energy supplier, stromanbieter
-    ip: ip address, ip-adresse, static ip
-    hostname: host name
-    domain: domain name
-    ssid: wifi name, wi-fi name, wifi network, wlan-name, network name
-    mac: mac address
-    os: operating system, betriebssystem
-    school: high school, primary school, elementary school, schule, gymnasium
-    university: uni, college, alma mater, universität, hochschule
-    major: hauptfach
-    studies: field of study, degree programme, studiengang
-    thesis: thesis topic, topic of my thesis
-    allergy: allergies
-    diet:
-    medication: medikament
-    hobby: hobbies, main hobby, hobbys
-    team: club, verein
-    gym: fitnessstudio
-    church: gemeinde
-    dream: traum
-    goal: ziel
-    stand-up: standup, stand up, daily
-    checkup: check-up
-    appointment: termin
-    flight: flug
-    train:
-    interview: job interview, vorstellungsgespräch
-    exam: final exam, prüfung, klausur
-    driving test: fahrprüfung
-    surgery: operation, op
-    vacation: holiday, holidays, urlaub
-    party: birthday party, feier
-    meeting: team meeting, besprechung
-    lesson: class
-    mortgage:
-    lease: contract, vertrag
-    warranty: garantie
-    pronouns:
-    locker: locker number
-    room: room number, office number, office, zimmernummer
-    flat: apartment, wohnung
-    house: haus
-    garden: garten
-    thesis supervisor:
-    middle name:
-    maiden name: geburtsname
-    timezone: time zone
-    graduation: abschlussfeier
-    retirement:
-    reservation: booking, reservierung
-    registration number:
-    """
-)
-DATED_NOUNS = frozenset(
-    "appointment flight train interview exam surgery vacation party meeting lesson wedding checkup "
-    "graduation "
-    "reservation deadline stand-up".split()
-) | {"driving test", "start date", "release date"}
-"""Slots whose value is a time."""
-
-THINGS = _table(
-    """
-    car: auto, wagen, vehicle, suv, van, camper, campervan, truck, pickup, lorry, jeep
-    bike: bicycle, fahrrad, rad, e-bike, ebike, mountain bike, road bike, rennrad
-    motorbike: motorcycle, motorrad, scooter, moped, roller
-    boat: sailing boat, boot
-    phone: smartphone, mobile phone, cell phone, handy
-    laptop: notebook
-    computer: pc, desktop, gaming pc, workstation, rechner
-    tablet: ipad
-    monitor: screen, bildschirm
-    camera: kamera
-    tv: television, fernseher
-    printer: drucker, 3d printer
-    router: modem, wlan-router
-    nas:
-    server: home server, homeserver
-    watch: smartwatch, uhr
-    headphones: earbuds, kopfhörer
-    washing machine: washer, waschmaschine
-    dishwasher: spülmaschine, geschirrspüler
-    fridge: refrigerator, kühlschrank
-    freezer: gefrierschrank
-    dryer: trockner
-    oven: stove, cooker, herd, ofen, backofen
-    coffee machine: espresso machine, coffee maker, kaffeemaschine
-    vacuum: vacuum cleaner, robot vacuum, vacuum robot, staubsauger, saugroboter
-    heating: boiler, heat pump, heizung, wärmepumpe
-    guitar: gitarre
-    piano: klavier
-    console: game console, konsole
-    drone: drohne
-    keyboard: tastatur
-    mouse: maus
-    sofa: couch
-    bed: bett
-    mattress: matratze
-    lawnmower: lawn mower, rasenmäher
-    solar panels: solar system, pv system, solaranlage
-    wallbox: charger
-    house: haus
-    flat: apartment, wohnung
-    garden: garten, allotment
-    tent: zelt
-    caravan: wohnwagen
-    switch:
-    firewall:
-    access point:
-    gpu: graphics card, grafikkarte
-    raspberry pi: raspi, pi
-    backup: backups
-    database:
-    """
 )

@@ -10,7 +10,7 @@ from agents.memory.extraction import german, guard, lexicon, values, verbs
 from agents.memory.extraction.model import Clause, Subject
 from agents.memory.extraction.rewriting import plain_clauses
 from agents.memory.extraction.sentences import Language, Sentence, clauses, plain
-from agents.memory.extraction.subjects import People, parse
+from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from agents.memory.extraction.times import When, take_times
 
 _MAX_SUBJECT_WORDS = 10
@@ -23,6 +23,24 @@ _MENTION = re.compile(
     r"Aug|"
     r"Sept|Octo|Nove|Dece|I\b)[A-ZÄÖÜ][a-zäöüß-]+\b(?!'))?"
     r"(?:(?:, [A-ZÄÖÜ][\w-]+)*,? (?:and|und) [A-ZÄÖÜ][\w-]+)?)"
+)
+_OF_NAMED = re.compile(
+    rf"\b(?P<who>[A-ZÄÖÜ][a-zäöüß]+'s {lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS}),? (?!(?:Mon|Tues|Wednes|"
+    rf"Thurs|Fri|Satur|Sun)day)[A-ZÄÖÜ][a-zäöüß-]+)\b"
+)
+_APPOSED_KIN = re.compile(
+    rf"\b(?:[Mm]y|[Oo]ur|the (?=missus|wife|hubby|husband|"
+    rf"other half)) ?{lexicon.KIN_ADJECTIVES}(?P<kin>(?i:{KIN_WORDS}))"
+    r"(?:, (?P<name>(?:(?:Mr|Mrs|Ms|Dr|Frau|Herr)\.? )?[A-ZÄÖÜ][a-zäöüß-]+)(?=,)|"
+    r" \((?P<in>[A-ZÄÖÜ][a-zäöüß-]+)\))"
+)
+_THE_KIN = re.compile(
+    r"\b[Tt]he (?P<kin>landlord|landlady|boss|vet|dentist|plumber|electrician|cleaner|gardener|nanny|"
+    r"babysitter|accountant|"
+    r"lawyer|solicitor|caretaker|lodger), (?P<name>(?:(?:Mr|Mrs|Ms|Dr)\.? )?[A-ZÄÖÜ][\w-]+)\b"
+)
+_MY_KIN = re.compile(
+    rf"\b(?:[Mm]y|[Oo]ur|[Mm]ein\w*|[Uu]nser\w*) {lexicon.KIN_ADJECTIVES}(?i:{KIN_WORDS})\b(?!')"
 )
 _RELATIVE = re.compile(
     r"^(?P<before>.*?)(?P<who>\b(?:[Mm]y|[Oo]ur|[Mm]eine?|[Uu]nsere?) (?:[\w-]+ ){0,3}?[\w-]+(?: "
@@ -66,6 +84,11 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             r"^(?:it|this|that|what|which|he|she|they|i)\b", match["v"], re.IGNORECASE
         ):
             part = f"{match['s']} is {match['v']}"
+        is_own = not carried or carried[0].kind == "thing"
+        if is_own and re.match(
+            r"^(?:got|bought|ordered|found|hired|adopted|picked up) (?:an?|the|my|our) ", part
+        ):
+            part, carried = f"I {part}", []
         if guard.is_unsure(part):
             break  # what follows a guess may belong to it
         missing = _NO_VERB.match(part)
@@ -75,12 +98,21 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
         found = _clause(part, language, people, at, zone, carried)
         if not found:
             # "Our twins, Oisin and Maeve," has its verb behind the comma.
-            carried = [
-                subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known
-            ] or (
-                [] if re.match(r"^(?:my|our|his|her|their|the|mein\w*|unser\w*)\b", part, re.I) else carried
+            starts_own = re.match(r"^(?:I|we|ich|wir)\b(?! (?:and|und)\b)", part, re.IGNORECASE)
+            carried = (
+                [THE_OWNER]
+                if starts_own
+                else [
+                    subject for subject in parse(part, people) if subject.kind != "thing" and subject.is_known
+                ]
+                or (
+                    []
+                    if re.match(r"^(?:my|our|his|her|their|the|mein\w*|unser\w*)\b", part, re.I)
+                    else carried
+                )
             )
-            for subject in [*carried, *(one for words in mentions(part) for one in parse(words, people))]:
+            spoken = [*mentions(part), *_MY_KIN.findall(part)]
+            for subject in [*carried, *(one for words in spoken for one in parse(words, people))]:
                 people.mention(subject)
             continue
         carried = [clause.subject for clause in found]
@@ -91,13 +123,17 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
 
 def mentions(text: str) -> list[str]:
     """Return the relatives with their names that a text takes for granted: "for my wife Carla"."""
-    return [match["who"].replace("'s", "") for match in _MENTION.finditer(text)]
+    found = [match["who"].replace("'s", "") for match in _MENTION.finditer(text)]
+    found += [match["who"] for match in _OF_NAMED.finditer(text)]
+    found += [f"my {match['kin']} {match['name'] or match['in']}" for match in _APPOSED_KIN.finditer(text)]
+    return found + [f"my {match['kin']} {match['name']}" for match in _THE_KIN.finditer(text)]
 
 
 def _is_job_alone(text: str) -> bool:
     """Say whether a text is no more than "Retired firefighter from Tulsa"."""
     if len(text.split()) > 8 or re.match(
-        r"^(?:i|he|she|my|the|we|you|what|which|who)\b|.*\b(?:is|was|are|were|has|have|had|works?|be|being|"
+        r"^(?:i|ich|wir|er|sie|mein\w*|unser\w*|he|she|my|the|we|you|what|which|who)\b|.*\b(?:is|was|are|"
+        r"were|has|have|had|works?|be|being|"
         r"became|"
         r"will|wants?|bin|ist|sind|war|hat|called|named)\b",
         text,

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """A fact's times, and its sentence."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ _EVENTS = frozenset(
     "move start begin join buy get switch change migrate upgrade marry graduate decide become adopt sell "
     "leave quit resign lose retire "
     "turn give replace swap trade separate break split divorce die pass relocate settle stop purchase "
-    "build crash go bear grow".split()
+    "build crash go bear grow transfer subscribe sign drop cut enrol enroll downgrade cancel find put hire book".split()
 )
 _IRREGULAR = {
     "is": "was",
@@ -41,15 +42,20 @@ def times_of(candidate: Candidate, clause: Clause | None, at: float) -> tuple[fl
     if candidate.effect == "ends":
         start = when.start if when.start is not None else when.until
         return (start if start is not None else at), None
-    if candidate.kind == "date" or candidate.attribute.rpartition(".")[2] in (
-        "birthplace",
-        "hometown",
-        "origin",
-        "name",
+    if candidate.kind == "date" or (
+        candidate.attribute.rpartition(".")[2]
+        in (
+            "birthplace",
+            "hometown",
+            "origin",
+            "name",
+        )
+        and not (clause.verb in ("marry", "get") and candidate.attribute.startswith(("spouse", "partner")))
     ):
         return at, None
-    if clause.verb in _EVENTS:
-        future = clause.tense == "future" or clause.progressive
+    if clause.verb in _EVENTS or (clause.verb == "take" and clause.rest.startswith("up ")):
+        is_ahead = clause.tense == "present" and clause.when.future
+        future = clause.tense == "future" or clause.progressive or is_ahead
         if future and when.start is None:
             return None
         start = when.start if when.start is not None else at

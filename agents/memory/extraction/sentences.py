@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.memory.extraction import casual
+
 LONGEST_CHARS = 600
 """A longer sentence is no statement that rules could read."""
 Language = Literal["en", "de"]
@@ -88,7 +90,9 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
     (r"(\w+)['’]s (?=(?:got|been)\b)", r"\1 has "),
     (
         r"(\w+)['’]s (?=(?:a|an|no longer|back|still|called|named|allergic|vegetarian|vegan|living|working|"
-        r"studying|from|in|on|"
+        r"studying|gluten|dairy|coeliac|celiac|diabetic|asthmatic|pescatarian|single|married|divorced|"
+        r"retired|"
+        r"moved|vegetarian|turned|into|now|from|in|on|"
         r"at|turning|"
         r"getting|the|lactose|pregnant|my|our|\d+)\b(?! birthday))",
         r"\1 is ",
@@ -165,7 +169,9 @@ _START_WORDS = (
     r"unsere|sein|seine|ihr|ihre|the)"
 )
 _FINITE = (
-    r"(?:am|is|are|was|live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|"
+    r"(?:am|is|are|was|went|took|found|hired|chose|cancelled|stopped|gave up|signed|replaced|swapped|"
+    r"upgraded|changed|"
+    r"live|lives|lived|work|works|worked|have|has|had|own|owns|drive|drives|love|loves|"
     r"like|likes|hate|hates|enjoy|"
     r"enjoys|play|plays|study|studies|speak|speaks|moved|bought|sold|started|got|joined|left|quit|married|"
     r"adopted|graduated|switched|retired|turned|come|comes|came|am|grew|prefer|prefers|take|takes|"
@@ -182,11 +188,11 @@ _BOUNDARY = re.compile(
     rf"|,?\s+(?:and|but|because|cause|cuz|although|though|while|whereas|und|aber|denn|so)\s+(?:(?:now|then|"
     rf"today|since then|jetzt)\s+)?"
     rf"(?={_START_WORDS}\b|not\b|(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works|likes|loves|"
-    rf"hates|was|does|"
-    rf"studies|plays|ist|hat|wohnt|arbeitet|mag)\b)"
+    rf"hates|was|does|drives|goes|takes|eats|speaks|wants|left|moved|got|took|"
+    rf"studies|plays|ist|hat|wohnt|arbeitet|mag|fährt|geht|heißt|spielt|isst)\b)"
     rf"|,?\s+(?:and(?: also| then| now)?|but|und)\s+(?={_FINITE}\b)"
     rf"|,\s+(?:(?:now|jetzt|heute|seitdem|inzwischen|today|then)\s+)(?=\w)"
-    rf"|,\s+(?={_START_WORDS}\s+\w)"
+    rf"|,\s+(?={_START_WORDS}\s+\w)|,\s+(?=due (?:in|on|at)\b)"
     rf"|,\s+(?=(?-i:[A-ZÄÖÜ][\w-]+(?: [A-ZÄÖÜ][\w-]+)?) (?:is|has|lives|works) )"
     rf"|,\s+(?={_FINITE}\s+(?!too\b))"
     r"|\s+\((?=[^)]{4,})|\)\s*|:\s+(?=(?:i|my|we|our|ich|mein|meine|since|now|from|as of|seit|ab|jetzt)\b)",
@@ -210,6 +216,13 @@ class Sentence:
 
     text: str
     is_question: bool
+    said: str = ""
+    """The user's very words where ``text`` has names in capitals that were typed small."""
+
+    @property
+    def quote(self) -> str:
+        """The user's very words."""
+        return self.said or self.text
 
 
 def language_of(text: str) -> Language:
@@ -242,6 +255,7 @@ def sentences(text: str) -> list[Sentence]:
 def plain(sentence: str, language: Language) -> str:
     """Return a sentence without contractions, greetings, fillers and the mark at its end."""
     text = sentence.replace("’", "'").replace("‘", "'").replace("\u00a0", " ")
+    text = casual.repaired(_LEAD.sub("", text.rstrip("?!. ")), language)
     text = re.sub(r" \(\d{1,3}\)", "", text.replace(" @ ", " at "))
     text = re.sub(r"[*_]{1,3}(\w[^*_]*)[*_]{1,3}", r"\1", text)
     if language == "en":
@@ -309,7 +323,9 @@ def clauses(sentence: str, *, is_question: bool) -> list[str]:
         parts.append(sentence[start : boundary.start()])
         start = boundary.end()
     parts.append(sentence[start:])
-    parts = [part.strip(" ,") for part in parts if part.strip(" ,")]
+    parts = [
+        re.sub(r"^(?:and|but|und|aber) (?=\w+ )", "", part.strip(" ,")) for part in parts if part.strip(" ,")
+    ]
     if is_question:
         return _before_question(parts)
     return [] if parts and _INTERROGATIVE.match(parts[0]) else parts

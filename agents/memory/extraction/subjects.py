@@ -24,6 +24,10 @@ _OWN_GROUPS = frozenset(
 """What "the" makes one's own: "the project's database", unlike "the city's mayor"."""
 _REFERRED_TO = words.DATED_NOUNS | {"phone", "email", "address", "birthday", "ip"}
 """Slots that an "it" behind them means."""
+_BARE_KIN = frozenset(
+    "mum mom mam dad daddy mummy mommy mama papa grandma grandpa granny nan gran oma opa".split()
+)
+"""Relatives who are spoken of without "my"."""
 _PRONOUN_TURNS = 2
 _NAME_PART = r"[A-ZÄÖÜÁÉÎÓŁŠŽĆÇØÅ][\w'’.-]*"
 NAME = re.compile(
@@ -125,6 +129,17 @@ def parse(text: str, people: People) -> list[Subject]:
         return [replace(found, names=())] if found else []
     if match := _POSSESSIVE.match(text):
         return _possessed(match, people)
+    if match := re.fullmatch(
+        r"(?P<a>der|die|unser|unsere) (?:große|grosse|kleine|ältere|jüngere|älteste|jüngste|großer|kleiner)",
+        low,
+    ):
+        son = match["a"] in ("der", "unser")
+        kin = "son" if son else "daughter"
+        return [
+            replace(
+                THE_OWNER, path=kin, label=f"The owner's {kin}", kind="person", gender="m" if son else "f"
+            )
+        ]
     if match := re.match(r"^(?:the|this|that|der|die|das|den|dem)\s+(?P<what>.+)$", text, re.IGNORECASE):
         return _of_phrase(match["what"], THE_OWNER, people, is_mine=False)
     first = low.split(" ")[0]
@@ -132,9 +147,15 @@ def parse(text: str, people: People) -> list[Subject]:
         words.SLOT_NOUNS.get(first) in words.DATED_NOUNS and len(low.split()) <= 4
     ):
         return [replace(THE_OWNER, noun=text, kind="thing")]
+    if re.fullmatch(
+        r"staging|production|prod|dev|jenkins|grafana|the (?:wiki|intranet)|jupyter|kibana|the registry", text
+    ):
+        return [replace(THE_OWNER, noun=low, kind="thing")]
     both = re.split(r"\s+(?:and|und|&)\s+", text)
     if len(both) == 2 and all(NAME.match(part) and not _is_common(part) for part in both):
         return [_person(part, people) for part in both]
+    if low in _BARE_KIN:
+        return parse(f"my {low}", people)
     if low in people.relations:
         return [replace(people.relations[low], names=())]
     if NAME.match(text) and not _is_common(text):
@@ -220,7 +241,11 @@ def _thing_of(noun: str, whose: str, people: People) -> list[Subject]:
     plain = re.sub(r"^(?:the|der|die|das) ", "", whose, flags=re.IGNORECASE)
     if re.match(r"(?:my|our|mein|unser)", whose, re.IGNORECASE):
         owners = parse(whose, people)
-        return [replace(owners[0], noun=f"{owners[0].noun} {noun}".strip(), kind="thing")] if owners else []
+        return (
+            [replace(owners[0], noun=f"{owners[0].noun} {noun}".strip(), kind="thing", is_owned=True)]
+            if owners
+            else []
+        )
     return [Subject(name=plain, label=plain if plain != whose else whose, kind="thing", noun=noun)]
 
 
@@ -257,9 +282,8 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
             )
             result.append(replace(known, names=((single_path, name),), gender=gender, kind=kind))
         return result
-    if base.kind == "owner":
-        return [people.resolve(subject)]
-    return [subject]
+    is_another = re.search(r"\b(?:new|neue[rns]?)\b", adjective)
+    return [people.resolve(subject)] if base.kind == "owner" and not is_another else [subject]
 
 
 def _names(text: str, *, lower: bool) -> list[str] | None:

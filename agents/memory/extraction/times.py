@@ -44,6 +44,8 @@ _RECURRING = re.compile(
     rf"(?: (?:morning|evening|night|afternoon)s?)?(?:(?: and |, | und )(?:{words.WEEKDAY}))*"
     rf"|(?:on |am )?(?:{words.WEEKDAYS_PLURAL})(?:(?:,? and |, |,? und )(?:{words.WEEKDAYS_PLURAL}))*(?: "
     rf"(?:morning|evening|night|afternoon)s)?"
+    rf"|(?:on |am )?{words.WEEKDAY} (?:mornings|evenings|nights|"
+    rf"afternoons)(?: and {words.WEEKDAY} (?:mornings|evenings|nights|afternoons))?"
     r"|(?:on|at|am) (?:the )?(?:weekends|wochenenden?|weekdays)"
     r"|(?:once|twice|(?:two|three|four|five|\d+) times|einmal|zweimal|dreimal|viermal) (?:a|per|in der|im|"
     r"die|pro|am) "

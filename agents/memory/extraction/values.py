@@ -57,7 +57,8 @@ def place(text: str) -> str:
     text = cut(text)
     text = (
         re.sub(
-            r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by)\b.*$",
+            r",? (?:with|for|to|as|since|until|near|close to|at|and|mit|und|seit|together|by|over the|this|"
+            r"last|because|after)\b.*$",
             "",
             text,
             flags=re.I,
@@ -87,6 +88,10 @@ def place(text: str) -> str:
         len(parts) == 2 and re.fullmatch(r"[A-ZÄÖÜ][\w. ]+", parts[1]) and len(parts[1].split()) <= 3
     ):
         text = parts[0]
+    if re.match(r"^eine[rm]? ", text) or re.fullmatch(
+        r"(?:an?|the|our|my) (?:rental|shared house|flatshare|wg|hostel|airbnb)", text, re.I
+    ):
+        return ""
     count = len(text.split())
     if (
         not text
@@ -192,7 +197,20 @@ def listed(text: str) -> list[str]:
 
 
 _JOB_WORDS = re.compile(
-    r"(?:\b(?:nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|priest|monk|nun|guard|"
+    r"(?:\b(?:paralegal|barrister|bookkeeper|radiographer|sonographer|registrar|midwife|vicar|pastor|imam|"
+    r"rabbi|jeweller|upholsterer|glazier|"
+    r"bricklayer|scaffolder|stonemason|bricky|sparky|lecturer|dispatcher|concierge|caterer|optometrist|"
+    r"chiropractor|osteopath|actuary|"
+    r"auditor|recruiter|underwriter|illustrator|animator|copywriter|tester|scrum master|product owner|"
+    r"data scientist|nanny|childminder|"
+    r"schoolteacher|headteacher|headmaster|principal|dean|logistician|purchaser|buyer|merchandiser|"
+    r"sommelier|brewer|"
+    r"grafikerin|grafiker|buchhalterin?|controllerin?|juristin?|apothekerin?|logopädin|optikerin?|schlosser|"
+    r"maurer|dachdecker|"
+    r"zimmermann|zimmerer|spengler|installateur|maler|gärtnerin?|kellnerin?|sachbearbeiterin?|sekretärin|"
+    r"zahnärztin|tierärztin|"
+    r"psychologin|sozialarbeiterin|nurse|chef|cook|doctor|physician|surgeon|vet|dentist|clerk|judge|pilot|"
+    r"priest|monk|nun|guard|"
     r"guide|agent|attorney|coach|"
     r"professor|lecturer|tutor|student|pupil|trainee|apprentice|intern|postdoc|carpenter|plumber|mechanic|"
     r"technician|architect|analyst|"
@@ -240,8 +258,8 @@ def job(text: str, *, is_certain: bool = False) -> str:
         flags=re.I,
     )
     text = re.sub(
-        r",? (?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
-        r"there|now|,).*$",
+        r",? (?:(?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
+        r"there|now|these days)\b|,).*$",
         "",
         text,
         flags=re.I,

@@ -16,7 +16,7 @@ _REGULAR = """
     share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely host
     deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead
     freelance agree hire pick opt specialise specialize major enrol enroll earn end bank
-    head subscribe
+    head subscribe tolerate lease supervise transfer drop
 """.split()
 _IRREGULAR = {
     "get": "gets got gotten getting",
@@ -69,6 +69,7 @@ _IRREGULAR = {
     "name": "names named naming",
     "give up": "",
     "cut": "cuts cutting",
+    "put": "puts putting",
 }
 _PAST_FORMS = frozenset(
     "chose chosen got gotten bought sold left went gone met lost broke broken came grew grown began begun "
@@ -77,7 +78,7 @@ _PAST_FORMS = frozenset(
     "kept died swam woke "
     "woken bore born said wrote written slept built made paid stood understood held found sat saw seen did "
     "done quit "
-    "could read cut".split()
+    "could read cut put".split()
 )
 
 _ENGLISH: dict[str, tuple[str, Tense]] = {}
@@ -100,6 +101,8 @@ for _base, _forms in _IRREGULAR.items():
     _ENGLISH[_base] = (_base, "present")
     for _form in _forms.split():
         _ENGLISH[_form] = (_base, "past" if _form in _PAST_FORMS else "present")
+_ENGLISH["put"] = ("put", "past")
+_ENGLISH["dating"], _ENGLISH["dated"] = ("date", "present"), ("date", "past")
 _ENGLISH["quit"] = ("quit", "past")
 _ENGLISH["split"] = ("split", "past")
 

@@ -9,6 +9,8 @@ from agents.memory.extraction import verbs
 from agents.memory.extraction.model import Candidate, Clause, Rule
 from agents.memory.extraction.rules import (
     anything,
+    contracts,
+    couples,
     habits,
     health,
     people,
@@ -21,7 +23,21 @@ from agents.memory.extraction.rules import (
     work,
 )
 
-_MODULES = (slots, people, health, work, places, preferences, possessions, technical, plans, habits, anything)
+_MODULES = (
+    contracts,
+    couples,
+    slots,
+    people,
+    health,
+    work,
+    places,
+    preferences,
+    possessions,
+    technical,
+    plans,
+    habits,
+    anything,
+)
 _BY_VERB: dict[str, list[Rule]] = {}
 for _module in _MODULES:
     for _verb, _rules in _module.RULES.items():

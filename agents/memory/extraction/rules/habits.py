@@ -28,7 +28,12 @@ def plays(clause: Clause) -> list[Candidate]:
         clause.progressive and clause.when.since is None and clause.verb != "learn"
     ):
         return []
-    what = values.topic(clause.rest)
+    what = re.split(
+        r", (?=\d|not |about |for |around |level |grade |mostly |mainly )", values.topic(clause.rest)
+    )[0]
+    what = re.split(r" on (?:Duolingo|YouTube|Zoom|my own)\b", what)[0]
+    if clause.verb == "volunteer":
+        what = re.sub(r"^(?:with|for|at) (?:the )?(?=[A-Z])", "", what)
     if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
         return []
     if clause.verb == "play":
@@ -57,6 +62,20 @@ def plays(clause: Clause) -> list[Candidate]:
         return []
     often = f" {clause.when.recurring[0]}" if clause.when.recurring else ""
     return fact(clause, verb, value, f"{verb} {what}{often}", "habit", many=True)
+
+
+def takes_up(clause: Clause) -> list[Candidate]:
+    """Read "took up Italian"."""
+    match = re.match(r"^up (?P<v>[\w-]+(?: [\w-]+)?)$", values.cut(clause.rest))
+    if (
+        not match
+        or clause.negated
+        or clause.tense not in ("past", "perfect")
+        or clause.subject.kind != "owner"
+    ):
+        return []
+    what = match["v"]
+    return fact(replace(clause, tense="present"), "hobby", what, f"has taken up {what}", "habit", many=True)
 
 
 def goes(clause: Clause) -> list[Candidate]:
@@ -212,6 +231,7 @@ _VERBS = (
 RULES = {
     **{verb: [regular] for verb in _VERBS},
     "have": [has_hobby, regular],
+    "take": [regular, takes_up],
     "play": [plays, regular],
     "sing": [plays],
     "collect": [plays],

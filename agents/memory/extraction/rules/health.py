@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from agents.memory.extraction import values
-from agents.memory.extraction.model import Candidate, Clause
+from agents.memory.extraction.model import Candidate, Clause, Subject
 from agents.memory.extraction.rules.build import fact
 
 _DIETS = (
-    r"vegetarian|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|"
+    r"vegetarian|veggie|vegan|pescatarian|pescetarian|flexitarian|keto|halal|kosher|gluten[- ]free|teetotal|"
     r"teetotaller|teetotaler|sober"
+)
+_DRUG = (
+    r"(?:warfarin|heparin|lisinopril|ramipril|sertraline|fluoxetine|citalopram|escitalopram|paroxetine|"
+    r"venlafaxine|"
+    r"duloxetine|mirtazapine|bupropion|amitriptyline|lithium|quetiapine|olanzapine|risperidone|aripiprazole|"
+    r"lamotrigine|"
+    r"levetiracetam|valproate|gabapentin|pregabalin|tramadol|codeine|morphine|oxycodone|ibuprofen|"
+    r"paracetamol|"
+    r"acetaminophen|aspirin|naproxen|diclofenac|celecoxib|methotrexate|humira|adalimumab|prednisone|"
+    r"prednisolone|cortisone|"
+    r"hydrocortisone|levothyroxine|l-thyroxine?|thyroxine|euthyrox|metformin|insulin|ozempic|wegovy|"
+    r"mounjaro|semaglutide|"
+    r"gliclazide|jardiance|atorvastatin|simvastatin|rosuvastatin|amlodipine|bisoprolol|metoprolol|atenolol|"
+    r"propranolol|"
+    r"candesartan|losartan|valsartan|furosemide|spironolactone|digoxin|clopidogrel|apixaban|eliquis|"
+    r"rivaroxaban|xarelto|"
+    r"marcumar|omeprazole|pantoprazole?|lansoprazole|esomeprazole|salbutamol|ventolin|montelukast|"
+    r"cetirizine?|loratadine?|"
+    r"fexofenadine|tamoxifen|letrozole|finasteride|tamsulosin|alendronate|allopurinol|colchicine|ritalin|"
+    r"adderall|"
+    r"methylphenidate|concerta|elvanse|vyvanse|strattera|xanax|diazepam|valium|zopiclone|melatonin|zoloft|"
+    r"prozac|lexapro|"
+    r"cymbalta|vitamin [a-z]\d*|iron tablets|folic acid|creatine|estrogen|oestrogen|testosterone|hrt|"
+    r"the pill|sumatriptan)"
 )
 _CONDITIONS = (
     r"(?:type[- ]?[12] )?diabetes(?: type? [12])?|asthma|epilepsy|migraines?|high blood pressure|"
-    r"hypertension|low blood pressure|arthritis|"
+    r"hypertension|high cholesterol|long covid|pcos|rosacea|sciatica|angina|bronchitis|lupus|shingles|"
+    r"coeliacs?|low blood pressure|arthritis|"
     r"rheumatism|coeliac disease|celiac disease|celiac|crohn'?s(?: disease)?|hay fever|adhd|add|autism|"
     r"depression|anxiety|insomnia|"
     r"sleep apn(?:o)?ea|tinnitus|psoriasis|eczema|osteoporosis|parkinson'?s(?: disease)?|alzheimer'?s(?: "
@@ -52,7 +78,7 @@ def health(clause: Clause) -> list[Candidate]:
     ):
         if clause.negated:
             return []
-        value = match["v"].casefold()
+        value = match["v"].casefold().replace("veggie", "vegetarian")
         return fact(clause, "diet", value, f"is {value}", "health")
     if match := re.match(r"^(?P<what>[\w-]+)[ -]?intolerant\b(?: to (?P<to>.+))?", rest, re.IGNORECASE):
         what = values.topic(match["to"]) if match["to"] else match["what"].casefold()
@@ -129,9 +155,13 @@ def has(clause: Clause) -> list[Candidate]:
             f"has a {match['v']} intolerance",
             "health",
         )
-    if match := re.match(rf"^(?P<v>{_CONDITIONS})\b", rest, re.IGNORECASE):
-        return fact(clause, "condition", values.bare(match["v"]), f"has {match['v']}", "health", many=True)
-    return []
+    found: list[Candidate] = []
+    for part in values.listed(rest.split(", ")[0]):
+        if match := re.match(rf"^(?:a |an |bad |severe |mild )?(?P<v>{_CONDITIONS})\b", part, re.IGNORECASE):
+            found += fact(
+                clause, "condition", values.bare(match["v"]), f"has {match['v']}", "health", many=True
+            )
+    return found
 
 
 def takes(clause: Clause) -> list[Candidate]:
@@ -144,6 +174,22 @@ def takes(clause: Clause) -> list[Candidate]:
         return []
     rest = clause.rest
     if clause.verb == "be":
+        known = re.match(
+            r"^on (?P<v>(?:blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|"
+            r"antidepressants?|statins?|"
+            r"insulin|steroids|antihistamines|painkillers|antibiotics|the pill|hrt|thyroid (?:tablets|"
+            r"pills))\b|"
+            r"\d+ ?(?:mg|mcg|µg) (?:of )?(?P<drug>[\w-]+))",
+            rest,
+            re.IGNORECASE,
+        )
+        if known:
+            value = known["drug"] or known["v"]
+            return fact(clause, "medication", value, f"takes {value}", "health", many=True)
+        if drug := re.match(
+            rf"^(?:back |now )?(?:on|prescribed|put on|started on|taking) (?P<v>{_DRUG})\b", rest, re.I
+        ):
+            return fact(clause, "medication", drug["v"], f"takes {drug['v']}", "health", many=True)
         match = re.match(r"^on (?P<v>[\w-]+)$", rest)
         if (
             not match
@@ -155,6 +201,7 @@ def takes(clause: Clause) -> list[Candidate]:
     is_medicine = re.search(
         r"\b(?:mg|micrograms?|mcg|µg|ml|iu|blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|"
         r"inhibitors?)|antidepressants?|"
+        rf"{_DRUG}|"
         r"statins?|painkillers|supplements?|the pill|steroids|tablets?|pills?|medication|medicine|"
         r"insulin|drops|inhaler|tabletten|vitamin \w+|antihistamines?|"
         r"\w{3,}(?:formin|pril|artan|statin|olol|pine|oxine|profen|cetamol|xaban|azole|parin|sone|pam|line|"
@@ -211,8 +258,90 @@ def consumes(clause: Clause) -> list[Candidate]:
     return []
 
 
+def without(clause: Clause) -> list[Candidate]:
+    """Read "be off dairy", "be doing keto", "went vegan", "cut out gluten", "gave up alcohol"."""
+    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense == "future":
+        return []
+    rest = values.cut(clause.rest)
+    if clause.verb in ("go", "do", "follow", "try"):
+        match = re.match(
+            rf"^(?:on )?(?:a |the |full(?:y)? |completely )?(?P<v>{_DIETS}|veggie|paleo|low[- ]carb)s?\b",
+            rest,
+            re.I,
+        )
+        is_now = clause.tense in ("past", "perfect") if clause.verb == "go" else clause.tense == "present"
+        if not match or not is_now or clause.verb == "try":
+            return []
+        value = match["v"].casefold().replace("veggie", "vegetarian")
+        return fact(replace(clause, tense="present"), "diet", value, f"is {value}", "health")
+    match = re.match(
+        rf"^(?:off|out|up|back on|cutting out|avoiding) (?P<v>(?:all )?(?:{_FOODS})\b)", rest, re.I
+    )
+    if not match or (clause.verb in ("cut", "give", "come") and clause.tense not in ("past", "perfect")):
+        return []
+    what = match["v"].casefold().removeprefix("all ")
+    return fact(replace(clause, tense="present"), f"diet:no {what}", what, f"does not have {what}", "health")
+
+
+_FOODS = (
+    r"meat|red meat|pork|beef|fish|dairy|milk|cheese|eggs?|gluten|wheat|bread|carbs|sugar|alcohol|booze|"
+    r"wine|beer|"
+    r"caffeine|coffee|salt|nuts|soy|lactose|animal products|fast food|chocolate"
+)
+
+
+def tolerates(clause: Clause) -> list[Candidate]:
+    """Read "do not tolerate lactose", in German "vertrage keine Nüsse"."""
+    if clause.subject.kind not in ("owner", "person") or not clause.negated or clause.tense != "present":
+        return []
+    what = values.topic(clause.rest.split(", ")[0])
+    if not what or len(what.split()) > 3:
+        return []
+    return fact(
+        clause, f"intolerance:{what.casefold()}", what, f"does not tolerate {what}", "health", effect="states"
+    )
+
+
+def prescribed(clause: Clause) -> list[Candidate]:
+    """Read "my doctor put me on sertraline", "started metformin last week"."""
+    if clause.negated or clause.tense not in ("past", "perfect"):
+        return []
+    match = re.match(rf"^(?:me on |taking |on )?(?:\d+ ?mg (?:of )?)?(?P<v>{_DRUG})\b", clause.rest, re.I)
+    if not match or (clause.subject.kind != "owner" and not clause.rest.startswith("me on ")):
+        return []
+    owner = replace(clause, subject=Subject(), tense="present")
+    return fact(owner, "medication", match["v"], f"takes {match['v']}", "health", many=True)
+
+
+def medicine_is(clause: Clause) -> list[Candidate]:
+    """Read "my blood pressure medicine is lisinopril"."""
+    is_medicine = re.search(
+        r"\b(?:medicines?|medication|meds|tablets?|pills?|inhaler|blutdrucktabletten?|medikament)$",
+        clause.subject.noun,
+        re.I,
+    )
+    if clause.subject.kind != "thing" or not is_medicine or clause.negated or clause.tense != "present":
+        return []
+    value = values.cut(clause.rest).split(", ")[0]
+    if not re.fullmatch(r"[\w-]+(?: \d+ ?mg)?", value) or not (
+        re.search(_DRUG, value, re.I) or len(value) > 6
+    ):
+        return []
+    owner = replace(clause.subject, noun="", kind="person" if clause.subject.path else "owner")
+    return fact(replace(clause, subject=owner), "medication", value, f"takes {value}", "health", many=True)
+
+
 RULES = {
-    "be": [health, takes],
+    "put": [prescribed],
+    "start": [prescribed],
+    "be": [medicine_is, health, takes, without],
+    "do": [without],
+    "follow": [without],
+    "go": [without],
+    "cut": [without],
+    "give": [without],
+    "come": [without],
+    "tolerate": [tolerates],
     "have": [has],
     "suffer": [has],
     "get": [has],

@@ -93,7 +93,7 @@ def is_called(clause: Clause) -> list[Candidate]:
         if not re.match(r"^[A-ZÄÖÜ]", name) or _is_kind_of(name):
             return []
         name = re.split(r" (?:from|and|in|by|aus|und|von)\b", name)[0]
-        if not is_name(name) or len(name.split()) > 3:
+        if not is_name(name) or len(name.split()) > 3 or re.search(r"(?:ans|ians|ers|ites)$", name):
             return []
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
     elif match := _A_NAMED.match(rest) if clause.verb == "be" and clause.subject.path else None:
@@ -189,7 +189,8 @@ def relation(clause: Clause) -> list[Candidate]:
     """Read "Tom is my brother", "Anna is Tom's wife"."""
     match = re.match(
         r"^(?:(?P<mine>my|our|mein\w*|unser\w*)|(?P<name>[A-ZÄÖÜ][\w-]+)'s?) (?P<adjective>(?:[\w-]+ )"
-        r"{0,2}?)(?P<kin>[\w-]+(?:[- ]in[- ]law)?)$",
+        r"{0,2}?)(?P<kin>scrum master|tech lead|project manager|line manager|estate agent|"
+        r"[\w-]+(?:[- ]in[- ]law)?)$",
         re.sub(r" (?:now|again)$", "", clause.rest.split(",")[0].split(" and ")[0].strip()),
         re.IGNORECASE,
     )
@@ -233,6 +234,23 @@ def _behind_name(clause: Clause, rest: str) -> list[Candidate]:
         where = values.place(re.split(r" (?:and|und) ", match["v"])[0])
         found += fact(clause, "origin", where, f"comes from {where}", "place") if where else []
     found += described(clause, rest)
+    for part in rest.split(", ")[1:]:
+        bare = re.match(r"^(?P<job>[\w -]+?)(?: (?:in|from|based in|aus) (?P<where>[A-ZÄÖÜ][\w -]+))?$", part)
+        if (
+            bare
+            and values.job(bare["job"])
+            and not re.match(r"^(?:working|an?|currently|formerly|ex-|ich|und)\b", part)
+        ):
+            found += fact(clause, "job", values.job(bare["job"]), f"is a {values.job(bare['job'])}", "work")
+            where = values.place(bare["where"]) if bare["where"] else ""
+            named, lives = (
+                ("origin", "comes from") if re.search(r" (?:from|aus) ", part) else ("city", "lives in")
+            )
+            if where and not any(one.attribute == named for one in found):
+                found += fact(clause, named, where, f"{lives} {where}", "place")
+            return found
+        if re.fullmatch(r"(?:they/them|she/her|he/him|she/they|he/they)", part):
+            found += fact(clause, "pronouns", part, f"has the pronouns {part}", "identity")
     title = re.search(r",? (?:an?|von Beruf|und von Beruf|eine?) (?P<v>[\w -]+)", rest)
     job = values.job(title["v"], is_certain="Beruf" in title[0]) if title else ""
     return found + (fact(clause, "job", job, f"is a {job}", "work") if job else [])
@@ -330,6 +348,8 @@ RULES = {
     "turn": [will_be, age],
     "have": [has_birthday, has_kin],
     "get": [has_kin],
+    "find": [has_kin],
+    "hire": [has_kin],
     "adopt": [has_kin],
     "keep": [has_kin],
     "own": [has_kin],

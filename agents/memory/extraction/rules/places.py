@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Where people live, come from, were born, moved to."""
 
 from __future__ import annotations
@@ -9,11 +10,18 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
+TOOLS = frozenset(
+    "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres mysql mongodb docker "
+    "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom sap salesforce hubspot "
+    "confluence obsidian excel sheets figma vscode vim neovim firefox chrome proton fastmail nextcloud dropbox".split()
+)
+
 
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
-        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|on my own|right|out|over|all|up|down|"
+        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on my own|right|out|"
+        r"over|all|up|down|"
         r"based|located|living) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",
         clause.rest,
@@ -21,7 +29,7 @@ def lives(clause: Clause) -> list[Candidate]:
     )
     if not match or clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
-    if re.match(r"^\w*straße|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", values.cut(match["v"])):
+    if re.match(r"^\w*stra(?:ß|ss)e|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", values.cut(match["v"])):
         address = values.cut(match["v"])
         return fact(clause, "address", address, f"lives at {address}", "place")
     where = values.place(match["v"])
@@ -53,6 +61,21 @@ def based(clause: Clause) -> list[Candidate]:
     return []
 
 
+def settled(clause: Clause) -> list[Candidate]:
+    """Read "be down in Penzance with my wife"."""
+    match = re.match(r"^(?:down|up|over|out|living|settled) in (?P<v>[A-ZÄÖÜ].*)$", clause.rest)
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind != "owner"
+        or clause.tense != "present"
+        or clause.when.point
+    ):
+        return []
+    where = values.place(match["v"].split(", ")[0])
+    return fact(clause, "city", where, f"lives in {where}", "place") if where else []
+
+
 def comes(clause: Clause) -> list[Candidate]:
     """Read "come from Ukraine", "be a native of Trier"."""
     match = re.match(r"^(?:originally )?from (?P<v>.+)$", clause.rest, re.IGNORECASE)
@@ -79,8 +102,18 @@ def moves(clause: Clause) -> list[Candidate]:
         r"(?:^|\b(?:house|home|over|back|here|away|flats|houses) |(?<=\w) )?\b(?:to|nach) (?P<v>.+)$",
         clause.rest,
     )
+    if (
+        origin
+        and goal
+        and re.search(r" (?:on|for) (?:the|our|this) |\b(?:project|team|repo|app|site|work)\b", clause.rest)
+    ):
+        return []  # "moved from Jira to Linear on the Atlas project"
+    if goal and goal["v"].split()[0].casefold() in TOOLS:
+        return []
     found: list[Candidate] = []
     where = values.place(re.sub(r"\bfrom .*$", "", goal["v"])) if goal else ""
+    if re.match(r"^(?:Year|Grade|Class|Level|Form|Reception|Key Stage|Phase|Sixth|the \d|\d)\b", where):
+        return []
     left = values.place(origin["v"]) if origin else ""
     if left:
         # It ends what was known; where nothing was, it still says that they lived there before.
@@ -135,7 +168,7 @@ def _born(clause: Clause, text: str) -> list[Candidate]:
 
 RULES = {
     "live": [lives],
-    "be": [based],
+    "be": [based, settled],
     "come": [comes],
     "grow": [grew],
     "bear": [bears],

@@ -62,6 +62,27 @@ def has_event(clause: Clause) -> list[Candidate]:
     )
 
 
+def is_away(clause: Clause) -> list[Candidate]:
+    """Read "be on leave from 14 to 25 July", "be away next week"."""
+    match = re.match(
+        r"^(?P<v>on (?:annual |parental |maternity |paternity |sick )?(?:leave|holiday|vacation)|away|"
+        r"off work|out of (?:the )?office|im Urlaub)$",
+        values.cut(clause.rest),
+        re.I,
+    )
+    when = clause.when.phrase
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or not clause.subject.is_known
+    ):
+        return []
+    if clause.tense in ("past", "perfect") or not when or _is_today(when) or not re.search(r"\d", when):
+        return []
+    return _plan(clause, f"plan:{match['v'].casefold()}", when, f"is {match['v']} {_at(when)}")
+
+
 def is_event(clause: Clause) -> list[Candidate]:
     """Read "my driving test is on 3 July", "the concert starts at 20:00 on Friday"."""
     subject = clause.subject
@@ -133,6 +154,21 @@ def trip(clause: Clause) -> list[Candidate]:
         "visit": "visits",
     }.get(clause.verb, "goes to")
     return _plan(clause, f"trip:{where.casefold()}", when, f"{verb} {where} {_at(when)}")
+
+
+def books(clause: Clause) -> list[Candidate]:
+    """Read "booked a week in Madeira from 5 to 12 May", "booked flights to Rome for 3 June"."""
+    match = re.match(
+        r"^(?:an? |our |my |the |some )?(?:[\w-]+ )?(?:week|weekend|trip|flights?|fortnight|holiday|"
+        r"vacation|cruise|hotel|days|tickets|break|cottage|villa|airbnb)"
+        r"(?: away)? (?:in|to|for|on) (?P<v>[A-ZÄÖÜ].*)$",
+        clause.rest,
+    )
+    when = clause.when.phrase
+    if not match or not when or clause.negated or clause.subject.kind != "owner" or clause.tense == "future":
+        return []
+    where = values.place(match["v"])
+    return _plan(clause, f"trip:{where.casefold()}", when, f"goes to {where} {_at(when)}") if where else []
 
 
 def intends(clause: Clause) -> list[Candidate]:
@@ -288,7 +324,7 @@ def _is_today(when: str) -> bool:
 
 RULES = {
     "have": [has_event],
-    "be": [is_event, trip],
+    "be": [is_away, is_event, trip],
     "start": [is_event],
     "take": [is_event, trip],
     "go": [trip],
@@ -297,6 +333,7 @@ RULES = {
     "drive": [trip],
     "visit": [trip, visits],
     "plan": [intends],
+    "book": [books],
     "come": [visits],
     "spend": [trip],
     "get": [marries, splits],

@@ -70,7 +70,7 @@ def drives(clause: Clause) -> list[Candidate]:
         clause,
         "owns",
         what,
-        f"{'drives' if clause.verb == 'drive' else 'rides'} a {what}",
+        f"{clause.verb}s a {what}",
         "possession",
         many=True,
     )
@@ -109,7 +109,7 @@ def buys(clause: Clause) -> list[Candidate]:
     ):
         return []
     text = re.sub(r"^(?:myself|me|us|ourselves|himself|herself|mir|uns) ", "", clause.rest)
-    text = re.sub(r"^rid of .*$", "", text)
+    text = re.sub(r"^(?:rid of|this|that|these|those) .*$", "", text)
     present = replace(clause, tense="present")
     found: list[Candidate] = []
     for part in _parts(text):
@@ -152,6 +152,12 @@ def replaces(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:my|our|the) (?:old )?(?P<old>.+?) (?:with|by|for) (?:a |an |the )?(?P<new>.+)$", clause.rest
     )
+    both = re.match(
+        r"^(?P<old>[A-Z][\w.+-]*) (?:with|by|for) (?P<new>[A-Z][\w.+-]*(?: [A-Z]\w*)?)$", clause.rest
+    )
+    if both and not clause.negated and clause.tense in ("past", "perfect"):
+        new = both["new"]
+        return fact(replace(clause, tense="present"), "uses", new, f"uses {new}", "technical", many=True)
     if not match or clause.negated or clause.tense not in ("past", "perfect"):
         return []
     old, new = values.thing(match["old"]), values.thing(match["new"])
@@ -202,6 +208,10 @@ def _is_lasting(text: str) -> bool:
     ):
         return False
     text = values.thing(text) or text
+    if re.search(
+        r"\bflat (?:tyres?|tires?|batter\w+|white)\b|\b(?:puncture|haircut|discount|refund)\b", text, re.I
+    ):
+        return False
     if _TRIVIAL.search(text) and not _LASTING.search(text):
         return False
     return bool(_LASTING.search(text) or _BRANDS.search(text) or _MODEL.search(text))
@@ -210,6 +220,7 @@ def _is_lasting(text: str) -> bool:
 RULES = {
     "drive": [drives],
     "ride": [drives],
+    "lease": [drives],
     "have": [owns],
     "own": [owns],
     "buy": [buys],

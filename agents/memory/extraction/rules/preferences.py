@@ -52,7 +52,7 @@ def likes(clause: Clause) -> list[Candidate]:
     if re.match(r"^(?:all )?the ", rest) and not _SCENERY.match(rest):
         return []  # "I love the colours!" comments on something at hand
     found: list[Candidate] = []
-    text = values.cut(rest)
+    text = re.sub(r" with a (?:passion|vengeance)$", "", values.cut(rest))
     parts = values.listed(text)
     if parts and re.match(r"^\w+ing \w", parts[0]):
         # "making sure that …", "creating a safe, quiet place": an activity with its object is no enumeration.
@@ -61,7 +61,7 @@ def likes(clause: Clause) -> list[Candidate]:
             if re.search(r"\b(?:an?|the|more|sure) \w+$|\bsure\b", parts[0]) and len(parts) > 1
             else parts[:1]
         )
-    for part in parts:
+    for part in (re.sub(r"^(?:esp\.?|especially|particularly|mainly|mostly) ", "", one) for one in parts):
         if len(part.split()) > 4 and part.islower():
             continue
         what = values.bare(re.sub(r" like [A-Z].*$", "", values.topic(part)))

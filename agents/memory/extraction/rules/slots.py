@@ -91,7 +91,8 @@ def has_slot(clause: Clause) -> list[Candidate]:
     if not (clause.subject.kind == "thing" or is_project) or clause.negated or clause.tense == "past":
         return []
     match = re.match(
-        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>ip address|"
+        r"^(?:the |a |an |die |das |den |eine? )?(?:static |fixed |local |feste )?(?P<slot>number|"
+        r"phone number|telefonnummer|nummer|extension|ip address|"
         r"ip-adresse|ip|"
         r"address|adresse|hostname|host name|name|domain|mac address|"
         r"version|port|budget|deadline|plate|licence plate|license plate|number plate|kennzeichen|serial "
@@ -282,7 +283,7 @@ def _of_thing(clause: Clause, thing: str, name: str) -> list[Candidate]:
     if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
         value = re.sub(r"^from .* to ", "", value)
     thing = " ".join(thing.split())
-    if not value or len(value.split()) > 8 or _STATES.match(value) or not thing:
+    if not value or len(value.split()) > 8 or _STATES.match(value) or not thing or value.startswith("with "):
         return []
     if dated and not re.search(r"\d|day|week|month|year|tomorrow|tag", value, re.I):
         return []
@@ -309,6 +310,7 @@ def _model(clause: Clause, noun: str) -> list[Candidate]:
         kind="person" if clause.subject.path or clause.subject.name != "owner" else "owner",
     )
     name = words.THINGS.get(noun) or noun
+    name = {"phone": "smartphone"}.get(name, name)  # its number is another slot
     what = match["v"]
     text = f"{owner.possessive} {noun} is a {what}."
     return fact(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
+from agents.memory.extraction.rules.places import TOOLS
 
 _MACHINE = re.compile(
     r"\b(?:nas|server|router|laptop|pc|computer|desktop|pi|phone|tablet|backup|cluster|"
@@ -55,7 +56,7 @@ def located(clause: Clause) -> list[Candidate]:
         return []
     match = re.match(
         r"^(?:reachable |available |listening )?(?:at|under|on|unter|via) (?P<v>(?:https?://)"
-        r"?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/\S*)?|port \d+)$",
+        r"?[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/[^\s,]*)?|port \d+)(?:,.*)?$",
         clause.rest,
     )
     if not match:
@@ -84,7 +85,12 @@ def switches(clause: Clause) -> list[Candidate]:
         found += (
             fact(present, "uses", old, f"uses {old}", "technical", many=True, effect="ends") if old else []
         )
-    new = values.thing((match or only)["new"]) if match or only else ""  # type: ignore[index]
+    if clause.verb == "move" and not (
+        match and (re.match(r"[A-Z]", match["new"]) or match["old"].casefold() in TOOLS)
+    ):
+        return []
+    goal = match or only
+    new = values.thing(re.split(r" (?:on|for|at|in) (?:the|our|my) ", goal["new"])[0]) if goal else ""
     return found + (fact(present, "uses", new, f"uses {new}", "technical", many=True) if new else [])
 
 
@@ -135,7 +141,14 @@ def uses(clause: Clause) -> list[Candidate]:
     for part in values.listed(values.cut(clause.rest)):
         # "Teams for chat and Confluence for documents"
         what = values.thing(re.split(r",? (?:as|for|to|on|at|with|not|instead|in)\b", part)[0])
-        if what and re.search(r"[A-Z]|\d", what) and not re.match(r"^(?:I|Your|This|That)\b", what):
+        is_listed = re.match(r"(?:[A-Z][\w.-]*(?:, | and |$))+", clause.rest) and re.fullmatch(
+            r"[a-z][\w.-]{1,12}(?<!ed)(?<!ing)(?<!ly)", what
+        )
+        if (
+            what
+            and (re.search(r"[A-Z]|\d", what) or is_listed)
+            and not re.match(r"^(?:I|Your|This|That)\b", what)
+        ):
             found += fact(clause, "uses", what, f"uses {what}", "technical", many=True)
     return found
 
@@ -208,6 +221,7 @@ RULES = {
     "migrate": [switches],
     "upgrade": [switches],
     "decide": [decides],
+    "move": [switches],
     "agree": [decides],
     "choose": [chooses],
     "pick": [chooses],

@@ -15,6 +15,12 @@ _AS = re.compile(r"\b(?:as|als) (?P<v>.+)$", re.IGNORECASE)
 _AT = re.compile(r"(?:^|\s)(?:at|for|bei) (?P<v>(?:(?! as | als ).)+)", re.IGNORECASE)
 
 
+_SCHOOL = re.compile(
+    r"(?:\b(?:School|Primary|Elementary|Academy|High|Grammar|College|University|Uni|Kindergarten|Nursery|"
+    r"Kita|Preschool|"
+    r"Gymnasium)\b|schule|gymnasium|kindergarten)", re.I)  # fmt: skip
+
+
 def works(clause: Clause) -> list[Candidate]:
     """Read "work at Bosch as a driver", "work for air france", "work in a warehouse"."""
     if clause.subject.kind not in ("owner", "person", "pet") or (clause.negated and not clause.ended):
@@ -34,6 +40,11 @@ def works(clause: Clause) -> list[Candidate]:
         title = values.job(match["v"], is_certain=True)
         if title:
             found += fact(clause, "job", title, f"works as {_a(title)}", "work")
+    if office := re.match(
+        r"^(?:in|at|from|out of) (?:the |our )(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|plant|store))$",
+        values.cut(rest),
+    ):
+        return fact(clause, "workplace", office["v"], f"works at the {office['v']}", "work")
     if match := re.match(r"^(?:in|on) (?P<v>.+)$", rest, re.IGNORECASE):
         where = values.cut(re.split(r" (?:as|als|at|for|bei) ", match["v"])[0])
         if (
@@ -95,18 +106,33 @@ def is_job(clause: Clause) -> list[Candidate]:
     return found
 
 
+_GERMAN_FIRMS = re.compile(
+    r"^(?:at|bei) (?:[A-ZÄÖÜ]{2,5}|Post|Bahn|Feuerwehr|Polizei|Telekom|Caritas|Bundeswehr|Gemeinde)$"
+)
+
+
 def is_with(clause: Clause) -> list[Candidate]:
     """Read "be with Bosch" since a day, "be at Zalando", "be employed by the city of Ulm"."""
     if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
+    rest, _, behind = re.sub(r" now\b", "", clause.rest).partition(", ")
     match = re.match(
-        r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest
-    ) or re.match(r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", clause.rest)
+        r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", rest
+    ) or re.match(r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", rest)
     is_plain = not clause.rest.startswith("employed")
-    if not match or (is_plain and clause.when.since is None and not clause.ended) or clause.when.future:
+    is_firm = clause.language == "de" and re.match(_GERMAN_FIRMS, clause.rest)
+    if (
+        not match
+        or (is_plain and clause.when.since is None and not clause.ended and not is_firm)
+        or clause.when.future
+    ):
         return []
     where = values.organisation(match["v"])
-    return fact(clause, "employer", where, f"works at {where}", "work") if where else []
+    title = values.job(behind.split(", ")[0]) if behind else ""
+    return [
+        *(fact(clause, "employer", where, f"works at {where}", "work") if where else []),
+        *(fact(clause, "job", title, f"is {_a(title)}", "work") if where and title else []),
+    ]
 
 
 def reports(clause: Clause) -> list[Candidate]:
@@ -128,6 +154,7 @@ def part_time(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:an? |my )?(?:new |second |side |full[- ]time |part[- ]time |summer |holiday |student |"
         r"mini ?)*job,? "
+        r"(?:as (?P<first>(?:(?! at | with | for ).)+?) )?"
         r"(?:(?:at|with|in|for|bei) (?P<where>(?:(?! as ).)+?))?(?: ?\bas (?P<what>.+))?$",
         clause.rest,
         re.I,
@@ -140,7 +167,8 @@ def part_time(clause: Clause) -> list[Candidate]:
     ):
         return []
     where = values.organisation(match["where"]) if match["where"] else ""
-    title = values.job(match["what"], is_certain=True) if match["what"] else ""
+    what = match["what"] or match["first"]
+    title = values.job(what, is_certain=True) if what else ""
     return [
         *(fact(clause, "employer", where, f"works at {where}", "work") if where else []),
         *(fact(clause, "job", title, f"works as {_a(title)}", "work") if title else []),
@@ -154,7 +182,7 @@ def studies(clause: Clause) -> list[Candidate]:
     if re.match(r"^(?:for|hard|right|all|today|the|this|my|how|with|late|every)\b", clause.rest, re.I):
         return []
     match = re.match(
-        r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:^| )?(?:(?:at|in|an der) (?P<where>.+))?$", clause.rest
+        r"^(?P<what>(?:(?! (?:at|in|an der) ).)*?)(?:(?:^| )(?:at|in|an der) (?P<where>.+))?$", clause.rest
     )
     if not match:
         return []
@@ -166,6 +194,9 @@ def studies(clause: Clause) -> list[Candidate]:
     return found
 
 
+_TO = {"en": ("to ",), "de": ("to ", "in ", "ins ", "auf ")}
+
+
 def attends(clause: Clause) -> list[Candidate]:
     """Read "go to Einstein-Gymnasium", "attend the Waldorf school"."""
     if (
@@ -175,16 +206,26 @@ def attends(clause: Clause) -> list[Candidate]:
     ):
         return []
     match = re.match(
-        r"^(?:to )?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|daycare|university|"
-        r"college|academy|gymnasium|uni|"
+        r"^(?:to |ins |in die |in den |auf das |aufs )?(?P<v>(?:BG|BRG|BORG|HTL|HAK|HLW|VS|MS|"
+        r"AHS) [A-ZÄÖÜ][\w -]+)$",
+        clause.rest,
+    ) or re.match(
+        r"^(?:to |in (?=.*[A-ZÄÖÜ]\w+ [A-ZÄÖÜ]))?(?P<v>.*(?:\b|(?<=\w))(?:school|kindergarten|nursery|"
+        r"daycare|university|"
+        r"college|academy|gymnasium|uni|primary|elementary|infants?|juniors?|grammar|middle|prep|"
+        r"comprehensive|volksschule|mittelschule|realschule|gymi|kanti|polytechnic|htl|hak|"
         r"schule|grundschule|kita|preschool|MIT|montessori)\b[\w .-]*)"
         r"$",
         clause.rest,
         re.I,
     )
-    if not match or (clause.verb == "go" and not clause.rest.lower().startswith("to ")) or clause.progressive:
+    if (
+        not match
+        or (clause.verb == "go" and not clause.rest.lower().startswith(_TO[clause.language]))
+        or clause.progressive
+    ):
         return []
-    where = values.bare(values.cut(match["v"]))
+    where = re.sub(r" (?:doing|studying|reading|to study) .*$", "", values.bare(values.cut(match["v"])))
     if (
         len(where.split()) < 1
         or len(where.split()) > 6
@@ -220,11 +261,22 @@ def starts(clause: Clause) -> list[Candidate]:
         match = re.match(r"^(?P<where>(?:(?! as ).)+?)(?: as (?P<what>.+))?$", rest)
         if not match or not re.match(r"(?:the )?[A-ZÄÖÜ]", match["where"]):
             return []
+    if turned := re.match(
+        r"^(?:(?:a|my|the) (?:new )?(?:job|role|position) )?as (?P<what>(?:(?! at | with | for ).)+?) (?:at|"
+        r"with|for) (?P<where>.+)$",
+        rest,
+    ):
+        match = turned
     if not match:
         return []
     found: list[Candidate] = []
     where = values.organisation(match["where"]) if match["where"] else ""
-    if where and (re.search(r"[A-ZÄÖÜ]", where) or re.search(r"\bjob|position|stelle|work", rest)):
+    title_words = re.search(r"\b(?:job|position|role|work|working|as|als|stelle|teaching)\b", rest)
+    if where and _SCHOOL.search(where) and not title_words:
+        present = replace(clause, tense="present") if clause.tense in ("past", "perfect") else clause
+        attribute = "university" if re.search(r"\b(?:Uni|University|College)\b", where) else "school"
+        found += fact(present, attribute, where, f"goes to {where}", "study")
+    elif where and (re.search(r"[A-ZÄÖÜ]", where) or re.search(r"\bjob|position|stelle|work", rest)):
         found += fact(clause, "employer", where, f"works at {where}", "work")
     title = values.job(match["what"], is_certain=True) if match["what"] else ""
     if title:
@@ -253,7 +305,8 @@ def leaves(clause: Clause) -> list[Candidate]:
 def in_grade(clause: Clause) -> list[Candidate]:
     """Read "my daughter is in year 3", "Tim is in second grade"."""
     match = re.match(
-        r"^in (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|(?:\d{1,2}(?:st|nd|rd|th)|first|"
+        r"^(?:in|up to|to|up into|into|now in) (?:the )?(?P<v>(?:year|grade|class|form|klasse) \d{1,2}|"
+        r"(?:\d{1,2}(?:st|nd|rd|th)|first|"
         r"second|third|"
         r"fourth|fifth|sixth|seventh|eighth|ninth|tenth) (?:grade|year|form)|der \d{1,2}\. klasse)\b",
         values.cut(clause.rest),
@@ -261,9 +314,12 @@ def in_grade(clause: Clause) -> list[Candidate]:
     )
     if not match or clause.negated or clause.subject.kind != "person" or not clause.subject.is_known:
         return []
-    if clause.tense not in ("present", "perfect"):
+    is_move = clause.verb in ("move", "go", "start") and clause.tense in ("past", "perfect")
+    if clause.tense not in ("present", "perfect") and not is_move:
         return []
-    return fact(clause, "grade", match["v"], f"is in {match['v']}", "study")
+    if clause.rest.startswith(("up", "to", "into")) and not is_move:
+        return []
+    return fact(replace(clause, tense="present"), "grade", match["v"], f"is in {match['v']}", "study")
 
 
 def dismissed(clause: Clause) -> list[Candidate]:
@@ -318,6 +374,12 @@ def teaches(clause: Clause) -> list[Candidate]:
     ):
         return []
     found: list[Candidate] = []
+    school = (
+        values.organisation(match["where"])
+        if match["where"] and re.search(r" at (?:the )?[A-ZÄÖÜ]", clause.rest)
+        else ""
+    )
+    found += fact(clause, "employer", school, f"works at {school}", "work") if school else []
     for part in values.listed(match["what"]):
         what = values.topic(part)
         found += fact(clause, "teaches", what, f"teaches {what}", "work", many=True) if what else []
@@ -372,17 +434,139 @@ def _a(title: str) -> str:
     return f"{'an' if title[:1].casefold() in 'aeiou' else 'a'} {title}"
 
 
+def transferred(clause: Clause) -> list[Candidate]:
+    """Read "transferred to the Munich office", "was moved to the Leeds branch"."""
+    match = re.match(
+        r"^(?:been |transferred |moved |posted |relocated )*to (?:the |our |"
+        r"my )?(?P<v>[A-ZÄÖÜ][\w -]*? (?:office|branch|site|department|"
+        r"team|plant|store|location))$",
+        values.cut(clause.rest),
+    )
+    is_done = clause.tense in ("past", "perfect")
+    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not is_done:
+        return []
+    where = match["v"]
+    return fact(replace(clause, tense="present"), "workplace", where, f"works at the {where}", "work")
+
+
+def drops_out(clause: Clause) -> list[Candidate]:
+    """Read "dropped out of uni"."""
+    if clause.negated or clause.tense not in ("past", "perfect") or not re.match(r"^out\b", clause.rest):
+        return []
+    present = replace(clause, tense="present")
+    return [
+        *fact(present, "university", "-", "goes to university", "study", effect="ends"),
+        *fact(present, "studies", "-", "studies that", "study", effect="ends"),
+    ]
+
+
+def job_at(clause: Clause) -> list[Candidate]:
+    """Read "is a NOUN at Bosch", in German "ist Bratscher im Staatsorchester", "bin Lehrling bei Miele"."""
+    if (
+        clause.subject.kind not in ("owner", "person")
+        or clause.negated
+        or clause.tense not in ("present", "perfect")
+    ):
+        return []
+    pattern = (
+        r"^(?P<job>[A-ZÄÖÜ][\wäöüß-]+) (?P<p>at|in|bei) (?P<v>[A-ZÄÖÜ].+)$"
+        if clause.language == "de"
+        else (r"^(?:an?|the) (?P<job>[\w -]{3,35}?) (?P<p>at|for|with) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$")
+    )
+    match = re.match(pattern, clause.rest.split(", ")[0])
+    if not match or not clause.subject.is_known:
+        return []
+    if re.search(
+        r"\b(?:member|fan|student|pupil|patient|customer|guest|client|meeting|regular|problem|lot|bit|"
+        r"Urlaub|Mitglied|Fan|Kunde|Rente|Besuch)\b",
+        match["job"],
+    ):
+        return []
+    where = values.organisation(match["v"])
+    is_firm = where and (
+        match["p"] != "in"
+        or re.search(
+            r"(?:orchester|theater|klinik|werk|amt|hotel|schule|bank|haus|verein|museum|labor)", where, re.I
+        )
+    )
+    title = values.job(match["job"], is_certain=True)
+    if not is_firm or not title:
+        return []
+    return [
+        *fact(clause, "job", title, f"is {_a(title)}", "work"),
+        *fact(clause, "employer", where, f"works at {where}", "work"),
+    ]
+
+
+def at_school(clause: Clause) -> list[Candidate]:
+    """Read "is at Lindenschule", "started P3 at Allan's Primary", "is in Year 2 at St Anne's Primary"."""
+    match = re.search(r"(?:^|\s)(?:at|bei) (?P<v>[A-ZÄÖÜ][\w' .-]*)$", values.cut(clause.rest))
+    if not match or clause.subject.kind != "person" or clause.negated or not _SCHOOL.search(match["v"]):
+        return []
+    if clause.tense == "past" and clause.verb == "be":
+        return []
+    where = values.organisation(match["v"])
+    attribute = "university" if re.search(r"\b(?:Uni|University|College)\b", where) else "school"
+    return (
+        fact(replace(clause, tense="present"), attribute, where, f"goes to {where}", "study") if where else []
+    )
+
+
+def leads(clause: Clause) -> list[Candidate]:
+    """Read "lead the data platform team at Northwind", "run marketing at Acme"."""
+    match = re.match(
+        r"^(?P<what>(?:the |our |a |die |das |den )?[\w /-]{3,40}?) (?:at|for|bei|"
+        r"am) (?P<v>[A-ZÄÖÜ][\w&.' -]*)(?:,.*)?$",
+        clause.rest,
+    )
+    if (
+        not match
+        or clause.negated
+        or clause.subject.kind not in ("owner", "person")
+        or clause.tense not in ("present", "perfect")
+    ):
+        return []
+    where, what = values.organisation(match["v"]), values.bare(match["what"])
+    if not where or not re.search(
+        r"[A-ZÄÖÜ]\w+$"
+        if clause.language == "de"
+        else r"\b(?:team|department|group|project|marketing|sales|engineering|hr|operations|product|design|"
+        r"office|unit)\b",
+        what,
+        re.I,
+    ):
+        return []
+    return [
+        *fact(clause, "employer", where, f"works at {where}", "work"),
+        *fact(clause, "leads", what, f"leads the {what}", "work", many=True),
+    ]
+
+
+def finds(clause: Clause) -> list[Candidate]:
+    """Read "found a job, at Costco", "found work as a waiter"."""
+    rest = re.sub(r"^(?:a (?:new )?)?(?:job|work|position),? ", "a job ", clause.rest)
+    if clause.tense not in ("past", "perfect") or not rest.startswith("a job "):
+        return []
+    return part_time(replace(clause, rest=rest, tense="present"))
+
+
 RULES = {
+    "lead": [leads],
+    "manage": [leads],
+    "find": [finds],
+    "transfer": [transferred],
+    "move": [in_grade, transferred],
+    "drop": [drops_out],
     "work": [works],
     "report": [reports],
-    "be": [dismissed, in_grade, is_job, becomes, is_with],
-    "get": [dismissed, becomes, starts],
+    "be": [transferred, dismissed, at_school, in_grade, job_at, is_job, becomes, is_with],
+    "get": [transferred, dismissed, becomes, starts, part_time],
     "become": [becomes],
     "study": [studies],
     "major": [studies],
     "go": [attends],
     "attend": [attends],
-    "start": [starts],
+    "start": [at_school, starts],
     "begin": [starts],
     "join": [starts],
     "quit": [leaves],
@@ -393,6 +577,6 @@ RULES = {
     "have": [part_time, degree],
     "teach": [teaches],
     "retire": [retires],
-    "run": [runs_business],
+    "run": [runs_business, leads],
     "own": [runs_business],
 }
