@@ -65,7 +65,7 @@ class Librarian(Agent):
         resources.callback(self._book.close)
         self._writer = WriterProcess(settings.memory / "lance", TABLE, settings.embedding_model)
         resources.push_async_callback(self._writer.close)
-        self._way = GivingWay(self._writer.hold)
+        self._way = GivingWay(self._hold)
         resources.callback(self._way.close)
         self._catalogue = Catalogue(self._book, self._writer, settings, self._wrote)
         self._progress = Progress(self.bus, self._status)
@@ -95,7 +95,7 @@ class Librarian(Agent):
 
     @hears(Answering)
     async def give_way(self, said: Answering) -> None:
-        """Write no passages while an answer runs."""
+        """Read and write nothing while an answer runs."""
         self._way.heard(said)
 
     @hears(ProjectChanged, ProjectRemoved)
@@ -192,6 +192,11 @@ class Librarian(Agent):
                     self._problem = str(error)
                     log.warning("%s", error)
                     return
+
+    def _hold(self, held: bool) -> None:
+        self._writer.hold(held)
+        if self._indexer is not None:
+            self._indexer.hold(held)
 
     def _wrote(self, written: Written) -> None:
         self._untidy = True
