@@ -44,7 +44,7 @@ from stores.weights import registry
 PEERS = ("torch", "onnxruntime", "openvino", "llama-index", "txtai")
 LOCK = Path(__file__).parent / "peers" / "ingest.txt"
 SCRIPT = Path(__file__).parent / "peers" / "ingest_texts.py"
-STATUS_SECONDS = 0.05
+STATUS_SECONDS = 0.1
 PAUSE_SECONDS = 0.4
 """Between two questions, at least; at most twice as long."""
 PARTS = 3
