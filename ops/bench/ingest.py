@@ -44,7 +44,9 @@ from stores.weights import registry
 PEERS = ("torch", "onnxruntime", "openvino", "llama-index", "txtai")
 LOCK = Path(__file__).parent / "peers" / "ingest.txt"
 SCRIPT = Path(__file__).parent / "peers" / "ingest_texts.py"
-STATUS_SECONDS = 0.1
+STATUS_SECONDS = 0.05
+LONGEST_STATUS_SECONDS = 1.0
+"""Between two looks while much is left: each look costs some milliseconds of those who index."""
 PAUSE_SECONDS = 0.4
 """Between two questions, at least; at most twice as long."""
 PARTS = 3
@@ -194,7 +196,8 @@ class Indexing:
             status = await self.status()
             if status.get("files", 0) >= files and not status["waiting"] and not status["scanning"]:
                 return status
-            await asyncio.sleep(STATUS_SECONDS)
+            left = status.get("seconds_left") or 0.0
+            await asyncio.sleep(max(STATUS_SECONDS, min(left / 4, LONGEST_STATUS_SECONDS)))
         raise TimedOut(f"The storage was not indexed within {LONGEST_SECONDS:g} s.")
 
     async def rate(self, corpus: Corpus) -> Rate:
