@@ -138,10 +138,18 @@ async def _deliver(
     except KaraisError as error:
         log.error("left out entry %d of %s: %s", sequence, message.subject, error)
         return
+    said = ""
     while True:
         try:
             await handler(entry, sequence)
             return
-        except Exception:
-            log.exception("entry %d of %s could not be taken; it is tried again", sequence, message.subject)
+        except Exception as error:
+            if said != (said := repr(error)):  # the same one every second helps nobody
+                log.error(
+                    "entry %d of %s could not be taken and is tried again: %s",
+                    sequence,
+                    message.subject,
+                    error,
+                    exc_info=not isinstance(error, KaraisError),
+                )
             await asyncio.sleep(RETRY_SECONDS)

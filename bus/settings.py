@@ -38,6 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Port of the own NATS server; 0 takes a free one and keeps it."""
     origins: tuple[str, ...] = ()
     """Further origins (scheme://host:port) from which the page may be used, such as a proxy's."""
+    backup_days: Annotated[int, Meta(ge=0)] = 0
+    """Days for which snapshots and backups of the data folder, made outside of KARAIS, are kept; 0 for none.
+    KARAIS says, by it, until when they hold what was forgotten."""
     engine: Literal["auto", "llamacpp", "scripted"] = "auto"
     model: str = "smollm2-135m-instruct"
     """Name of the language model, as ``karais models list`` shows it."""

@@ -113,10 +113,10 @@ class Client:
         """Change what is given of a project."""
         return await self._request("PATCH", f"/api/v1/projects/{_segment(name)}", Project, body=body)
 
-    async def remove_project(self, name: str) -> Forgotten:
-        """Forget a project for good."""
+    async def remove_project(self, name: str, **query: Any) -> Forgotten:
+        """Forget a project for good; with ``dry_run`` only say what would go."""
         path = f"/api/v1/projects/{_segment(name)}"
-        return await self._request("DELETE", path, Forgotten, seconds=FORGET_SECONDS)
+        return await self._request("DELETE", path, Forgotten, query, seconds=FORGET_SECONDS)
 
     async def facts(self, **query: Any) -> Facts:
         """Return a page of what is known."""

@@ -36,7 +36,7 @@ class Forgotten(Message, frozen=True, kw_only=True):
     passages: int = 0
     """Rows that were removed from tables and their files."""
     kept_in_backups_until: float | None = None
-    """When the last backup that holds it is rotated out, in seconds since the epoch; None without one."""
+    """When the last backup that holds it is rotated out, in seconds since the epoch; None without any."""
 
 
 class TurnsForgotten(Acting, frozen=True, kw_only=True):

@@ -88,3 +88,6 @@ class ChangeProject(Acting, frozen=True, kw_only=True):
 
 class RemoveProject(Acting, frozen=True, kw_only=True):
     """Forget a project with its conversations and memories. Replied with Forgotten."""
+
+    dry_run: bool = False
+    """Only say what would go."""

@@ -192,12 +192,17 @@ class InProject(Struct, frozen=True, kw_only=True):
     project: Token = HOME
 
 
-class Forgetting(Struct, frozen=True, kw_only=True):
-    """Query of ``DELETE`` where something is forgotten for good."""
+class DryRun(Struct, frozen=True, kw_only=True):
+    """Query of ``DELETE`` of a project."""
 
-    project: Token = HOME
     dry_run: bool = False
     """Only say what would go."""
+
+
+class Forgetting(DryRun, frozen=True, kw_only=True):
+    """Query of ``DELETE`` where something of a project is forgotten for good."""
+
+    project: Token = HOME
 
 
 class NewProject(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from schemas.errors import Unavailable
+
 log = logging.getLogger(__name__)
 
 
@@ -16,7 +18,8 @@ def open_rebuildable(file: Path, schema: str, version: int, consequence: str) ->
 
     ``schema`` are the statements that create an empty one, ``consequence``
     ends the sentence in the log about a damaged one. Transactions are the
-    caller's: see ``transaction``.
+    caller's: see ``transaction``. Raises Unavailable when the disk is to blame
+    and not the file: one that is full is no reason to remove anything.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -30,11 +33,16 @@ def open_rebuildable(file: Path, schema: str, version: int, consequence: str) ->
             log.info("%s has another schema; %s.", file, consequence)
         database.close()
     except sqlite3.DatabaseError as error:
+        _blame_the_disk(error, str(file))
         log.error("%s is damaged (%s); %s.", file, error, consequence)
     remove(file)
-    database = _connect(file)
-    database.executescript(schema)
-    database.execute(f"PRAGMA user_version = {version}")
+    try:
+        database = _connect(file)
+        database.executescript(schema)
+        database.execute(f"PRAGMA user_version = {version}")
+    except sqlite3.DatabaseError as error:
+        _blame_the_disk(error, str(file))
+        raise
     return database
 
 
@@ -46,14 +54,28 @@ def remove(file: Path) -> None:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """Commit what the block does, or nothing of it."""
-    database.execute("BEGIN IMMEDIATE")
+    """Commit what the block does, or nothing of it; raises Unavailable when the disk does not take it."""
     try:
-        yield
-    except BaseException:
-        database.execute("ROLLBACK")
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:  # some errors end it themselves
+                database.execute("ROLLBACK")
+            raise
+    except sqlite3.DatabaseError as error:
+        _blame_the_disk(error, database.execute("PRAGMA database_list").fetchone()[2])
         raise
-    database.execute("COMMIT")
+
+
+def _blame_the_disk(error: sqlite3.DatabaseError, file: str) -> None:
+    """Raise Unavailable, if it is the disk that failed, and not what the file holds."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to say more
+    if code == sqlite3.SQLITE_FULL:
+        raise Unavailable(f"{file} cannot be written: its disk is full; free some space.") from None
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        raise Unavailable(f"{file} cannot be written: {error}; look at its disk.") from None
 
 
 def _connect(file: Path) -> sqlite3.Connection:

@@ -121,7 +121,7 @@ def _stated_end(version: Version, versions: Mapping[str, Version]) -> float | No
 
 def _repeats(current: Version, version: Version) -> bool:
     still_holds = current.ends is None or current.ends > version.starts
-    return still_holds and version.ends is None and _same(current, version)
+    return still_holds and version.fact.valid_to is None and _same(current, version)
 
 
 def _close(current: Version, by: Version) -> None:

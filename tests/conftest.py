@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from bus import server
 from bus.agent import Agent
@@ -22,6 +24,12 @@ from bus.streams import provision
 STOP_SECONDS = 60.0
 
 StartBus = Callable[..., "RunningBus"]
+
+# How fast an example runs says more of what else the machine does than of the code.
+hypothesis_settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any-machine")
 
 
 @pytest.fixture

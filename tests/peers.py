@@ -233,6 +233,8 @@ class PlayedMemory(ConversationKeeper, ProjectKeeper):
     @answers(RemoveProject)
     async def remove_project(self, ask: RemoveProject) -> Forgotten:
         await self.known_project(ask.project)
+        if ask.dry_run:
+            return Forgotten(kept_in_backups_until=self.kept_until)
         await self.record_knowledge(ProjectRemoved(user=ask.user, project=ask.project, at=time.time()))
         return Forgotten(kept_in_backups_until=self.kept_until)
 

@@ -19,7 +19,7 @@ from schemas.projects import (
     ReadProject,
     RemoveProject,
 )
-from schemas.web import NewProject, ProjectChange
+from schemas.web import DryRun, NewProject, ProjectChange
 
 
 class ProjectsPart(Part):
@@ -41,6 +41,7 @@ class ProjectsPart(Part):
                 "Forget a project with its conversations and memories, for good; its files stay.",
                 self.remove_project,
                 Forgotten,
+                query=DryRun,
             ),
         ]
 
@@ -64,7 +65,7 @@ class ProjectsPart(Part):
         return await self._one(ChangeProject(project=wanted.project, **msgspec.structs.asdict(change)))
 
     async def remove_project(self, request: web.Request) -> web.Response:
-        """Forget a project."""
+        """Forget a project; ``dry_run`` only says what would go."""
         return await self.reply(given(request, RemoveProject), timeout=FORGET_SECONDS)
 
     async def _one(self, wanted: ReadProject | ChangeProject) -> web.Response:

@@ -21,6 +21,8 @@ POLL_SECONDS = 60.0
 """Between walks where the system does not tell of changes."""
 RECONCILE_SECONDS = 3600.0
 """Between walks where it does: for what it may have missed."""
+PROBLEM_SECONDS = 10.0
+"""Until the next try, when the storage could not be walked, or what was found not be noted."""
 WALK_SHARE = 0.005
 """Share of the time that walking an unchanged storage may take."""
 MAX_SCOPES = 500
@@ -81,6 +83,7 @@ class Keeper:
                 self._ended.set()
                 await self._looked()
                 usual = POLL_SECONDS if self.polling else RECONCILE_SECONDS
+                usual = PROBLEM_SECONDS if self.problem else usual
                 await self._follow(watcher, begun + max(usual, (time.monotonic() - begun) / WALK_SHARE))
         finally:
             await watcher.close()
@@ -106,6 +109,8 @@ class Keeper:
                 if scopes:
                     await self._look(watcher, scopes)
                     await self._looked()
+                    if self.problem:  # what was told of this time is not told of again
+                        until = min(until, time.monotonic() + PROBLEM_SECONDS)
         finally:
             asked.cancel()
 

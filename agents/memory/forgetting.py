@@ -39,6 +39,7 @@ from stores.conversations import turn_source
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+DAY_SECONDS = 86_400.0
 SEEN_SECONDS = 30.0
 """How long the projections may take to reach the ends of the logs."""
 
@@ -82,6 +83,9 @@ class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
             )
         async with self._forgetting:
             await self.known_project(ask.project)
+            if ask.dry_run:
+                wanted = (self.conversations, self.facts, ask.project)
+                return await self._would_go(await asyncio.to_thread(plan_for_project, *wanted))
             await self.record_knowledge(ProjectRemoved(user=ask.user, project=ask.project, at=time.time()))
             return await self._complete()
 
@@ -116,7 +120,12 @@ class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
 
     async def _would_go(self, plan: Plan) -> Forgotten:
         passages = await self.remembered.count(plan.sources()) if await self._loaded() else 0
-        return Forgotten(turns=plan.turns(self.conversations), facts=len(plan.facts), passages=passages)
+        return self._forgotten(plan.turns(self.conversations), len(plan.facts), passages)
+
+    def _forgotten(self, turns: int, facts: int, passages: int) -> Forgotten:
+        days = self.settings.backup_days
+        until = time.time() + days * DAY_SECONDS if days else None
+        return Forgotten(turns=turns, facts=facts, passages=passages, kept_in_backups_until=until)
 
     async def _mark(self, plan: Plan) -> None:
         """Write the markers: from here on it is forgotten, whatever happens."""
@@ -189,7 +198,7 @@ class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
                 await asyncio.to_thread(projection.scrub)
             await asyncio.to_thread(_drop_remains, self.settings)
             log.info("forgot %d turns, %d facts and %d passages", turns, facts, passages)
-        return Forgotten(turns=turns, facts=facts, passages=passages)
+        return self._forgotten(turns, facts, passages)
 
     async def _mark_what_follows(self) -> bool:
         """Write the markers that follow from others; returns whether there were any."""

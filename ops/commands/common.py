@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -42,6 +42,16 @@ def client_of(context: typer.Context, url: str, key: str) -> Client:
 
     settings = settings_of(context)
     return Client(address(settings, url), access_key(settings, key))
+
+
+def ask_gateway(context: typer.Context, url: str, key: str, ask: Callable[[Client], Awaitable[T]]) -> T:
+    """Return what the gateway that this command line means answers."""
+
+    async def run() -> T:
+        async with client_of(context, url, key) as client:
+            return await ask(client)
+
+    return run_async(run())
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -12,6 +12,7 @@ from ops.commands import moments
 if TYPE_CHECKING:
     from schemas.forgetting import Forgotten
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -37,5 +38,5 @@ def counted(gone: Forgotten) -> str:
 def in_backups(gone: Forgotten) -> str:
     """Return until when copies outside of the memory hold it."""
     if gone.kept_in_backups_until:
-        return f"KARAIS' own backups keep it until {moments.day(gone.kept_in_backups_until)}."
+        return f"Your backups and snapshots keep it until {moments.day(gone.kept_in_backups_until)}."
     return "KARAIS keeps no backup of it; snapshots made elsewhere keep it until you remove them."

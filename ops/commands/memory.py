@@ -13,16 +13,16 @@ from ops.commands.common import (
     Key,
     ProjectName,
     Url,
+    ask_gateway,
     client_of,
     place,
     print_json,
     print_table,
     run_async,
 )
-from ops.commands.forgetting import Yes, confirm, counted, in_backups
+from ops.commands.forgetting import DryRun, Yes, confirm, counted, in_backups
 
 if TYPE_CHECKING:
-    from schemas.documents import Recalled
     from schemas.forgetting import Forgotten
     from schemas.memory import Fact, FactWithHistory
 
@@ -92,12 +92,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show why something is believed: where from, since when, and what it replaced."""
-
-    async def run() -> FactWithHistory:
-        async with client_of(context, url, key) as client:
-            return await client.fact(fact, project=project, with_global=with_global)
-
-    shown = run_async(run())
+    shown = ask_gateway(
+        context, url, key, lambda client: client.fact(fact, project=project, with_global=with_global)
+    )
     print_json(shown) if as_json else _print_fact(shown)
 
 
@@ -121,20 +118,20 @@ def search(
     if wrong := set(kind or ()) - set(KINDS):
         raise typer.BadParameter(f"{min(wrong)} is none of {', '.join(KINDS)}", param_hint="--kind")
     since, until = moments.moment_of(after, "--after"), moments.moment_of(before, "--before")
-
-    async def run() -> Recalled:
-        async with client_of(context, url, key) as client:
-            return await client.search(
-                query=query,
-                kinds=",".join(kind or ()),
-                after=since,
-                before=until,
-                limit=limit,
-                with_global=with_global,
-                project=project,
-            )
-
-    found = run_async(run())
+    found = ask_gateway(
+        context,
+        url,
+        key,
+        lambda client: client.search(
+            query=query,
+            kinds=",".join(kind or ()),
+            after=since,
+            before=until,
+            limit=limit,
+            with_global=with_global,
+            project=project,
+        ),
+    )
     if as_json:
         print_json(found)
         return
@@ -165,11 +162,7 @@ def add(
         "valid_to": moments.moment_of(until, "--until"),
     }
 
-    async def run() -> FactWithHistory:
-        async with client_of(context, url, key) as client:
-            return await client.add_fact(body)
-
-    shown = run_async(run())
+    shown = ask_gateway(context, url, key, lambda client: client.add_fact(body))
     print_json(shown) if as_json else _print_fact(shown)
 
 
@@ -192,11 +185,7 @@ def edit(
         "valid_to": moments.moment_of(until, "--until"),
     }
 
-    async def run() -> FactWithHistory:
-        async with client_of(context, url, key) as client:
-            return await client.edit_fact(fact, body, project=project)
-
-    shown = run_async(run())
+    shown = ask_gateway(context, url, key, lambda client: client.edit_fact(fact, body, project=project))
     print_json(shown) if as_json else _print_fact(shown)
 
 
@@ -206,7 +195,7 @@ def forget(
     fact: Annotated[str, typer.Option(help="A fact, with the exchanges that it came from.")] = "",
     answer: Annotated[str, typer.Option(help="A question and its answer.")] = "",
     conversation: Annotated[str, typer.Option(help="A whole conversation.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
     project: ProjectName = "home",
     url: Url = "",
@@ -219,14 +208,15 @@ def forget(
         raise typer.BadParameter("name one of --fact, --answer and --conversation", param_hint="--fact")
     ((what, name),) = chosen
 
-    async def run(*, really: bool) -> Forgotten:
-        async with client_of(context, url, key) as client:
-            return await client.forget(what, name, project=project, dry_run=not really)
+    def forget_it(*, really: bool) -> Forgotten:
+        return ask_gateway(
+            context, url, key, lambda client: client.forget(what, name, project=project, dry_run=not really)
+        )
 
-    gone = run_async(run(really=False))
+    gone = forget_it(really=False)
     if not dry_run:
         confirm(f"This goes for good: {counted(gone)}. {in_backups(gone)}\nForget it?", yes)
-        gone = run_async(run(really=True))
+        gone = forget_it(really=True)
     if as_json:
         print_json(gone)
     else:

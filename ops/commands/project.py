@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.commands.common import Json, Key, Url, client_of, print_json, print_table, run_async
-from ops.commands.forgetting import Yes, confirm, counted, in_backups
+from ops.commands.common import Json, Key, Url, ask_gateway, print_json, print_table
+from ops.commands.forgetting import DryRun, Yes, confirm, counted, in_backups
 
 if TYPE_CHECKING:
-    from schemas.forgetting import Forgotten
     from schemas.projects import Project
 
 project = typer.Typer(
@@ -30,12 +29,7 @@ Global = Annotated[bool | None, typer.Option("--global/--no-global", help="May u
 @project.command("list")
 def list_projects(context: typer.Context, url: Url = "", key: Key = "", as_json: Json = False) -> None:
     """List the projects."""
-
-    async def run() -> tuple[Project, ...]:
-        async with client_of(context, url, key) as client:
-            return (await client.projects()).projects
-
-    found = run_async(run())
+    found = ask_gateway(context, url, key, lambda client: client.projects()).projects
     if as_json:
         print_json(found)
         return
@@ -46,12 +40,7 @@ def list_projects(context: typer.Context, url: Url = "", key: Key = "", as_json:
 @project.command()
 def show(context: typer.Context, name: Name, url: Url = "", key: Key = "", as_json: Json = False) -> None:
     """Show a project."""
-
-    async def run() -> Project:
-        async with client_of(context, url, key) as client:
-            return await client.project(name)
-
-    _print(run_async(run()), as_json)
+    _print(ask_gateway(context, url, key, lambda client: client.project(name)), as_json)
 
 
 @project.command()
@@ -69,11 +58,7 @@ def add(
     """Make a project."""
     body = {"project": name, **_given(called, instructions, folder, uses_global)}
 
-    async def run() -> Project:
-        async with client_of(context, url, key) as client:
-            return await client.add_project(body)
-
-    _print(run_async(run()), as_json)
+    _print(ask_gateway(context, url, key, lambda client: client.add_project(body)), as_json)
 
 
 @project.command()
@@ -93,34 +78,30 @@ def change(
     if not body:
         raise typer.BadParameter("say what to change, such as --name", param_hint="PROJECT")
 
-    async def run() -> Project:
-        async with client_of(context, url, key) as client:
-            return await client.change_project(name, body)
-
-    _print(run_async(run()), as_json)
+    _print(ask_gateway(context, url, key, lambda client: client.change_project(name, body)), as_json)
 
 
 @project.command()
 def remove(
-    context: typer.Context, name: Name, yes: Yes = False, url: Url = "", key: Key = "", as_json: Json = False
+    context: typer.Context,
+    name: Name,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    url: Url = "",
+    key: Key = "",
+    as_json: Json = False,
 ) -> None:
     """Forget a project with its conversations and memories, for good; its files stay."""
-
-    async def look() -> Project:
-        async with client_of(context, url, key) as client:
-            return await client.project(name)
-
-    async def run() -> Forgotten:
-        async with client_of(context, url, key) as client:
-            return await client.remove_project(name)
-
-    called = run_async(look()).name
-    confirm(f"Forget “{called}” with its conversations and memories, for good?", yes)
-    gone = run_async(run())
+    called = ask_gateway(context, url, key, lambda client: client.project(name)).name
+    gone = ask_gateway(context, url, key, lambda client: client.remove_project(name, dry_run=True))
+    if not dry_run:
+        confirm(f"“{called}” goes for good, with {counted(gone)}. {in_backups(gone)}\nForget it?", yes)
+        gone = ask_gateway(context, url, key, lambda client: client.remove_project(name))
     if as_json:
         print_json(gone)
     else:
-        typer.echo(f"Forgotten for good: {counted(gone)}. {in_backups(gone)}")
+        said = "This would go for good" if dry_run else "Forgotten for good"
+        typer.echo(f"{said}: {counted(gone)}. {in_backups(gone)}")
 
 
 def _given(

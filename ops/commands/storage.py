@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.commands.common import Json, Key, Url, client_of, duration, print_json, print_table, run_async, size
+from ops.commands.common import (
+    Json,
+    Key,
+    Url,
+    ask_gateway,
+    client_of,
+    duration,
+    print_json,
+    print_table,
+    run_async,
+    size,
+)
 
 if TYPE_CHECKING:
     from ops.client import Client
@@ -92,12 +103,7 @@ def files(
 @storage.command()
 def rescan(context: typer.Context, url: Url = "", key: Key = "", as_json: Json = False) -> None:
     """Walk the storage again now."""
-
-    async def run() -> StorageStatus:
-        async with client_of(context, url, key) as client:
-            return await client.rescan()
-
-    now = run_async(run())
+    now = ask_gateway(context, url, key, lambda client: client.rescan())
     print_json(now) if as_json else _print_status(now)
 
 

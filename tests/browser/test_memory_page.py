@@ -155,7 +155,7 @@ async def test_facts_are_added_put_right_and_forgotten(household: Household) -> 
     await page.get_by_role("button", name="Forget…").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("2 things that were learned")
-    await expect(dialog).to_contain_text("backups keep it until")
+    await expect(dialog).to_contain_text("backups and snapshots keep it until")
     await dialog.get_by_role("button", name="Cancel").click()
     await expect(page.locator("li.fact")).to_have_count(1)
     await page.get_by_role("button", name="Forget…").click()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from agents.librarian import Librarian
@@ -148,8 +149,10 @@ async def test_what_repeats_a_fact_goes_with_it_and_nothing_else(start_bus, sett
             return not places(settings.home, CANARY)
 
         await until(erased)
+        would = await bus.call(RemoveProject(project="boat", dry_run=True), timeout=SECONDS)
+        assert places(settings.home, "Yanmar") != []
         removed = await bus.call(RemoveProject(project="boat"), timeout=SECONDS)
-        assert removed.turns == 2
+        assert removed.turns == would.turns == 2
         assert places(settings.home, "Yanmar") == []
         assert [p.project for p in (await bus.call(ListProjects())).projects] == ["home", "global"]
         for ask, code in (
@@ -162,6 +165,15 @@ async def test_what_repeats_a_fact_goes_with_it_and_nothing_else(start_bus, sett
             with pytest.raises(Refused) as refused:
                 await bus.call(ask)
             assert refused.value.code is code, ask
+
+
+async def test_it_is_said_until_when_backups_hold_what_is_forgotten(start_bus, settings):
+    """By the days for which the owner keeps backups of the data folder."""
+    async with memory(start_bus, msgspec.structs.replace(settings, backup_days=30)) as bus:
+        added = await bus.call(AddFact(text="The boiler is blue."))
+        for dry_run in (True, False):
+            gone = await bus.call(Forget(fact=added.fact.id, dry_run=dry_run), timeout=SECONDS)
+            assert gone.kept_in_backups_until == pytest.approx(time.time() + 30 * 86_400, abs=60)
 
 
 async def test_forgetting_is_completed_after_a_kill_and_holds_in_a_rebuilt_memory(start_bus, settings):

@@ -85,7 +85,7 @@ async def test_a_rebuilt_memory_is_the_same_and_takes_the_place(start_bus, setti
         def fail(*_):
             raise KaraisError("The disk is full.")
 
-        monkeypatch.setattr(module, "_switch", fail)
+        monkeypatch.setattr(module, "switch", fail)
         files = sorted(path.name for path in settings.memory.rglob("*"))
         with pytest.raises(KaraisError, match="full"):
             await run(embed=True)

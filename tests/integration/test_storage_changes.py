@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.embedder import Embedder
 from agents.librarian import Librarian
 from agents.librarian.projects import project_of
 from bus.agent import answers
@@ -18,6 +17,7 @@ from bus.settings import Settings
 from schemas.documents import FileAwaits, GetStorageStatus, ListFiles, Rescan
 from schemas.embeddings import Embed, Vectors
 from stores.passages import PassagesReader
+from tests.hashing import HashEmbedder
 
 PAGES = {
     "bees.md": "# Bees\n\nBees live in hives and make honey from nectar.\n",
@@ -27,18 +27,17 @@ PAGES = {
 
 
 @pytest.fixture
-def settings(tmp_path: Path, models: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     home, storage = tmp_path / "home", tmp_path / "storage"
     home.mkdir()
-    (home / "models").symlink_to(models)
     for path, text in PAGES.items():
         (storage / path).parent.mkdir(exist_ok=True, parents=True)
         (storage / path).write_text(text)
     return Settings(home=home, storage=storage, port=0)
 
 
-class CountingEmbedder(Embedder):
-    """The real embedder, which remembers the passages that it was asked for."""
+class CountingEmbedder(HashEmbedder):
+    """Remembers the passages that it was asked for."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -83,7 +82,7 @@ class World:
 
 @asynccontextmanager
 async def world(start_bus, settings):
-    running = start_bus(Embedder, Librarian)
+    running = start_bus(HashEmbedder, Librarian)
     await running.provision()
     embedder, librarian = CountingEmbedder(settings), Librarian(settings)
     async with running.running(embedder, librarian), running.connected() as bus:
@@ -139,7 +138,7 @@ async def test_a_rename_while_karais_is_off_moves_too(start_bus, settings):
     async with world(start_bus, settings) as here:
         await here.bus.call(Rescan())
     (settings.storage / "bees.md").rename(settings.storage / "boats" / "bees.md")
-    running = start_bus(Embedder, Librarian)
+    running = start_bus(HashEmbedder, Librarian)
     await running.provision()
     embedder = CountingEmbedder(settings)
     librarian = Librarian(settings)

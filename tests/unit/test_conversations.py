@@ -217,7 +217,7 @@ ENTRIES = st.lists(
 
 
 @given(entries=ENTRIES, repeats=st.lists(st.integers(0, 24), max_size=8), cut=st.integers(0, 25))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_projection_depends_on_the_log_alone(tmp_path_factory, entries, repeats, cut):
     """Redeliveries and a restart in the middle leave the same conversations."""
     log = []

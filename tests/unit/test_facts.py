@@ -193,6 +193,18 @@ def test_pages_follow_one_another(book):
     assert seen == [f"a{n}" for n in range(6, -1, -1)]
 
 
+def test_what_was_said_again_since_outlives_an_end_that_was_said_before(book):
+    """Ulm from 1, Bonn from 2, Bonn from 0 to 3, at last Bonn from 1 again: Bonn holds on."""
+    learn(
+        book,
+        fact("Ulm", 4, id="f0", valid_from=1.0),
+        fact("Bonn", 5, id="f1", valid_from=2.0),
+        fact("Bonn", 6, id="f2", valid_from=0.0, valid_to=3.0),
+        fact("Bonn", 7, id="f3", valid_from=1.0),
+    )
+    assert values(book, 20) == ["Bonn"]
+
+
 def test_an_entry_counts_once_and_the_book_is_kept(book, file):
     """Entries that were applied before change nothing, also after the file was opened again."""
     learn(book, fact("Bonn", 10))
@@ -225,7 +237,7 @@ STATEMENTS = st.lists(
 
 
 @given(said=STATEMENTS, order=st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_as_of_is_right_in_every_order_of_arrival(tmp_path_factory, said, order):
     """A simple walk over the statements in the order of their time gives the same answer for every moment."""
     facts = [

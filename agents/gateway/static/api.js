@@ -52,7 +52,7 @@ export const openPassage = (project, id) => call("GET", `/api/v1/passages/${seg(
 export const listProjects = () => call("GET", "/api/v1/projects").then((r) => r.projects);
 export const makeProject = (project) => call("POST", "/api/v1/projects", project);
 export const changeProject = (id, change) => call("PATCH", `/api/v1/projects/${seg(id)}`, change);
-export const removeProject = (id) => call("DELETE", `/api/v1/projects/${seg(id)}`);
+export const removeProject = (id, dry_run = false) => call("DELETE", `/api/v1/projects/${seg(id)}${query({ dry_run })}`);
 
 /** `filter`: matching, history, as_of, with_global, after. */
 export const listFacts = (project, filter) => call("GET", `/api/v1/facts${query({ project, ...filter })}`);

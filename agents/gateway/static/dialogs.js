@@ -59,16 +59,16 @@ export function labelled(name, input, hint = "") {
  * Ask before something is forgotten for good. `would` is the reply to a dry run, which says what goes with it.
  * Resolves to true when it shall be forgotten.
  */
-export async function confirmForgetting(question, what, would) {
+export async function confirmForgetting(question, what, would, action = "Forget") {
   const parts = [counted(would.turns, "message"), counted(would.facts, "thing that was learned", "things that were learned")].filter(Boolean);
   const gone = parts.length ? `In all, ${parts.join(" and ")} will be forgotten for good.` : "It will be forgotten for good.";
-  return confirmAction(question, [what, `${gone} Nobody can bring this back.`, inBackups(would.kept_in_backups_until)], "Forget");
+  return confirmAction(question, [what, `${gone} Nobody can bring this back.`, inBackups(would.kept_in_backups_until)], action);
 }
 
 /** Say how long copies outside of the memory still hold what was forgotten. */
 export function inBackups(until) {
   return until
-    ? `KARAIS' own backups keep it until ${day(until)}.`
+    ? `Your backups and snapshots keep it until ${day(until)}.`
     : "KARAIS keeps no backup of it; snapshots that you make elsewhere keep it until you remove them.";
 }
 

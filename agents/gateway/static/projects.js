@@ -2,7 +2,7 @@
 
 import { GLOBAL, HOME, startOf } from "./address.js";
 import { changeProject, listProjects, makeProject, removeProject } from "./api.js";
-import { confirmAction, inBackups, labelled, openForm } from "./dialogs.js";
+import { confirmForgetting, inBackups, labelled, openForm } from "./dialogs.js";
 import { byId, h, icon, identity } from "./dom.js";
 
 const KEPT = "karais.project";
@@ -118,10 +118,10 @@ export class Projects {
   }
 
   async #remove(one) {
-    const detail = "Its conversations and everything that was learned in them are forgotten for good. Its files stay in your folder.";
-    const sure = await confirmAction(`Remove “${one.name}”?`, detail, "Remove");
-    if (!sure) return;
+    const what = "Its conversations go, and everything that was learned in them. Its files stay in your folder.";
     try {
+      const would = await removeProject(one.project, true);
+      if (!(await confirmForgetting(`Remove “${one.name}”?`, what, would, "Remove"))) return;
       const gone = await removeProject(one.project);
       this.#hooks.trouble(`“${one.name}” is forgotten. ${inBackups(gone.kept_in_backups_until)}`);
       this.all = this.all.filter((other) => other !== one);
