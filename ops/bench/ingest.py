@@ -208,7 +208,7 @@ class Indexing:
         (self._storage / "warm.md").write_text(warm, "utf-8")
         await self.rescan()
         before = await self.settled(1)
-        used, begun = cpu_seconds(self._running.pids()), time.perf_counter()
+        used, begun = self._cpu_seconds(), time.perf_counter()
         for file in corpus.files:
             target = self._storage / "corpus" / file
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,9 @@ class Indexing:
         after = await self.settled(1 + len(corpus.files))
         seconds = time.perf_counter() - begun
         chunks = after["passages"] - before["passages"]
-        rate = Rate(chunks / seconds, chunks / (cpu_seconds(self._running.pids()) - used))
+        # A helper that ended for want of work was idle all the time; one that began counts whole.
+        spent = sum(now - used.get(pid, 0.0) for pid, now in self._cpu_seconds().items())
+        rate = Rate(chunks / seconds, chunks / spent)
         await self._clear("corpus")
         return rate
 
@@ -239,6 +241,9 @@ class Indexing:
     async def stop(self) -> None:
         """Take those files away again."""
         await self._clear("more")
+
+    def _cpu_seconds(self) -> dict[int, float]:
+        return {pid: cpu_seconds([pid]) for pid in self._running.pids()}
 
     async def _clear(self, folder: str) -> None:
         shutil.rmtree(self._storage / folder)
