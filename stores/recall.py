@@ -10,13 +10,21 @@ from typing import Any
 from schemas.documents import Passage, Recall
 from schemas.embeddings import Vectors
 from stores.follow_up import in_context
-from stores.passages import PassagesReader
-from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank
+from stores.passages import PassagesReader, with_texts
+from stores.ranking import (
+    BESIDE_SECONDS,
+    Candidate,
+    best_turns,
+    named_speakers,
+    passage_of,
+    promising,
+    rank,
+)
 from stores.scope import Scope
 from stores.terms import telling, without_stop_words
 
 CANDIDATES = 100
-"""Of each search; ranking looks no deeper."""
+"""Of each search."""
 MATCHED_CHARS = 2000
 """Of a question, searched by words: a longer one is a text, and its beginning and end say what is asked."""
 SURROUNDED = 10
@@ -49,7 +57,8 @@ async def recall(
         if vectors is None:
             return []
         able = [table for table in tables if vectors.model == table.model]
-        return await asyncio.gather(*[table.nearest(vectors.data, scope, CANDIDATES) for table in able])
+        found = [table.nearest(vectors.data, scope, CANDIDATES, texts=False) for table in able]
+        return await asyncio.gather(*found)
 
     async def as_asked() -> tuple[Vectors | None, list[Rows]]:
         vectors = await embed(query)
@@ -57,20 +66,24 @@ async def recall(
 
     # At the same time: each takes some milliseconds of one core.
     by_words, (vectors, near) = await asyncio.gather(
-        asyncio.gather(*[table.matching(matched, scope, CANDIDATES) for table in tables]), as_asked()
+        asyncio.gather(*[table.matching(matched, scope, CANDIDATES, texts=False) for table in tables]),
+        as_asked(),
     )
     bare = _without_speakers(query, [row for found in by_words for row in found])
     if vectors is not None and bare != query:
         vectors = await embed(bare) or vectors
         near = await by_meaning(vectors)
-    candidates = await _candidates([*near, *by_words], vectors, keep)
+    candidates = promising(query, await _candidates([*near, *by_words], vectors, keep))
     known = {candidate.row["id"] for candidate in candidates}
     turns = best_turns(query, candidates, SURROUNDED)
     if turns:
         moments = [candidate.row["at"] for candidate in turns]
-        around = [await table.said_around(moments, BESIDE_SECONDS / 2, scope) for table in tables]
+        around = [
+            await table.said_around(moments, BESIDE_SECONDS / 2, scope, texts=False) for table in tables
+        ]
         fresh = [[row for row in found if row["id"] not in known] for found in around]
         candidates += await _candidates(fresh, vectors, keep)
+    await with_texts([candidate.row for candidate in candidates])
     found = await asyncio.to_thread(rank, query, candidates, ask.limit, _array(vectors))
     if ask.neighbours and found and len(found) < ask.limit:
         found = await _with_neighbours(tables, found, ask, scope, keep)

@@ -148,6 +148,7 @@ async def _reader(folder: Path) -> Any:
 
     reader = PassagesReader(folder / "table", "documents", MODEL)
     await reader.refresh()
+    await reader.loaded()
     return reader
 
 
@@ -184,8 +185,7 @@ async def _hybrid(reader: Any, question: str, vector: Any) -> int:
 async def _nearest(reader: Any, vector: Any) -> list[float]:
     from stores.scope import Scope
 
-    rows = await reader.nearest(vector.tobytes(), Scope(), TOP)
-    return [1.0 - row["_distance"] for row in rows]
+    return [cosine for _, cosine in await reader.nearest_ids(vector.tobytes(), Scope(), TOP)]
 
 
 def _exact(seeds: search_corpus.Seeds, rows: int, seed: int, queries: Any) -> Any:
