@@ -39,8 +39,6 @@ BESIDE_SECONDS = 600.0
 """Turns that are further apart are not beside each other."""
 NAME_WORDS = 3
 """A heading of a turn that has more words is no speaker's name."""
-READ_DOCUMENTS = 64
-"""Passages of documents that are read and ranked, of those that the searches found."""
 PER_FILE = 2
 CLEARLY_BETTER = 0.15
 """How far a file's further passage must score above the best one of other files to be taken as well."""
@@ -124,23 +122,6 @@ def best_turns(query: str, candidates: Sequence[Candidate], count: int) -> list[
     scores = MEANING * cosines + (1 - MEANING) * own + _named(query, candidates)
     order = sorted(range(len(candidates)), key=lambda at: -scores[at])
     return [candidates[at] for at in order if _is_turn(candidates[at])][:count]
-
-
-def promising(query: str, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return all turns and facts, and the documents' passages that look best at first: those worth reading.
-
-    Reading and ranking texts takes most of a search's time, and a passage that
-    looks worse than so many others is never among the best in the end.
-    """
-    import numpy as np
-
-    documents = [at for at, candidate in enumerate(candidates) if _is_document(candidate)]
-    if len(documents) <= READ_DOCUMENTS:
-        return list(candidates)
-    own, cosines = _own(candidates)
-    scores = (MEANING * cosines + (1 - MEANING) * own)[documents]
-    left = {documents[at] for at in np.argsort(-scores, kind="stable")[READ_DOCUMENTS:].tolist()}
-    return [candidate for at, candidate in enumerate(candidates) if at not in left]
 
 
 def related(candidate: Candidate) -> bool:

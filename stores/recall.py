@@ -11,20 +11,12 @@ from schemas.documents import Passage, Recall
 from schemas.embeddings import Vectors
 from stores.follow_up import in_context
 from stores.passages import PassagesReader, with_texts
-from stores.ranking import (
-    BESIDE_SECONDS,
-    Candidate,
-    best_turns,
-    named_speakers,
-    passage_of,
-    promising,
-    rank,
-)
+from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank
 from stores.scope import Scope
 from stores.terms import telling, without_stop_words
 
 CANDIDATES = 100
-"""Of each search."""
+"""Of each search; ranking looks no deeper."""
 MATCHED_CHARS = 2000
 """Of a question, searched by words: a longer one is a text, and its beginning and end say what is asked."""
 SURROUNDED = 10
@@ -73,7 +65,7 @@ async def recall(
     if vectors is not None and bare != query:
         vectors = await embed(bare) or vectors
         near = await by_meaning(vectors)
-    candidates = promising(query, await _candidates([*near, *by_words], vectors, keep))
+    candidates = await _candidates([*near, *by_words], vectors, keep)
     known = {candidate.row["id"] for candidate in candidates}
     turns = best_turns(query, candidates, SURROUNDED)
     if turns:
@@ -99,13 +91,20 @@ async def _candidates(
         for row in found:
             rows.setdefault(row["id"], {}).update(row)
     query = _array(vectors)
-    candidates = []
-    for row in await asyncio.to_thread(keep, list(rows.values())):
-        cosine = None
-        if query is not None and row["vector"].size == query.size:
-            cosine = float(row["vector"] @ query)
-        candidates.append(Candidate(row, cosine=cosine, words=row.get("_score", 0.0)))
-    return candidates
+
+    def made() -> list[Candidate]:
+        kept = keep(list(rows.values()))
+        candidates = [Candidate(row, words=row.get("_score", 0.0)) for row in kept]
+        comparable = [one for one in candidates if query is not None and one.row["vector"].size == query.size]
+        if comparable:
+            import numpy as np
+
+            vectors = np.stack([candidate.row["vector"] for candidate in comparable])
+            for candidate, cosine in zip(comparable, (vectors @ query).tolist(), strict=True):
+                candidate.cosine = cosine
+        return candidates
+
+    return await asyncio.to_thread(made)
 
 
 async def _with_neighbours(

@@ -30,8 +30,6 @@ DEAD_SHARE = 0.25
 MEMORY_SHARE = 8
 """One part in so many of the machine's memory is what a table may take; larger ones stay in their files."""
 
-COLUMNS = ["record", "vector"]
-
 
 class Keeper:
     """Holds the rows of one table and brings them up to its newest version."""
@@ -100,10 +98,10 @@ class Keeper:
         if len(fresh) <= TAKEN_SHARE * rows:
             for start in range(0, len(fresh), READ_ROWS):
                 part = fresh[start : start + READ_ROWS].tolist()
-                found = await table.take_row_ids(part).select(COLUMNS).with_row_id().to_arrow()
+                found = await table.take_row_ids(part).select(held.columns).with_row_id().to_arrow()
                 held = await asyncio.to_thread(_added, held, found, None)
             return held
-        query = table.query().select(COLUMNS).with_row_id()
+        query = table.query().select(held.columns).with_row_id()
         async for batch in await query.to_batches(max_batch_length=READ_ROWS):
             held = await asyncio.to_thread(_added, held, batch, fresh)
         return held

@@ -165,7 +165,9 @@ class PassagesReader:
                 return [row for row in unpacked(found) if scope.holds(row)]
             places, held = resident.places(found.column("_rowid").to_numpy(), scope)
             rows = resident.unpacked(places[:limit])
-            for row, score in zip(rows, found.column("_score").to_numpy()[held[:limit]].tolist(), strict=True):
+            for row, score in zip(
+                rows, found.column("_score").to_numpy()[held[:limit]].tolist(), strict=True
+            ):
                 row["_score"] = score
             return _of(view, rows)
 

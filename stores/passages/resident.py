@@ -3,9 +3,9 @@
 LanceDB reads some hundred rows a search, each by a look of its own into its
 files; that takes longer than finding them. So a reader keeps of each row what
 finding and ranking need: its vector as 16-bit floats, the packed record that
-says whose it is, project, kind and time as numbers; not the text. It is made
-from the table and never stored: what the table forgets is gone with the next
-look at it.
+says whose it is, project, kind and time as numbers, and, up to ``TEXT_ROWS``
+rows, its text. It is made from the table and never stored; forgetting makes
+another table, and nothing of the one before is kept.
 
 Up to ``FLAT_ROWS`` rows every vector is compared. Above, one bit for each
 number of each vector (RaBitQ, by faiss) chooses some hundred, which are then
@@ -21,7 +21,6 @@ that is rewritten has another.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -34,20 +33,24 @@ if TYPE_CHECKING:
 
 FLAT_ROWS = 8192
 """Up to here all vectors are compared (float32, 0.2 to 1 ms); faiss is not loaded."""
-CHOSEN = 400
+CHOSEN = 300
 """Vectors that the bits choose, at least, to be compared as they are: their ten best are then exact."""
 CHOSEN_SHARE = 2500
 """And one more for each so many rows."""
 TRAINING_ROWS = 20_000
 RETRAIN = 4
 """The bits are made anew when there are this many times the rows that they were fitted to."""
+WITHOUT_BITS = 1024
+"""Rows that came last are compared as they are until there are more of them."""
 STEP = 16_384
 """Rows that are encoded or compared at a time."""
 KINDS: tuple[str, ...] = get_args(Kind)
 MASKS = 8
 """Scopes of which the rows are kept in mind."""
 BYTES_A_ROW = 400
-"""Besides the vector's numbers: record, row id, bits and the rest, about."""
+"""Besides text and the vector's numbers: record, row id, bits and the rest, about."""
+TEXT_ROWS = 250_000
+"""Texts take 0.7 KB a row; of a larger table those that a search found are read from it, in 3 to 5 ms."""
 
 
 class Resident:
@@ -71,6 +74,8 @@ class Resident:
             "source": np.empty(capacity, "<i8"),
         }
         self._records: list[bytes] = []
+        self._texts: list[bytes] | None = [] if capacity <= TEXT_ROWS else None
+        """What full text searches of each row; it ends with its text."""
         self._projects: dict[str, int] = {}
         self._alive = np.empty(0, bool)
         self.ids = np.empty(0, "<u8")
@@ -80,8 +85,13 @@ class Resident:
         self._bits: _Bits | None = None
         self._masks: dict[tuple[object, ...], tuple[Any, int]] = {}
 
+    @property
+    def columns(self) -> list[str]:
+        """What is read of further rows."""
+        return ["record", "vector"] if self._texts is None else ["record", "vector", "words"]
+
     def extended(self, found: pa.Table) -> Resident:
-        """Return one with further rows: ``_rowid``, ``record`` and ``vector``.
+        """Return one with further rows: ``columns`` and ``_rowid``.
 
         Call it on the newest one only, then ``sealed`` on the result.
         """
@@ -105,6 +115,13 @@ class Resident:
         columns["source"][span] = [hash(record.source) for record in records]
         del more._records[self.rows :]  # of an attempt that failed
         more._records += packed
+        if more._texts is not None:
+            import pyarrow as pa
+
+            del more._texts[self.rows :]
+            more._texts += found.column("words").cast(pa.binary()).to_pylist()
+            if self.rows + count > TEXT_ROWS:
+                more._texts = None
         more._alive = np.concatenate([self._alive, np.ones(count, bool)])
         more.rows += count
         return more
@@ -128,6 +145,10 @@ class Resident:
                 part = kept[start : start + STEP]
                 column[start : start + len(part)] = self._columns[name][part]
         copy._records = [self._records[at] for at in kept.tolist()]
+        if copy._texts is not None and self._texts is not None:
+            copy._texts = [self._texts[at] for at in kept.tolist()]
+        else:
+            copy._texts = None
         copy._projects = dict(self._projects)
         copy._alive = np.ones(len(kept), bool)
         copy.rows = len(kept)
@@ -142,9 +163,11 @@ class Resident:
             self._order = np.argsort(self.ids)
             self.ids = self.ids[self._order]
         if self.rows > FLAT_ROWS:
+            vectors = self._columns["vector"][: self.rows]
             if self._bits is None or self.rows > RETRAIN * self._bits.fitted:
-                self._bits = _Bits(self._columns["vector"][: self.rows])
-            self._bits.add(self._columns["vector"][: self.rows])
+                self._bits = _Bits.of(vectors)
+            elif self.rows > self._bits.rows + WITHOUT_BITS:
+                self._bits = self._bits.extended(vectors)
         return self
 
     def nearest(self, query: Any, scope: Scope, limit: int) -> tuple[Any, Any]:
@@ -203,13 +226,13 @@ class Resident:
         return np.flatnonzero((self._columns["source"][: self.rows] == hash(source)) & mask)
 
     def unpacked(self, places: Any) -> list[dict[str, Any]]:
-        """Return rows as ``rows.unpacked`` does, but for the text: ``text_at`` says where it begins.
+        """Return rows as ``rows.unpacked`` does, each with its ``vector`` (numpy float32) and ``_rowid``.
 
-        Each has its ``vector`` (numpy float32) and its ``_rowid``.
+        Where texts are not held, ``text`` is missing, and ``text_at`` says where it begins in ``words``.
         """
         from msgspec import structs
 
-        vectors = self._columns["vector"][places].astype("<f4")
+        vectors = _wide(self._columns["vector"].take(places, axis=0))
         ids = self._columns["id"][places].tolist()
         found = []
         for place, vector, id_ in zip(places.tolist(), vectors, ids, strict=True):
@@ -218,6 +241,8 @@ class Resident:
             row["id"] = f"{record.source}-{record.number}"
             row["vector"] = vector
             row["_rowid"] = id_
+            if self._texts is not None:
+                row["text"] = self._texts[place].decode()[record.text_at :]
             found.append(row)
         return found
 
@@ -231,14 +256,14 @@ class Resident:
         import numpy as np
 
         assert self._bits is not None
+        fresh = self._bits.rows + np.flatnonzero(mask[self._bits.rows :])
         wanted = min(count, max(CHOSEN, 2 * limit) + count // CHOSEN_SHARE)
         asked = wanted * self.rows // count
         while asked * 8 <= self.rows:
             places = self._bits.search(query, asked)
-            places = places[places < self.rows]  # others came after this version
             places = places[mask[places]]
-            if len(places) >= min(wanted, count) * 3 // 4:
-                return places
+            if len(places) >= (wanted - len(fresh)) * 3 // 4:
+                return np.concatenate([places, fresh])
             asked *= 4
         return np.flatnonzero(mask)
 
@@ -293,34 +318,45 @@ class Resident:
 
 
 class _Bits:
-    """One bit for each number of each vector, fitted to the first ones; rows are only added."""
+    """One bit for each number of each vector, fitted to the first ones; never changes."""
 
-    def __init__(self, vectors: Any) -> None:
+    def __init__(self, index: Any, fitted: int) -> None:
+        self._index = index
+        self.fitted = fitted
+        self.rows: int = index.ntotal
+
+    @classmethod
+    def of(cls, vectors: Any) -> _Bits:
+        """Return those of all these vectors."""
         import faiss
         import numpy as np
 
         dimensions = vectors.shape[1]
-        self._index: Any = faiss.index_factory(dimensions, "RaBitQfs", faiss.METRIC_INNER_PRODUCT)
-        self._lock = threading.Lock()
+        index: Any = faiss.index_factory(dimensions, "RaBitQfs", faiss.METRIC_INNER_PRODUCT)
         step = max(1, len(vectors) // TRAINING_ROWS)
-        self._index.train(np.ascontiguousarray(vectors[::step], dtype="<f4"))
-        self.fitted = len(vectors)
+        index.train(np.ascontiguousarray(vectors[::step], dtype="<f4"))
+        return cls(_filled(index, vectors), len(vectors))
 
-    def add(self, vectors: Any) -> None:
-        """Take in those of all vectors that came since the last time."""
+    def extended(self, vectors: Any) -> _Bits:
+        """Return those of all these vectors, of which the first are already here."""
         import faiss
 
-        faiss.omp_set_num_threads(1)  # of this thread: others have the rest of the machine
-        for start in range(self._index.ntotal, len(vectors), STEP):
-            part = vectors[start : start + STEP].astype("<f4")
-            with self._lock:
-                self._index.add(part)
+        copy = faiss.deserialize_index(faiss.serialize_index(self._index))
+        return _Bits(_filled(copy, vectors), self.fitted)
 
     def search(self, query: Any, count: int) -> Any:
         """Return the places that look nearest, in no order."""
-        with self._lock:
-            _, places = self._index.search(query.reshape(1, -1), count)
+        _, places = self._index.search(query.reshape(1, -1), count)
         return places[0][places[0] >= 0]
+
+
+def _filled(index: Any, vectors: Any) -> Any:
+    import faiss
+
+    faiss.omp_set_num_threads(1)  # of this thread: others have the rest of the machine
+    for start in range(index.ntotal, len(vectors), STEP):
+        index.add(vectors[start : start + STEP].astype("<f4"))
+    return index
 
 
 def _compared(vectors: Any, places: Any, query: Any) -> Any:
@@ -330,5 +366,17 @@ def _compared(vectors: Any, places: Any, query: Any) -> Any:
     cosines = np.empty(len(places), "<f4")
     for start in range(0, len(places), STEP):
         part = places[start : start + STEP]
-        cosines[start : start + len(part)] = vectors[part].astype("<f4", copy=False) @ query
+        cosines[start : start + len(part)] = _wide(vectors.take(part, axis=0)) @ query
     return cosines
+
+
+def _wide(vectors: Any) -> Any:
+    """Return vectors as float32."""
+    if vectors.dtype.itemsize == 4:
+        return vectors
+    import faiss
+    import numpy as np
+
+    # Twice as fast as numpy's own way, which does not use the processor's.
+    half = faiss.ScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16)
+    return half.decode(vectors.view(np.uint8))
