@@ -21,6 +21,7 @@ that is rewritten has another.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -328,10 +329,9 @@ class _Bits:
     @classmethod
     def of(cls, vectors: Any) -> _Bits:
         """Return those of all these vectors."""
-        import faiss
         import numpy as np
 
-        dimensions = vectors.shape[1]
+        faiss, dimensions = _faiss(), vectors.shape[1]
         index: Any = faiss.index_factory(dimensions, "RaBitQfs", faiss.METRIC_INNER_PRODUCT)
         step = max(1, len(vectors) // TRAINING_ROWS)
         index.train(np.ascontiguousarray(vectors[::step], dtype="<f4"))
@@ -339,8 +339,7 @@ class _Bits:
 
     def extended(self, vectors: Any) -> _Bits:
         """Return those of all these vectors, of which the first are already here."""
-        import faiss
-
+        faiss = _faiss()
         copy = faiss.deserialize_index(faiss.serialize_index(self._index))
         return _Bits(_filled(copy, vectors), self.fitted)
 
@@ -351,9 +350,7 @@ class _Bits:
 
 
 def _filled(index: Any, vectors: Any) -> Any:
-    import faiss
-
-    faiss.omp_set_num_threads(1)  # of this thread: others have the rest of the machine
+    _faiss().omp_set_num_threads(1)  # of this thread: others have the rest of the machine
     for start in range(index.ntotal, len(vectors), STEP):
         index.add(vectors[start : start + STEP].astype("<f4"))
     return index
@@ -374,9 +371,17 @@ def _wide(vectors: Any) -> Any:
     """Return vectors as float32."""
     if vectors.dtype.itemsize == 4:
         return vectors
-    import faiss
     import numpy as np
 
+    faiss = _faiss()
     # Twice as fast as numpy's own way, which does not use the processor's.
     half = faiss.ScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16)
     return half.decode(vectors.view(np.uint8))
+
+
+def _faiss() -> Any:
+    # It reports at length which build of it fits the processor.
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
+    import faiss
+
+    return faiss
