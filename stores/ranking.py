@@ -157,7 +157,7 @@ def _widened(candidates: Sequence[Candidate], cosines: Any, vector: Any, best: A
     if vector is None or any(one is None or one.size != vector.size for one in stored):
         return cosines
     stacked = np.stack(stored)
-    return stacked @ feedback.widened(vector, stacked, best, counted)
+    return np.vecdot(stacked, feedback.widened(vector, stacked, best, counted))
 
 
 def _is_turn(candidate: Candidate) -> bool:

@@ -100,7 +100,7 @@ async def _candidates(
             import numpy as np
 
             vectors = np.stack([candidate.row["vector"] for candidate in comparable])
-            for candidate, cosine in zip(comparable, (vectors @ query).tolist(), strict=True):
+            for candidate, cosine in zip(comparable, np.vecdot(vectors, query).tolist(), strict=True):
                 candidate.cosine = cosine
         return candidates
 

@@ -369,6 +369,7 @@ async def _single_writes(report: Report, options: Options, seeds: search_corpus.
     from msgspec import structs
 
     from agents.common.table_writer import WriterProcess
+    from stores.passages.upkeep import KEEP_VERSIONS
 
     many = [
         structs.replace(source, source=f"{source.source}{at:02}", pieces=(piece,), vectors=vector)
@@ -389,6 +390,9 @@ async def _single_writes(report: Report, options: Options, seeds: search_corpus.
         await _filled(fresh / "table", [many])
         bulk = await _reader(fresh)
         at_once = await _beside(await _reader(singly), bulk, questions, vectors)
+        await writer.tidy()
+        # As its owner does: once more when readers have left the versions before.
+        await asyncio.sleep(2 * KEEP_VERSIONS.total_seconds())
         await writer.tidy()
         await writer.close()
         ratio = await _beside(await _reader(singly), bulk, questions, vectors)

@@ -181,9 +181,7 @@ class Resident:
             return np.empty(0, "<i8"), np.empty(0, "<f4")
         if self._bits is None or count <= FLAT_ROWS // 2:
             places = np.flatnonzero(mask)
-            cosines = vectors @ query if count == self.rows and self._bits is None else None
-            if cosines is None:
-                cosines = _compared(vectors, places, query)
+            cosines = _compared(vectors, places, query)
         else:
             places = self._chosen(query, mask, count, limit)
             cosines = _compared(vectors, places, query)
@@ -345,12 +343,13 @@ class _Bits:
 
     def search(self, query: Any, count: int) -> Any:
         """Return the places that look nearest, in no order."""
+        _faiss()
         _, places = self._index.search(query.reshape(1, -1), count)
         return places[0][places[0] >= 0]
 
 
 def _filled(index: Any, vectors: Any) -> Any:
-    _faiss().omp_set_num_threads(1)  # of this thread: others have the rest of the machine
+    _faiss()
     for start in range(index.ntotal, len(vectors), STEP):
         index.add(vectors[start : start + STEP].astype("<f4"))
     return index
@@ -363,7 +362,7 @@ def _compared(vectors: Any, places: Any, query: Any) -> Any:
     cosines = np.empty(len(places), "<f4")
     for start in range(0, len(places), STEP):
         part = places[start : start + STEP]
-        cosines[start : start + len(part)] = _wide(vectors.take(part, axis=0)) @ query
+        cosines[start : start + len(part)] = np.vecdot(_wide(vectors.take(part, axis=0)), query)
     return cosines
 
 
@@ -380,8 +379,11 @@ def _wide(vectors: Any) -> Any:
 
 
 def _faiss() -> Any:
+    """Return faiss, set to work in the calling thread only."""
     # It reports at length which build of it fits the processor.
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     import faiss
 
+    # Each thread that calls it would have threads of its own otherwise, which wait by spinning.
+    faiss.omp_set_num_threads(1)
     return faiss
