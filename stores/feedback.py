@@ -112,10 +112,11 @@ class Pool:
         """Return the share of the terms, by weight, that occurs in each text."""
         import numpy as np
 
-        held = np.zeros(len(self._spaced))
-        for term, weight in terms.items():
-            held += weight * (self.counts(term) > 0)
-        return held / max(sum(terms.values()), 1e-9)
+        if not terms:
+            return np.zeros(len(self._spaced))
+        held = np.stack([self.counts(term) > 0 for term in terms])
+        weights = np.fromiter(terms.values(), "f8")
+        return (held * weights[:, None]).sum(axis=0) / max(float(weights.sum()), 1e-9)
 
     def scores(self, terms: Mapping[str, float]) -> Any:
         """Return each text's BM25 score for weighted terms; the highest is 1.
@@ -125,13 +126,13 @@ class Pool:
         """
         import numpy as np
 
-        total = np.zeros(len(self._spaced))
-        for term, weight in terms.items():
-            counts = self.counts(term)
-            holding = float(np.count_nonzero(counts))
-            rarity = np.log1p((len(counts) - holding + 0.5) / (holding + 0.5))
-            total += weight * rarity * counts * (SATURATION + 1) / (counts + self._norm)
-        return normal(total)
+        if not terms:
+            return np.zeros(len(self._spaced))
+        counts = np.stack([self.counts(term) for term in terms])
+        holding = np.count_nonzero(counts, axis=1)
+        rarity = np.log1p((counts.shape[1] - holding + 0.5) / (holding + 0.5))
+        weights = rarity * np.fromiter(terms.values(), "f8")
+        return normal(((SATURATION + 1) * counts / (counts + self._norm) * weights[:, None]).sum(axis=0))
 
 
 def normal(scores: Any) -> Any:
