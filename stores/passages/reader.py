@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ class _View(Struct, frozen=True, eq=False):
     """One version of a table; a new handle for each, so that a search sees no other one meanwhile."""
 
     name: TableName
+    folder: int
+    """Inode of its folder: a table that was set aside as damaged has a successor of the same name."""
     table: AsyncTable
     version: int
     probes: int
@@ -70,21 +73,27 @@ class PassagesReader:
         Some thousand new rows are in memory on return; more are loaded behind
         it (``loaded``), while the table is searched.
         """
-        book = await asyncio.to_thread(Book, self._folder, self._name)
+        book, folder = await asyncio.to_thread(self._present)
         view = self._view
-        if view is not None and book.current == view.name:
+        if view is not None and (book.current, folder) == (view.name, view.folder):
             if version and version == view.version and self.model == self._configured:
                 return
         else:
             # First time, or the table was made anew: nothing of the one before is kept.
-            self._view = None
+            self._view = view = None
             self._keeper = Keeper()
         if book.current is None:
             return
         self.model = book.current.model
         keeper = self._keeper
         try:
-            view = await self._newest(book.current)
+            newest = await self._newest(book.current, folder)
+            if view is not None and view.resident is not None and view.version == newest.version:
+                return
+            if view is not None and view.version > newest.version:
+                # Versions that it has seen were damaged and set aside: row ids may be given anew.
+                keeper = self._keeper = Keeper()
+            view = newest
             resident = await keeper.at_once(view.table)
         except LOST as error:
             self._view = None
@@ -230,15 +239,22 @@ class PassagesReader:
         found = await view.table.query().where(where).select([*READ, "vector"]).limit(AROUND).to_arrow()
         return unpacked(found)
 
-    async def _newest(self, name: TableName) -> _View:
+    def _present(self) -> tuple[Book, int]:
+        """Return the book, and what tells the current table's folder from another of the same name."""
+        book = Book(self._folder, self._name)
+        with contextlib.suppress(OSError):
+            if book.current is not None:
+                return book, book.files(book.current).stat().st_ino
+        return book, 0
+
+    async def _newest(self, name: TableName, folder: int) -> _View:
         import lancedb
 
         if self._database is None:
             self._database = await lancedb.connect_async(self._folder)
         table = await self._database.open_table(name.table)
-        return _View(
-            name=name, table=table, version=await table.version(), probes=await indexes.probes(table)
-        )
+        probes = await indexes.probes(table)
+        return _View(name=name, folder=folder, table=table, version=await table.version(), probes=probes)
 
     async def _load(self) -> None:
         """Bring the newest version into memory, while the table is searched."""

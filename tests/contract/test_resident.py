@@ -179,3 +179,24 @@ async def test_searches_go_on_while_the_table_changes(writer, tmp_path, monkeypa
         await reader.refresh()
     done.set()
     assert min(await asyncio.gather(*searches)) > 0
+
+
+async def test_a_table_made_anew_under_the_same_name_is_read_anew(tmp_path):
+    """After all versions were damaged, row ids begin again: nothing of the rows before is taken for them."""
+    writer = PassagesWriter(tmp_path, "documents", MODEL)
+    await writer.open()
+    await writer.replace([made(number) for number in range(10)])
+    reader = await reading(tmp_path)
+    writer.close()
+    (files,) = tmp_path.glob("documents-*.lance")
+    files.rename(tmp_path / "aside")
+    writer = PassagesWriter(tmp_path, "documents", MODEL)
+    await writer.open()
+    await writer.replace([made(number) for number in range(20, 30)])
+    await reader.refresh()
+    query = asked()
+    rows = await reader.everything()
+    assert {row["path"] for row in rows} == {f"{number}.md" for number in range(20, 30)}
+    found = await reader.nearest(query, Scope(), 5)
+    assert [(row["id"], row["text"]) for row in found] == best(rows, query, 5)
+    writer.close()
