@@ -179,11 +179,14 @@ class Resident:
         vectors = self._columns["vector"][: self.rows]
         if not count or not limit:
             return np.empty(0, "<i8"), np.empty(0, "<f4")
-        if self._bits is None or count <= FLAT_ROWS // 2:
+        if self._bits is None and vectors.dtype.itemsize == 4:
             places = np.flatnonzero(mask)
-            cosines = _compared(vectors, places, query)
+            cosines = np.vecdot(vectors, query)  # quicker than to leave some out
+            if count < self.rows:
+                cosines = cosines[places]
         else:
-            places = self._chosen(query, mask, count, limit)
+            few = self._bits is None or count <= FLAT_ROWS // 2
+            places = np.flatnonzero(mask) if few else self._chosen(query, mask, count, limit)
             cosines = _compared(vectors, places, query)
         if len(places) > limit:
             best = np.argpartition(-cosines, limit - 1)[:limit]
