@@ -36,6 +36,7 @@ import aiohttp
 from agents.embedder.bulk import NICE
 from bus import settings as settings_module
 from ops.bench.chat import Karais, _questions
+from ops.bench.environments import made
 from ops.bench.figures import Report, median, percentile
 from ops.bench.household import Household, cpu_seconds, household, memory_mb
 from schemas.errors import KaraisError, TimedOut
@@ -139,7 +140,7 @@ def peers(report: Report, names: Sequence[str], environment: Path, weights: Path
     running: list[Peer] = []
     exports = Path(tempfile.mkdtemp(prefix="karais-bench-"))
     try:
-        python = _python(environment) if names else environment
+        python = made(environment, LOCK) if names else environment
         for name in names:
             try:
                 running.append(Peer(python, name, weights, exports))
@@ -153,18 +154,6 @@ def peers(report: Report, names: Sequence[str], environment: Path, weights: Path
         for peer in running:
             peer.close()
         shutil.rmtree(exports, ignore_errors=True)
-
-
-def _python(environment: Path) -> Path:
-    """Return the interpreter of the comparators' environment, which is made when it is not there."""
-    python = environment / "bin" / "python"
-    done = environment / "karais-bench.txt"
-    if not done.exists() or done.read_text("utf-8") != LOCK.read_text("utf-8"):
-        print(f"making the comparators' environment in {environment} ...", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", LOCK], check=True, stdout=sys.stderr)
-        shutil.copyfile(LOCK, done)
-    return python
 
 
 class Indexing:

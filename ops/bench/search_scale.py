@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import shutil
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -26,19 +24,13 @@ import psutil
 
 from ops.bench import search_corpus
 from ops.bench.figures import Report, median, percentile
+from ops.bench.search_peers import CLIENTS, RECALL, Questions, compare, cosines_of, recall
 
 TOP = 10
 GOALS = {100_000: 15.0, 1_000_000: 40.0}
 """Milliseconds that 95 of 100 searches may take at most, by rows."""
-RECALL = 0.99
 ROUNDS = 3
-TURNS = 7
-"""Of each store at answering all questions; medians are compared."""
 VECTORS = "vectors.npy"
-CLIENTS = 2
-PEERS = ("pgvector", "milvus")
-EFFORTS = (20, 40, 60, 80, 120, 160, 240, 400)
-"""Sizes of the comparators' candidate lists, from the fastest; the first that reaches RECALL is theirs."""
 MODEL = "bench"
 
 
@@ -136,15 +128,21 @@ async def _size(
         least = percentile([min(rounds) for rounds in zip(*times, strict=True)], 0.95)
         note = "of each question's quickest: what other work on the machine adds is not in it"
         report.add(f"{name}: hybrid top 10, p95 of the least", least * 1000, "ms", note=note)
-        recall = _recall(_cosines(found, every, vectors), exact)
-        report.add(f"{name}: recall@10 of the vectors", recall, "", at_least=RECALL)
+        share = recall(cosines_of(found, every, vectors), exact)
+        report.add(f"{name}: recall@10 of the vectors", share, "", at_least=RECALL)
         report.add(f"{name}: read into memory", loaded, "s")
         report.add(f"{name}: memory taken, about", taken / 2**20, "MiB")
         report.add(f"{name}: filling and indexing", built, "s")
         report.add(f"{name}: on disk", _bytes(folder / "table") / 2**20, "MiB")
         report.samples[name] = [t * 1000 for round_ in times for t in round_]
         if peers:
-            await _peers(report, options, folder, reader, vectors, exact, every)
+            await compare(
+                report,
+                options.folder / "peers",
+                folder,
+                Questions(vectors, exact, every),
+                lambda: _own_rate(reader, vectors),
+            )
 
 
 def _kept(seeds: search_corpus.Seeds, rows: int, seed: int, file: Path) -> Iterator[list[Any]]:
@@ -245,59 +243,6 @@ def _exact(every: Any, queries: Any) -> Any:
     return -np.sort(-best, axis=1)
 
 
-def _cosines(found: list[list[int]], every: Any, queries: Any) -> list[list[float]]:
-    """Return the exact cosines of the passages found."""
-    return [(every[rows] @ query).tolist() for rows, query in zip(found, queries, strict=True)]
-
-
-def _recall(found: list[list[float]], exact: Any) -> float:
-    """Return the share of the exact best that were found; passages of equal cosine are equally good."""
-    hits = 0
-    for cosines, best in zip(found, exact, strict=True):
-        hits += sum(bool(cosine >= best[-1] - 1e-5) for cosine in cosines)
-    return float(hits) / float(exact.size)
-
-
-async def _peers(
-    report: Report,
-    options: Options,
-    folder: Path,
-    reader: Any,
-    queries: Any,
-    exact: Any,
-    every: Any,
-) -> None:
-    """Compare queries/s of the vector search at equal recall, with CLIENTS at a time, in turns."""
-    import numpy as np
-
-    np.save(folder / "queries.npy", queries)
-    rates: dict[str, list[float]] = {"karais": []}
-    running: dict[str, _Peer] = {}
-    async with AsyncExitStack() as stack:
-        for name in PEERS:
-            try:
-                peer = _Peer(options.folder / "peers", name, folder)
-                stack.callback(peer.close)
-                await asyncio.to_thread(peer.choose, queries, every, exact)
-            except (OSError, ValueError, subprocess.SubprocessError) as error:
-                report.missing.append(f"{name}: {error}")
-                continue
-            running[name], rates[name] = peer, []
-        for _ in range(TURNS):
-            rates["karais"].append(await _own_rate(reader, queries))
-            for name, peer in running.items():
-                rates[name].append((await asyncio.to_thread(peer.measured, peer.effort))["per_second"])
-    for name, values in rates.items():
-        note = f"candidates {running[name].effort}" if name in running else ""
-        label = f"{len(every):,} vectors: {name}, {CLIENTS} clients"
-        report.add(label, median(values), "queries/s", note=note)
-        report.samples[label] = values
-    if running:
-        best = max(median(rates[name]) for name in running)
-        ratio = median(rates["karais"]) / best
-        report.add("  against the better of them", ratio, "×", at_least=1.5)
-
-
 async def _own_rate(reader: Any, queries: Any) -> float:
     async def client(number: int) -> None:
         for vector in queries[number::CLIENTS]:
@@ -306,62 +251,6 @@ async def _own_rate(reader: Any, queries: Any) -> float:
     begun = time.monotonic()
     await asyncio.gather(*(client(number) for number in range(CLIENTS)))
     return len(queries) / (time.monotonic() - begun)
-
-
-class _Peer:
-    """A comparator in a process and an environment of its own."""
-
-    def __init__(self, environment: Path, name: str, folder: Path) -> None:
-        python = environment / "bin" / "python"
-        here = Path(__file__).parent / "peers"
-        if not python.exists():
-            raise FileNotFoundError(
-                f"its environment is missing: `python -m venv {environment}` and "
-                f"`{python} -m pip install -r {here / 'stores.txt'}` make it."
-            )
-        self.effort = 0
-        self._process = subprocess.Popen(
-            [str(python), str(here / f"store_{name}.py"), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def choose(self, queries: Any, vectors: Any, exact: Any) -> None:
-        """Find the least effort that reaches RECALL; raises ValueError when none does."""
-        self._line()  # it is loaded
-        for effort in EFFORTS:
-            found = self.measured(effort)["found"]
-            if _recall(_cosines(found, vectors, queries), exact) >= RECALL:
-                self.effort = effort
-                return
-        raise ValueError(f"it does not reach a recall of {RECALL}")
-
-    def measured(self, effort: int) -> dict[str, Any]:
-        """Return queries/s and the ids found."""
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps({"effort": effort, "clients": CLIENTS}) + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _line(self) -> dict[str, Any]:
-        assert self._process.stdout
-        while line := self._process.stdout.readline():
-            if line.startswith("{"):
-                found: dict[str, Any] = json.loads(line)
-                return found
-        raise ValueError("it ended unexpectedly")
 
 
 async def _single_writes(report: Report, options: Options, seeds: search_corpus.Seeds) -> None:
