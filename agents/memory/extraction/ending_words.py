@@ -47,10 +47,10 @@ ITSELF_ENDS = tuple(
         r"stepped down|stood down|"
         r"resigned|handed over|moved to [A-Z][\w ]+|moved back (?:to|in with) .{2,30}|changed jobs|promoted|"
         r"broken|broke|"
-        r"discharged|demolished|repossessed|returned|went back(?: to .{2,30})?|gone back(?: to .{2,30})?|"
-        r"went home|returned to .{2,30}|moved to (?:another|a "
-        r"different|a new) \w+|lapsed|ran out|packed up)(?:,? (?:in|after|because|due to|by|for|so|on|from|"
-        r"at|with) .{2,50})?$",
+        r"discharged|demolished|repossessed|returned|(?:went|gone) "
+        r"back(?: to (?:the (?:dealer|shop|shelter|breeder|owner|leasing)|(?-i:[A-ZÄÖÜ])).{0,30})?|returned to (?-i:[A-ZÄÖÜ]).{2,30}|moved to (?:another|a "
+        r"different|a new) \w+|lapsed|ran out|packed up)(?:,? (?:in|after|because|due to|by|so|at the (?:weekend|end)|"
+        r"for (?:good|another|a (?:new|better)|(?-i:[A-ZÄÖÜ]))) ?.{0,50})?$",
         r"^(?P<who>.{2,45}?) (?:ist|sind|wurde|wurden|hat)(?: (?:leider|vor kurzem|"
         r"kürzlich))* (?P<verb>gestorben|"
         r"verstorben|zurückgetreten|umgezogen|kaputt(?: gegangen)?|überfahren worden|ausgezogen|weggezogen|"
@@ -131,17 +131,18 @@ SLOT_TAIL = re.compile(
 NUMBER_NOW = re.compile(
     r"^(?:please |pls |bitte )?(?:use|call me on|text me on|reach me on|ring me on|it is|nutze?|"
     r"nimm) (?:now |jetzt |bitte )*"
-    r"(?P<v>[+(]?\d[\d ()/-]{5,}\d|[\w.+-]+@[\w.-]+\w)\b.*$",
+    r"(?P<v>[+(]?\d[\d ()/-]{5,}\d|[\w.+-]+@[\w.-]+\w)\b"
+    r"(?:,? (?:now|please|instead|from now on|in future|jetzt|ab jetzt|bitte|the old (?:one|number) .*|"
+    r"my old .*|not .*))*[.!]*$",
     re.IGNORECASE,
 )
 ENGAGEMENT_OFF = re.compile(
     r"\b(?:(?:called|call|broke|broken) off (?:the|our|my) (?:engagement|wedding)|engagement is off)\b", re.I
 )
 TOGETHER_NO_MORE = re.compile(
-    r"^(?:\w+ and I|I and \w+|my \w+ and I|we|\w+ und ich|wir) (?:are|sind) (?:no longer (?:together|"
-    r"a couple)|not together|not a couple|over|"
-    r"finished|history|done|separated|divorced|geschieden|getrennt|nicht mehr zusammen|"
-    r"kein Paar mehr)(?: any ?more)?$",
+    r"^(?:(?:\w+ and I|I and \w+|my \w+ and I|we|\w+ und ich|wir) (?:are|sind) (?:no longer (?:together|"
+    r"a couple)|not together|not a couple|separated|divorced|geschieden|getrennt|nicht mehr zusammen|"
+    r"kein Paar mehr)(?: any ?more)?|(?:\w+ and I|I and \w+|my \w+ and I) are (?:over|finished|history|done))$",
     re.IGNORECASE,
 )
 PUT_DOWN = re.compile(
@@ -206,7 +207,8 @@ CHANGED_WHOM = re.compile(
 EATS_AGAIN = re.compile(
     r"^(?:I|we|ich|wir)(?: (?:have|am|started|begun|now|back to|went back to|do|gone back to))* (?:eat|"
     r"eating|esse|"
-    r"essen) (?:meat|fish|chicken|beef|steak|everything|fleisch|fisch)\b",
+    r"essen) (?:meat|fish|chicken|beef|steak|everything|fleisch|fisch)(?: (?:again|now|wieder|too))*"
+    r"(?=$|,| since| and)",
     re.IGNORECASE,
 )
 
@@ -224,7 +226,7 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    r",? (?:lapse|expire|run out|go|subscription|membership|account|contract|habit|diet|medication|tablets|"
+    r",? (?:lapse|expire|run out|go|subscription|membership|account|contract|collection|habit|diet|medication|tablets|"
     r"pills|lessons?|class(?:es)?|"
     r"course|trip|holiday|vacation|job|any ?more|any longer|now|too|though|as well|myself|for good|plan|app|"
     r"abo|vertrag|mitgliedschaft|konto|reise|urlaub|stelle)$",
@@ -235,6 +237,55 @@ _PEOPLE = frozenset(
     "flatmate roommate lodger boss manager doctor dentist teacher landlord tenant neighbour colleague cleaner "
     "mitbewohner mitbewohnerin untermieter chef chefin".split()
 )
+
+PASSING = re.compile(r"\b(?:for (?:this|the|a|my|our) |today|tonight|(?:wife|husband|brother|sister|mother|father|mum|dad|friend)'s\b)", re.I)
+"""In what takes another's place: it takes it for once."""
+OF_WORK = re.compile(r"\b(?:work\w*|jobs?|quit|left|resigned|hired|joined|employer|boss|arbeit\w*|gekündigt)\b", re.I)
+_MOMENT = re.compile(
+    r"^(?:at|um|around|gegen|about) \d|\b(?:today|tonight|this (?:morning|afternoon|evening|week|weekend|time)|"
+    r"last night|earlier|heute|diese woche|heute abend)\b",
+    re.IGNORECASE,
+)
+_FOR_A_WHILE = re.compile(
+    r"\bfor (?:the|a|an|two|three|four|five|\d+|some|this|lunch|dinner|now|work) ?(?:day|days|night|nights|week|weeks|"
+    r"weekend|conference|meeting|holidays?|bit|while|break|visit|wedding|funeral|hours?|kick-?off|trip)?\b"
+    r"|\buntil (?:tomorrow|tonight|the end|next|\d|(?:mon|tues|wednes|thurs|fri|satur|sun)day)|\b(?:visiting|next stop|on my way|back (?:on|tomorrow|tonight|in an? )|on holiday|on leave|"
+    r"to beat the|für (?:ein|zwei|drei|das) \w+|bis (?:morgen|sonntag|montag))\b",
+    re.IGNORECASE,
+)
+_NOT_FOR_GOOD = re.compile(
+    r"\b(?:left|leave|leaving|off|cancell?ed|called off|gone|over|finished|away|back|stopped|closed|verlassen|"
+    r"abgesagt|ausgefallen|weg|am|are|bin|sind)\b",
+    re.IGNORECASE,
+)
+
+
+def is_for_a_while(text: str, when: str, sentence: str) -> bool:
+    """Say whether what a clause tells holds for a day or a stay only."""
+    if not _NOT_FOR_GOOD.search(text):
+        return False
+    is_left = re.match(r"^(?:I|we|ich|wir) (?:\w+ )?(?:left|habe\w*)\b", text, re.IGNORECASE)
+    if is_left and re.search(r"\b(?:yesterday|gestern|early|late)\b", f"{when} {text}", re.IGNORECASE):
+        return bool(re.search(r"\bback\b|\bearly\b|\blate\b", sentence, re.IGNORECASE))
+    return bool(_MOMENT.search(when) or _MOMENT.search(text) or _FOR_A_WHILE.search(sentence))
+
+
+def is_named_in(attribute: str, sentence: str) -> bool:
+    """Say whether a sentence names the service that a slot is for: "internet" of ``internet_provider``."""
+    what = re.split(r"[_ ]", attribute)[0]
+    return bool(re.search(rf"\b{re.escape(what)}", sentence, re.IGNORECASE))
+
+
+def is_pay(amount: str) -> bool:
+    """Say whether an amount can be a wage: a currency with three digits or an hour's or month's pay."""
+    if re.search(r"\b(?:a|per) (?:hour|day|week|month|year)\b", amount, re.IGNORECASE):
+        return True
+    return bool(re.search(r"\d{2,}k\b|\d[\d.,]{3,}", amount, re.IGNORECASE))
+
+
+def is_number(value: str) -> bool:
+    """Say whether digits can be a telephone number, and no date or span of hours."""
+    return "@" in value or not re.fullmatch(r"\d{4}-\d\d?-\d\d?|\d\d?[./-]\d\d?[./-]\d{2,4}|[\d:]+ ?- ?[\d:]+", value)
 
 
 def as_done(text: str) -> str:
@@ -327,7 +378,11 @@ def may_end(verb: str, fact: Fact) -> bool:
     ):
         return True
     if relation:
-        return relation in _COUPLE + _PETS and verb.startswith(("left", "rehomed", "gave", "given", "lost"))
+        return (relation in _COUPLE and verb == "left") or (
+            relation in _PETS and verb.startswith(("rehomed", "gave", "given", "lost"))
+        )
+    if verb == "finished" and fact.kind not in ("plan", "project", "study", "technical", "health"):
+        return False
     if verb.startswith(("left", "leav", "moved out", "verlassen")):
         return fact.kind in ("work", "study", "project", "habit", "technical") or base in (
             "city",
@@ -371,6 +426,8 @@ def may_end_itself(verb: str, fact: Fact) -> bool:
         ("died", "dead", "passed", "put ", "ran away", "run", "gestorben", "verstorben", "eingesch", "einsch")
     ):
         return relation in _PETS or (verb in ("died", "dead") and fact.kind == "possession")
+    if verb.startswith(("finished", "over", "off", "closed")) and fact.kind == "habit":
+        return False  # this time
     if verb.startswith(("weggeb", "abgeb", "verkauf")) and relation in _PETS:
         return True
     if verb.startswith(("returned", "went back", "gone back", "went home")):
@@ -389,7 +446,7 @@ def may_end_itself(verb: str, fact: Fact) -> bool:
     if relation:
         is_leaving = verb.startswith(
             ("retired", "left", "quit", "gone", "fired", "let go", "stepped", "stood", "resigned", "handed", "changed jobs",
-             "promoted", "zurückgetreten", "in rente", "in pension", "pensioniert", "weg",
+             "zurückgetreten", "in rente", "in pension", "pensioniert",
              "gekündigt", "aufgehört", "uns")
         )  # fmt: skip
         return (is_leaving and relation not in _FAMILY and relation not in _PETS + _COUPLE) or (

@@ -273,6 +273,7 @@ class _Reader:
             stated += name_of(
                 Subject(path=path, label=f"The owner's {path.replace('.', chr(39) + 's ')}"), name
             )
+        candidates = [one for one in candidates if not self._is_second_name(one, clause, before, is_correction)]
         candidates = changes.switched(candidates, [*self._known, *self._said, *before])
         active = [*self._known, *self._said, *before]
         for candidate in candidates:
@@ -282,6 +283,15 @@ class _Reader:
         if is_correction:
             facts = [self._as_correction(fact, active) for fact in facts]
         return self._fresh(facts, before)
+
+    def _is_second_name(
+        self, candidate: Candidate, clause: Clause, before: list[Fact], is_correction: bool
+    ) -> bool:
+        """Say whether "I am Batman" would rename an owner whose name is known: that is no introduction."""
+        if candidate.attribute != "name" or clause.verb != "be" or clause.subject.kind != "owner" or is_correction:
+            return False
+        named = (fact for fact in [*self._known, *self._said, *before] if fact.subject == OWNER)
+        return any(fact.attribute == "name" and fact.effect != "ends" for fact in named)
 
     def _notice(self, candidate: Candidate) -> None:
         """Learn whom a name means, and what "it" is, from what was just stated."""

@@ -91,7 +91,7 @@ _FICTION = re.compile(
     r"test (?:sentence|text|data|input)|placeholder|lorem|fill in|fill out|template|dummy|"
     r"dear diary|liebes tagebuch|lyrics?|in (?:my|the|a|this|that|his|her) (?:novel|story|book|film|movie|"
     r"song|poem|series|show|game|"
-    r"dream|play|scene|"
+    r"dream|play|scene|example|demo|sample|exercise|tutorial|template|"
     r"campaign|fanfic)|the (?:protagonist|narrator|main character|hero)|my character|i (?:had a dream|"
     r"dreamt|dreamed)|"
     r"stell dir vor|angenommen|nehmen wir an|tu so|spiel(?:e)? (?:einen?|die|den)|zum beispiel|z\. ?b\.|"

@@ -140,6 +140,8 @@ def _is_job_alone(text: str) -> bool:
         re.IGNORECASE,
     ):
         return False
+    if re.search(r"\b(?:him|her|them|me|you|us|it|ihn|mich|dich|der|die|das)\b", text, re.IGNORECASE):
+        return False
     match = re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text)
     return bool(match and values.job(match["job"]))
 

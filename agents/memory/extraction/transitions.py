@@ -98,7 +98,7 @@ def read(
         if match := words.NUMBER_NOW.match(said):
             name = "email" if "@" in match["v"] else "phone"
             slot = [fact for fact in active if fact.subject == OWNER and fact.attribute == name]
-            if slot and slot[0].value != match["v"]:
+            if slot and slot[0].value != match["v"] and words.is_number(match["v"]):
                 found += _put(slot[0], match["v"], take_times(said, at, zone)[1])
                 continue
         if words.TOGETHER_NO_MORE.match(said):
@@ -140,10 +140,8 @@ def read(
 def _clause(
     text: str, when: When, active: Sequence[Fact], just_said: Sequence[Fact], sentence: str
 ) -> Iterator[Change]:
-    if re.match(r"(?:today|tonight|this (?:morning|evening|afternoon))\b", when.phrase, re.I) and re.match(
-        r"^(?:I|we) (?:\w+ )?left\b", text, re.I
-    ):
-        return  # "I left Berlin this morning": for today
+    if words.is_for_a_while(text, when.phrase, sentence):
+        return  # "I left Berlin this morning", "yoga is off today", "back in Bonn for the weekend"
     changes = list(_replaced(text, when, active))
     changes = changes or list(_ended_by_owner(text, when, active))
     changes = changes or list(_ended_by_itself(text, when, active))
@@ -159,7 +157,8 @@ def _replaced(text: str, when: When, active: Sequence[Fact]) -> Iterator[Change]
         groups = match.groupdict()
         new = values.cut(groups["new"])
         new = re.sub(r"^(?:an?|the|my|our|eine?[nmr]?|den|die|das) ", "", new, flags=re.I)
-        if not new or len(new.split()) > 6 or values.is_vague(new):
+        new = re.sub(r" (?:in|since) \d{4}$", "", new)
+        if not new or len(new.split()) > 6 or values.is_vague(new) or words.PASSING.search(new):
             return
         old = values.cut(groups.get("old") or "")
         fact = _meant(old, active) if old else None
@@ -256,8 +255,8 @@ def _ended_by_itself(text: str, when: When, active: Sequence[Fact]) -> Iterator[
             continue
         who = words.plain_object(match["who"])
         verb = match["verb"].casefold()
-        if not who:
-            return
+        if not who or (verb == "left" and text.casefold().endswith("left") and not when.phrase):
+            return  # "Karen left": for the day or for good
         allowed = [fact for fact in active if words.may_end_itself(verb, fact)]
         for fact in _all_meant(who, allowed):
             yield Change(fact, "ends", fact.attribute, fact.value, "", when)
@@ -270,17 +269,17 @@ def _elsewhere(
     """Read "we are with Vodafone now", "I am back in Oslo", "the admin is now Peter"."""
     if match := words.ON_AMOUNT.match(text):
         pay = [fact for fact in active if fact.subject == OWNER and fact.attribute == "salary"]
-        if pay and pay[0].value != match["v"]:
+        if pay and pay[0].value != match["v"] and words.is_pay(match["v"]):
             yield from _put(pay[0], match["v"], when)
         return
     if match := words.WITH.match(text):
         new = values.organisation(match["v"])
         slots = [f for f in active if f.subject == OWNER and re.search(words.SERVICES, f.attribute)]
         trade = words.trade_of(new)
-        slots = [f for f in slots if re.search(trade, f.attribute)] if trade else slots
-        if not slots:
+        named = [f for f in slots if words.is_named_in(f.attribute, sentence)]
+        slots = [f for f in slots if re.search(trade, f.attribute)] if trade else named
+        if not slots and match["who"].casefold() in ("i", "ich") and words.OF_WORK.search(sentence):
             slots = [f for f in active if f.subject == OWNER and f.attribute == "employer"]
-            slots = slots if match["who"].casefold() in ("i", "ich") else []
         if new and len(slots) == 1 and _words(slots[0].value) != _words(new):
             yield from _put(slots[0], new, when)
         return
@@ -299,7 +298,7 @@ def _elsewhere(
         if (
             where
             and job
-            and re.search(r"\b(?:work\w*|job|quit|left|resigned)\b", sentence)
+            and words.OF_WORK.search(sentence)
             and _starts_high(where)
         ):
             yield from _put(job[0], where, when) if _words(job[0].value) != _words(where) else ()
@@ -313,7 +312,9 @@ def _elsewhere(
             and (f.attribute == noun or f.attribute.endswith((f" {noun}", f".{noun}", f"_{noun}")))
         ]
         new = values.bare(values.cut(match["v"]))
-        if len(alike) == 1 and new and len(new.split()) <= 5 and _shape(new) == _shape(alike[0].value):
+        is_whole = not re.search(r" (?:in|at|on|for|of) (?:the|this|an?|my|our)\b", new)
+        is_alike = is_whole and 0 < len(new.split()) <= 5 and len(alike) == 1
+        if is_alike and _shape(new) == _shape(alike[0].value):
             yield from _put(alike[0], new, when)
 
 
@@ -366,8 +367,7 @@ def _all_meant(text: str, active: Sequence[Fact]) -> list[Fact]:
         or (
             len(fact.value) > 2
             and bool(_words(fact.value))
-            and _words(fact.value) <= asked
-            and len(asked) <= 4
+            and _words(fact.value) <= asked <= _words(f"{fact.value} {fact.attribute} {fact.text}")
         )
     ]
 

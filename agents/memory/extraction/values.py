@@ -13,7 +13,9 @@ _TAIL = re.compile(
     r"as well|too|again|instead|either|anyway|by now|now|then|today|here|there|already|yet|right|ok|okay|"
     r"haha|lol|weil|aber|"
     r"damit|stattdessen|jetzt|nun|hier|dort|and (?:i|we|my|it|he|she|they|would|need|want|can|so|the|that|"
-    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|\s*(?:[;(]|:(?!\d)).*|\s+[-–—]+\s.*|"
+    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|"
+    r", (?:put|keep|save|note|write|remember|please|store|add|jot|merk|schreib|notier|trag|keine ahnung|no idea|"
+    r"believe|would you|isn't|aren't|right|ok|been|got|going|still waiting)\b.*|\s*(?:[;(]|:(?!\d)).*|\s+[-–—]+\s.*|"
     r"\s*\ufffc.*)$",
     re.IGNORECASE,
 )
@@ -100,7 +102,7 @@ def place(text: str) -> str:
         or (re.search(r"\d{3,}", text) and not re.search(r"[A-Z]", text))
     ):
         return ""
-    if re.search(r"[A-ZÄÖÜ]", text):
+    if re.search(r"[A-ZÄÖÜ](?!$| )", text):
         return text if not re.match(r"^(?:I|My|The moment)\b", text) else ""
     if count <= 2 and not any(word in COMMON for word in text.split()):
         return (

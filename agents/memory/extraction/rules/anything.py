@@ -35,7 +35,9 @@ _NO_SLOT = re.compile(
     r"guests?|"
     r"planet|galaxy|world|universe|sun|earth|moon|chancellor|president|government|king|queen|prime minister|"
     r"mayor|"
-    r"meetings?|progress|scores?|team|group|apps?|websites?|"
+    r"(?:train|seat|gate|platform|flight|order|order number|ticket|table|taxi|bus|queue|queue number|driver|"
+    r"word limit|page limit|limit|total|change|bill|score|turn|level|rank|avatar|character|zug|gleis|platz|"
+    r"bestellnummer)|meetings?|progress|scores?|team|group|apps?|websites?|"
     r"house|flat|garden|city|country|town|wedding|birthday|daughters?|sons?|kids?|family|"
     r"frage|idee|problem|meinung|leben|tag|plan|traum|ziel|antwort|satz|text|geschichte))$",
     re.IGNORECASE,

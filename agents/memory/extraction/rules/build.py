@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agents.memory.extraction import lexicon as words
 from agents.memory.extraction.model import Candidate, Clause, Subject
 from schemas.memory import FactEffect, FactKind
@@ -24,7 +26,7 @@ def fact(
     ``text`` is the predicate in the third person and the present tense.
     """
     value = value.strip(" ,.;:!?\"'")
-    if not value:
+    if not value or _INNER_CLAUSE.search(value):
         return []
     subject = clause.subject
     if not subject.is_known and (clause.tense == "past" or kind not in _OF_STRANGERS):
@@ -36,6 +38,11 @@ def fact(
     return [Candidate(subject, name, value, text, kind, effect, confidence, is_sentence=is_sentence)]
 
 
+_INNER_CLAUSE = re.compile(
+    r"\b(?:I|he|she|we|they|you|it) (?:am|is|are|was|were|have|has|had|will|would|can|could|do|does|did)\b"
+    r"|\b(?:ich|wir) (?:bin|sind|habe|haben)\b"
+)
+"""Words of another clause that was not cut off: the value is none."""
 _OF_STRANGERS = frozenset(
     {"place", "work", "study", "health", "relation", "identity", "possession", "date", "project"}
 )

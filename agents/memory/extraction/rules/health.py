@@ -76,7 +76,8 @@ def health(clause: Clause) -> list[Candidate]:
         rest,
         re.IGNORECASE,
     ):
-        if clause.negated:
+        is_for_once = re.match(r" for (?!years|a long|decades|over|\d+ years|ages|ever)", rest[match.end() :])
+        if clause.negated or is_for_once or (clause.tense == "past" and not clause.used_to):
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")
         return fact(clause, "diet", value, f"is {value}", "health")
@@ -179,7 +180,7 @@ def takes(clause: Clause) -> list[Candidate]:
             r"antidepressants?|statins?|"
             r"insulin|steroids|antihistamines|painkillers|antibiotics|the pill|hrt|thyroid (?:tablets|"
             r"pills))\b|"
-            r"\d+ ?(?:mg|mcg|µg) (?:of )?(?P<drug>[\w-]+))",
+            r"\d+ ?(?:mg|mcg|µg) (?:of )?(?P<drug>(?!now|a\b|per|daily|at|in|once|twice)[\w-]{4,}))",
             rest,
             re.IGNORECASE,
         )

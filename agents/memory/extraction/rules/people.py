@@ -37,7 +37,7 @@ _AGE = re.compile(
 )
 _MARITAL = re.compile(
     r"^(?:happily |recently |newly |freshly )?(?P<state>married|single|divorced|engaged|widowed|separated|"
-    r"in a relationship)\b"
+    r"in a relationship)(?![-\w]| (?:from (?!my|the father|Mr|[A-ZÄÖÜ])|to (?:my|the) (?:job|work|sea|game|idea)))"
     r"(?:,? (?:to|with) (?P<who>[A-ZÄÖÜ][\w-]+))?",
     re.IGNORECASE,
 )
@@ -95,6 +95,8 @@ def is_called(clause: Clause) -> list[Candidate]:
         name = re.split(r" (?:from|and|in|by|aus|und|von)\b", name)[0]
         if not is_name(name) or len(name.split()) > 3 or re.search(r"(?:ans|ians|ers|ites)$", name):
             return []
+        if re.match(r"^(?:Team|Mr|Mrs|Ms|Captain|Queen|King)\b", name) or clause.when.phrase:
+            return []  # "I am Team Edward", "I am Cinderella today"
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
     elif match := _A_NAMED.match(rest) if clause.verb == "be" and clause.subject.path else None:
         if not is_name(match["name"]):

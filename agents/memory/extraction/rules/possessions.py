@@ -212,6 +212,8 @@ def _is_lasting(text: str) -> bool:
         r"\bflat (?:tyres?|tires?|batter\w+|white)\b|\b(?:puncture|haircut|discount|refund)\b", text, re.I
     ):
         return False
+    if re.search(r"\bin the (?:freezer|fridge|oven|cupboard|pantry|bag|car)\b", text, re.IGNORECASE):
+        return False
     if _TRIVIAL.search(text) and not _LASTING.search(text):
         return False
     return bool(_LASTING.search(text) or _BRANDS.search(text) or _MODEL.search(text))

@@ -20,6 +20,12 @@ _NOT_LASTING = re.compile(
     re.IGNORECASE,
 )
 
+_NO_TOPIC = re.compile(
+    r"^(?:been|being|was|finally|again|even|especially when|never|always|beyond|too|also|still|maybe|yes|no|"
+    r"(?:every|any)thing|modern|classical$|old$|new$)\b",
+    re.IGNORECASE,
+)
+
 
 _SCENERY = re.compile(
     r"^(?:all )?the (?:[A-Z]|(?:sea|seaside|mountains?|ocean|beach|outdoors|theat(?:re|er)|opera|cinema|"
@@ -53,7 +59,11 @@ def likes(clause: Clause) -> list[Candidate]:
         return []  # "I love the colours!" comments on something at hand
     found: list[Candidate] = []
     text = re.sub(r" with a (?:passion|vengeance)$", "", values.cut(rest))
-    parts = values.listed(text)
+    is_joined = re.search(r"\b(?:and|or|und|oder|&)\b", text)
+    parts = values.listed(re.split(r" (?:like|such as) (?=[A-Z])", text)[0])
+    if len(parts) > 1 and not is_joined and any(" " in part for part in parts):
+        parts = parts[:1]  # "hospital waiting rooms, been here for hours": no enumeration
+    parts = [part for part in parts if not _NO_TOPIC.match(part)]
     if parts and re.match(r"^\w+ing \w", parts[0]):
         # "making sure that …", "creating a safe, quiet place": an activity with its object is no enumeration.
         parts = (

@@ -32,6 +32,8 @@ def works(clause: Clause) -> list[Candidate]:
         flags=re.I,
     )
     found: list[Candidate] = []
+    if re.match(r"^on (?:an?|the|my|our|this|some)\b", rest, re.IGNORECASE):
+        return []  # "on a report for Siemens"
     if match := _AT.search(rest):
         employer = values.organisation(match["v"])
         if employer:
@@ -288,11 +290,15 @@ def leaves(clause: Clause) -> list[Candidate]:
     """Read "quit my job at Bosch", "left Siemens", "be laid off"."""
     if clause.negated or clause.subject.kind not in ("owner", "person"):
         return []
+    is_job = re.match(r"^(?:my|the|his|her) (?:job|position) (?:at|with|for|bei) ", clause.rest)
     match = re.match(
-        r"^(?:(?:my|the|his|her) (?:job|position) (?:at|with|for|bei) |(?:at|bei|from) )?(?P<v>[A-ZÄÖÜ].*)$",
-        clause.rest,
+        r"^(?:at |bei |from )?(?P<v>(?:the )?[A-ZÄÖÜ\d][\w&.'-]*(?: (?:of |the |& |and )?[A-ZÄÖÜ][\w&.'-]*){0,4})"
+        r"(?:,? (?:after|because|to (?:join|work|start|become|be|go|study|found)|for (?:good|[A-ZÄÖÜ]|an?(?:other)? "
+        r"(?:new |better )?(?:job|company|firm|start-?up))|and|as|when|without|over)\b.*)?$",
+        clause.rest[is_job.end() :] if is_job else clause.rest,
     )
-    if match and not values.place(match["v"]).startswith(("Home",)):
+    is_of_work = bool(is_job) or clause.verb in ("quit", "resign", "leave")
+    if match and is_of_work and not clause.when.phrase.startswith("at "):
         where = values.organisation(match["v"])
         return fact(clause, "employer", where, f"works at {where}", "work", effect="ends") if where else []
     if clause.verb in ("quit", "resign", "lose") and re.match(
@@ -374,6 +380,8 @@ def teaches(clause: Clause) -> list[Candidate]:
     ):
         return []
     found: list[Candidate] = []
+    if re.match(r"^(?:others|people|everyone|someone|myself)\b", clause.rest):
+        return []
     school = (
         values.organisation(match["where"])
         if match["where"] and re.search(r" at (?:the )?[A-ZÄÖÜ]", clause.rest)
