@@ -107,6 +107,8 @@ def switched(candidates: list[Candidate], known: Sequence[Fact]) -> list[Candida
         return candidates
     holds = [fact for fact in known if fact.effect != "ends" and fact.subject == old.subject.name]
     slots = {fact.attribute: fact for fact in holds if fact.value.casefold() == old.value.casefold()}
+    if not slots and f"{old.value}{new.value}".islower():
+        return []  # "from coffee to tea"
     if len(slots) != 1 or next(iter(slots)).startswith("uses:"):
         return candidates
     [(attribute, fact)] = slots.items()

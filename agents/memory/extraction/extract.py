@@ -200,7 +200,10 @@ class _Reader:
                 found = self._with_transitions(turn, sentence, language, found, before)
             if is_correction and not found and not sentence.is_question:
                 found += self._corrected(turn, sentence, [*self._said, *before])
-        mentioned = self._mentioned(sentence.text)
+        ended = {(fact.attribute, fact.value) for fact in found if fact.effect == "ends"}
+        mentioned = [
+            one for one in self._mentioned(sentence.text) if (one.attribute, one.value) not in ended
+        ]
         return found + self._fresh(self._facts(turn, sentence, mentioned, None), [*before, *found])
 
     def _with_transitions(

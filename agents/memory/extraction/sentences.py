@@ -239,6 +239,8 @@ def sentences(text: str) -> list[Sentence]:
         if end[0] == "." and _ABBREVIATION.search(before) and re.match(r"\s+\S", text[end.end() :]):
             # "Dr. Klein", "3. August"; but "in 2019. Then" ends.
             following = text[end.end() :].lstrip(" ")
+            if re.search(r"\b[A-Z][a-z]+(?: [A-Z]\.)* [A-Z]$", before) and following[:1].isupper():
+                continue  # "Ursula K. Le Guin"
             if following[:1].islower() or not re.search(r"\d$|\b[A-Z]$", before) or _month_follows(following):
                 continue
         found.append((before, end[0]))

@@ -14,7 +14,8 @@ _TAIL = re.compile(
     r"haha|lol|weil|aber|"
     r"damit|stattdessen|jetzt|nun|hier|dort|and (?:i|we|my|it|he|she|they|would|need|want|can|so|the|that|"
     r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|"
-    r", (?:put|keep|save|note|write|remember|please|store|add|jot|merk|schreib|notier|trag|keine ahnung|no idea|"
+    r", (?:(?:the |my |our |his |her )?\w+ )?(?:is|was|are|were|has|had|tastes?|think|thinks|called|named) .*|"
+    r", (?:put|keep|save|last time|next time|this time|every time|nur|only|except|especially|note|write|remember|please|store|add|jot|merk|schreib|notier|trag|keine ahnung|no idea|"
     r"believe|would you|isn't|aren't|right|ok|been|got|going|still waiting)\b.*|\s*(?:[;(]|:(?!\d)).*|\s+[-–—]+\s.*|"
     r"\s*\ufffc.*)$",
     re.IGNORECASE,
@@ -104,7 +105,7 @@ def place(text: str) -> str:
         return ""
     if re.search(r"[A-ZÄÖÜ](?!$| )", text):
         return text if not re.match(r"^(?:I|My|The moment)\b", text) else ""
-    if count <= 2 and not any(word in COMMON for word in text.split()):
+    if count <= 2 and text.islower() and not any(word in COMMON for word in text.split()):
         return (
             text
             if not re.match(

@@ -117,6 +117,8 @@ def any_slot(clause: Clause) -> list[Candidate]:
     if _is_mute(clause) or not clause.subject.is_owned or _FORMER.match(noun):
         return []
     head = re.split(r" (?:of|for|in|at|with|to|from|von|für|vom) ", noun)[0]
+    if re.search(r"\b(?:I|i|he|she|we|they|you|think|say|want|like)\b", noun):
+        return []
     if _NO_SLOT.match(head) or len(noun.split()) > 5:
         return []
     value = re.sub(

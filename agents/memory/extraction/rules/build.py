@@ -26,6 +26,8 @@ def fact(
     ``text`` is the predicate in the third person and the present tense.
     """
     value = value.strip(" ,.;:!?\"'")
+    if attribute in ("name", "nickname"):
+        value = re.split(r",? (?:after|since|because|when|from|before|now|these) |, ", value)[0]
     if not value or _INNER_CLAUSE.search(value):
         return []
     subject = clause.subject
@@ -40,7 +42,7 @@ def fact(
 
 _INNER_CLAUSE = re.compile(
     r"\b(?:I|he|she|we|they|you|it) (?:am|is|are|was|were|have|has|had|will|would|can|could|do|does|did)\b"
-    r"|\b(?:ich|wir) (?:bin|sind|habe|haben)\b"
+    r"|\b(?:ich|wir) (?:bin|sind|habe|haben)\b|.\b(?:until|bis) \w+$"
 )
 """Words of another clause that was not cut off: the value is none."""
 _OF_STRANGERS = frozenset(

@@ -76,7 +76,7 @@ def health(clause: Clause) -> list[Candidate]:
         rest,
         re.IGNORECASE,
     ):
-        is_for_once = re.match(r" for (?!years|a long|decades|over|\d+ years|ages|ever)", rest[match.end() :])
+        is_for_once = re.search(r" for (?!years|a long|decades|over|\d+ years|ages|ever)\w+$", clause.full_rest)
         if clause.negated or is_for_once or (clause.tense == "past" and not clause.used_to):
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")

@@ -37,7 +37,7 @@ _AGE = re.compile(
 )
 _MARITAL = re.compile(
     r"^(?:happily |recently |newly |freshly )?(?P<state>married|single|divorced|engaged|widowed|separated|"
-    r"in a relationship)(?![-\w]| (?:from (?!my|the father|Mr|[A-ZÄÖÜ])|to (?:my|the) (?:job|work|sea|game|idea)))"
+    r"in a relationship)(?![-\w]| (?:from (?!my|the father|(?-i:[A-ZÄÖÜ]))|to (?:my|the) (?:job|work|sea|game|idea)))"
     r"(?:,? (?:to|with) (?P<who>[A-ZÄÖÜ][\w-]+))?",
     re.IGNORECASE,
 )

@@ -20,7 +20,7 @@ TOOLS = frozenset(
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
-        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on my own|right|out|"
+        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on (?:my|his|her|their|our) own|right|out|"
         r"over|all|up|down|"
         r"based|located|living) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",

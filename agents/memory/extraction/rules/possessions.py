@@ -64,6 +64,8 @@ def drives(clause: Clause) -> list[Candidate]:
         return []
     match = re.match(r"^(?:an? |our |my |eine?n? )(?P<v>.+)$", clause.rest, re.IGNORECASE)
     what = values.thing(match["v"].split(", ")[0]) if match else ""
+    if match and re.search(r" (?:for|at) (?:the |an? )?[A-Z\w]", match["v"]):
+        return []  # "a van for DPD" is the firm's
     if not what or not (re.search(r"[A-Z\d]", what) or _LASTING.search(what) or _BRANDS.search(what)):
         return []
     return fact(
@@ -160,6 +162,8 @@ def replaces(clause: Clause) -> list[Candidate]:
         return fact(replace(clause, tense="present"), "uses", new, f"uses {new}", "technical", many=True)
     if not match or clause.negated or clause.tense not in ("past", "perfect"):
         return []
+    if re.search(r" (?:for|with) (?:my|our|his|her) \w+'s ", clause.rest):
+        return []  # somebody else's, for once
     old, new = values.thing(match["old"]), values.thing(match["new"])
     if not _is_lasting(old) and not _is_lasting(new):
         return []

@@ -306,6 +306,8 @@ def _of_thing(clause: Clause, thing: str, name: str) -> list[Candidate]:
     if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
         value = re.sub(r"^from .* to ", "", value)
     thing = " ".join(thing.split())
+    if _PASSER_BY.search(thing):
+        return []
     if not value or len(value.split()) > 8 or _STATES.match(value) or not thing or value.startswith("with "):
         return []
     if dated and not re.search(r"\d|day|week|month|year|tomorrow|tag", value, re.I):

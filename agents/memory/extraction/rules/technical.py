@@ -177,6 +177,8 @@ def project_dates(clause: Clause) -> list[Candidate]:
     named = subject.kind == "thing" or not subject.is_known
     if not named or clause.negated or clause.tense == "past" or not clause.when.phrase:
         return []
+    if re.match(r"at \d", clause.when.phrase):
+        return []  # today's hour
     name = subject.noun or subject.name
     match = re.match(
         r"^(?:due|scheduled|planned|launching|expected|released|shipping|supposed to launch|live|over|"

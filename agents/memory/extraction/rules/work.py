@@ -298,7 +298,10 @@ def leaves(clause: Clause) -> list[Candidate]:
         clause.rest[is_job.end() :] if is_job else clause.rest,
     )
     is_of_work = bool(is_job) or clause.verb in ("quit", "resign", "leave")
-    if match and is_of_work and not clause.when.phrase.startswith("at "):
+    is_for_once = re.match(r"(?:at|around|gegen|about|um) \d", clause.when.phrase) or re.search(
+        r"\bfor (?:an?|one|two|three|\d+) (?:hour|day|week|month)s?\b", clause.full_rest
+    )
+    if match and is_of_work and not is_for_once:
         where = values.organisation(match["v"])
         return fact(clause, "employer", where, f"works at {where}", "work", effect="ends") if where else []
     if clause.verb in ("quit", "resign", "lose") and re.match(
