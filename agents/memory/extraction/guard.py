@@ -41,6 +41,13 @@ _INTRODUCED = re.compile(
     r"[^.:!?\n]{0,40}:(?=\s)",
     re.IGNORECASE,
 )
+_SAID_SO = re.compile(
+    r"[^.!?\n]*\b(?:wrote|writes|written|said|says|sent|texted|posted|replied|reads|told (?:me|us)|goes|put|schrieb|"
+    r"schreibt|meinte|meint|sagte|sagt|geschrieben|(?:here|this) is what|here's what|for the (?:readme|website|about page|"
+    r"profile|bio|footer|flyer|card|invitation))\b[^.!?\n:]{0,30}:(?=\s).*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What stands behind a colon when somebody said it, or what is to be put somewhere."""
 _SPEAKER = re.compile(r"^\s*[A-Z][\w .]{0,24}: .+$", re.MULTILINE)
 
 _TASK = (
@@ -141,7 +148,8 @@ _UNSURE = re.compile(
     re.IGNORECASE,
 )
 _SAYINGS = re.compile(
-    r"\b(?:would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic|"
+    r"\b(?:in case (?:the |my |your |any )?\w+ (?:wonders?|cares?|asks?|matters|needs? (?:it|to know|that))(?: later)?|"
+    r"would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic|"
     r"(?:just )?in case (?:you|it|that|anyone)(?: need| needs| want| wonder| wondering| ask| asks| matters|"
     r" helps)?(?: it| to know)?|"
     r"if you need it|if you need to know|if anyone asks|if it helps|if that helps|if that matters)\b",
@@ -199,6 +207,8 @@ def own_words(text: str) -> str:
         and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE)
     ):
         text = text[: introduced.start()]
+    if said := _SAID_SO.search(text):
+        text = text[: said.start()]
     quoted = _QUOTED.search(text)
     text = _INLINE_CODE.sub(_blank, _QUOTED.sub(_blank, text))
     payload = _PAYLOAD.search(text)

@@ -91,6 +91,8 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             part, carried = f"I {part}", []
         if guard.is_unsure(part):
             break  # what follows a guess may belong to it
+        if re.match(r"^(?:we|wir) (?:are called|are named|heißen)\b", part, re.IGNORECASE):
+            continue  # a firm or a band: no name of the user
         missing = _NO_VERB.match(part)
         if missing:
             part = f"{missing['who']} is {missing['name']}"

@@ -76,6 +76,11 @@ class People:
         """Note that a subject was spoken of, so that a pronoun can mean it."""
         if subject.kind == "owner":
             return
+        if subject.kind == "thing" and subject.path.rpartition(".")[2] in words.FEMALE | words.MALE:
+            gender = "f" if subject.path.rpartition(".")[2] in words.FEMALE else "m"
+            whose = replace(subject, kind="person", noun="", gender=gender, names=())
+            self.last[gender], self.spoken[gender] = whose, self.turn  # "my daughter's nursery": she
+            return
         if subject.kind == "thing":
             noun = subject.noun.casefold()
             if noun in words.THINGS or words.SLOT_NOUNS.get(noun, "") in _REFERRED_TO:

@@ -245,7 +245,7 @@ _JOB_WORDS = re.compile(
     r"coordinator|assistant|"
     r"supervisor|owner of .+|arbeiter|lehrer(?:in)?|entwickler(?:in)?|berater(?:in)?|techniker(?:in)?|"
     r"fahrer(?:in)?|\w{3,}erin|meister(?:in)?|leiter(?:in)?|"
-    r"pfleger(?:in)?|therapeut(?:in)?|wissenschaftler(?:in)?|händler(?:in)?|künstler(?:in)?|"
+    r"bauer|sanitäter(?:in)?|pfleger(?:in)?|therapeut(?:in)?|wissenschaftler(?:in)?|händler(?:in)?|künstler(?:in)?|"
     r"mechaniker(?:in)?|helfer(?:in)?|redakteur(?:in)?))$",
     re.IGNORECASE,
 )
@@ -261,7 +261,7 @@ def job(text: str, *, is_certain: bool = False) -> str:
         flags=re.I,
     )
     text = re.sub(
-        r",? (?:(?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
+        r",? (?:(?:of an?|at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
         r"there|now|these days)\b|,).*$",
         "",
         text,

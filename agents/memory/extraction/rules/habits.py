@@ -38,7 +38,7 @@ def plays(clause: Clause) -> list[Candidate]:
         r"with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
         return []
     if clause.verb == "play":
-        what = re.sub(r" for (?:the )?[A-ZÄÖÜ].*$", "", what)  # the club: "handball for SG Aumund"
+        what = re.sub(r" at .*$| for (?:the )?[A-ZÄÖÜ].*$", "", what)  # the club: "handball for SG Aumund"
     value = re.sub(r"^the ", "", what)
     verb = {
         "play": "plays",

@@ -222,6 +222,12 @@ def takes(clause: Clause) -> list[Candidate]:
             for v in both.groups()
             for one in fact(clause, "medication", v, f"takes {v}", "health", many=True)
         ]
+    if several := re.fullmatch(r"([\w-]+),? and (?:an? )?([\w-]+)", values.cut(rest)):
+        return [
+            one
+            for v in several.groups()
+            for one in fact(clause, "medication", v, f"takes {v}", "health", many=True)
+        ]
     value = values.topic(
         re.sub(
             r"^(?:(?:[\d.,]+ ?(?:mg|mcg|µg|g|ml|iu|micrograms?|milligrams?|drops)) (?:of )?|a |an |my )",

@@ -142,6 +142,16 @@ def called_by_others(clause: Clause) -> list[Candidate]:
     )
 
 
+def goes_by(clause: Clause) -> list[Candidate]:
+    """Read "go by Teddy, short for Theodora"."""
+    match = re.match(r"^by (?P<v>[A-ZÄÖÜ][\w-]+)$", values.cut(clause.rest.split(", ")[0]))
+    if not match or clause.negated or clause.tense != "present" or not is_name(match["v"]):
+        return []
+    found = fact(clause, "nickname", match["v"], f"goes by {match['v']}", "identity")
+    full = re.search(r", (?:which is )?short for (?P<v>[A-ZÄÖÜ][\w-]+)", clause.rest)
+    return found + (name_of(clause.subject, full["v"]) if full and clause.subject.kind == "owner" else [])
+
+
 def age(clause: Clause) -> list[Candidate]:
     """Read "be 34", "turn 40"."""
     if clause.negated or clause.subject.kind == "thing" or not clause.subject.is_known:
@@ -347,6 +357,7 @@ RULES = {
     "be": [will_be, measures, is_called, is_breed, age, marital, relation, nationality],
     "be called": [is_called],
     "call": [is_called, called_by_others],
+    "go": [goes_by],
     "turn": [will_be, age],
     "have": [has_birthday, has_kin],
     "get": [has_kin],

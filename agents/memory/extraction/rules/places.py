@@ -22,7 +22,7 @@ def lives(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on (?:my|his|her|their|our) own|right|out|"
         r"over|all|up|down|"
-        r"based|located|living) )*"
+        r"based|located|living|out of(?= [A-Z])) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",
         clause.rest,
         re.IGNORECASE,
@@ -48,6 +48,8 @@ def based(clause: Clause) -> list[Candidate]:
         return lives(clause)
     if clause.ended and re.match(r"^in [A-ZÄÖÜ]", clause.rest):
         return lives(clause)  # "Clara is no longer in Porto"
+    if out := re.match(r"^based out of (?P<v>[A-ZÄÖÜ].*)$", clause.rest):
+        return lives(replace(clause, rest=f"in {out['v']}"))
     if clause.rest.startswith(("based in ", "living in ", "settled in ")):
         return lives(clause)
     if match := re.match(r"^(?:originally )?from (?P<v>.+)$", clause.rest, re.IGNORECASE):

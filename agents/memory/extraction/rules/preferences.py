@@ -164,6 +164,7 @@ RULES = {
     "despise": [dislikes],
     "can stand": [dislikes],
     "can bear": [dislikes],
+    "can abide": [dislikes],
     "be": [is_fan],
     "prefer": [prefers],
 }

@@ -118,6 +118,8 @@ def is_with(clause: Clause) -> list[Candidate]:
     if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
         return []
     rest, _, behind = re.sub(r" now\b", "", clause.rest).partition(", ")
+    if clause.used_to and (was := re.match(r"^(?:at|with|bei) (?P<v>[A-ZÄÖÜ][\w&.-]*(?: [A-ZÄÖÜ][\w&.-]*)*)$", rest)):
+        return fact(clause, "employer", was["v"], f"works at {was['v']}", "work")
     match = re.match(
         r"^(?:employed (?:at|by|with)|with|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", rest
     ) or re.match(r"^at (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$", rest)
