@@ -177,7 +177,7 @@ BACK_IN = re.compile(
     r"[\w' -]*)(?:,.*)?$"
 )
 JOB_AT = re.compile(
-    r"^(?:I|ich) (?:am|bin)(?: (?:now|jetzt))? (?:at|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$"
+    r"^(?:I|ich) (?:am|bin)(?: (?:now|jetzt))? (?:at|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*?)(?: now)?(?:, .*)?$"
 )
 TAIL_SLOT = re.compile(
     r"^(?:the |our |my |der |die |das |unser\w* |mein\w* )(?:new |"

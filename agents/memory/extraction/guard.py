@@ -178,7 +178,7 @@ _REPORTED = re.compile(
     r"states?|stated|"
     r"asked|asks|replied|answered|goes like|was like|reads|mentions|mentioned)|according to|quote|unquote|"
     r"it says|"
-    r"[A-Z]?\w+ (?:sagt|sagte|schreibt|schrieb|meint|meinte|behauptet|erzählte)|laut|in (?:the|this|that) "
+    r"(?:sagt|sagte|meint|meinte|behauptet) (?:er|sie|man|[A-ZÄÖÜ]\w+)|[A-Z]?\w+ (?:sagt|sagte|schreibt|schrieb|meint|meinte|behauptet|erzählte)|laut|in (?:the|this|that) "
     r"(?:article|book|text|"
     r"document|mail|letter)|(?:the )?(?:text|article|mail|subject) ?:)",
 )

@@ -114,7 +114,7 @@ _LEAD = re.compile(
     r"fact|funny story|"
     r"correction|korrektur|sorry|my mistake|my bad|scratch that|wait|wait no|no wait|oops|quick update|"
     r"small update|update|news|good news|bad news|big news|guess what|believe it or not|"
-    r"for context|some context|context for you|context|background|a bit about me|about me|little about me|speaking of "
+    r"for reference|for context|some context|context for you|context|background|a bit about me|about me|little about me|speaking of "
     r"which|speaking of that|"
     r"incidentally|also|and|but|plus|besides|additionally|furthermore|moreover|then|finally|first|second|"
     r"now|nowadays|currently|first of all|one more thing|another thing|oh and|unfortunately|sadly|luckily|"

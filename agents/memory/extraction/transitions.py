@@ -273,7 +273,7 @@ def _elsewhere(
             yield from _put(pay[0], match["v"], when)
         return
     if match := words.WITH.match(text):
-        new = values.organisation(match["v"])
+        new = values.organisation(re.sub(r" (?:for|as) (?:our |the |my )?[\w ]+$", "", match["v"]))
         slots = [f for f in active if f.subject == OWNER and re.search(words.SERVICES, f.attribute)]
         trade = words.trade_of(new)
         named = [f for f in slots if words.is_named_in(f.attribute, sentence)]

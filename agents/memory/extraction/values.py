@@ -136,7 +136,7 @@ def organisation(text: str) -> str:
     )
     text = text.split(", ")[0]
     low = text.casefold()
-    if not text or len(text.split()) > 7 or is_vague(text):
+    if not text or len(text.split()) > 7 or is_vague(text) or re.match(r"(?:mein|dein|unser|sein|ihr)\w*\b", low):
         return ""
     if re.match(
         r"^(?:some|several|many|various|other|two|three|people|friends|home|night|nights|least|most|all|"

@@ -28,7 +28,7 @@ def fact(
     value = value.strip(" ,.;:!?\"'")
     if attribute in ("name", "nickname"):
         value = re.split(r",? (?:after|since|because|when|from|before|now|these) |, ", value)[0]
-    if not value or _INNER_CLAUSE.search(value):
+    if not value or _INNER_CLAUSE.search(value) or value.startswith("s "):
         return []
     subject = clause.subject
     if not subject.is_known and (clause.tense == "past" or kind not in _OF_STRANGERS):

@@ -35,10 +35,10 @@ def plays(clause: Clause) -> list[Candidate]:
     if clause.verb == "volunteer":
         what = re.sub(r"^(?:with|for|at) (?:the )?(?=[A-Z])", "", what)
     if not what or re.match(r"^(?:devil's|dead|dumb|along|it safe|safe|a part|tricks|for time|catch-?up|host|"
-        r"with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
+        r"with|mit|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
         return []
     if clause.verb == "play":
-        what = re.sub(r" at .*$| for (?:the )?[A-ZÄÖÜ].*$", "", what)  # the club: "handball for SG Aumund"
+        what = re.sub(r" at .*$| with [A-Z].*$| for (?:the )?[A-ZÄÖÜ].*$", "", what)  # the club: "handball for SG Aumund"
     value = re.sub(r"^the ", "", what)
     verb = {
         "play": "plays",
@@ -116,7 +116,7 @@ def regular(clause: Clause) -> list[Candidate]:
         or clause.verb.startswith("can ")
     ):
         return []
-    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:with|for|from(?! home)|before|after)\b", what):
+    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:out of|with|for|from(?! home)|before|after)\b", what):
         return []
     when = clause.when.phrase.replace("On ", "on ")
     third = _third(clause.verb)

@@ -97,7 +97,7 @@ def health(clause: Clause) -> list[Candidate]:
             else []
         )
     if match := re.match(
-        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant|colou?r[- ]?blind|left[- ]handed|"
+        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant(?! with (?!twins|triplets|my|our|a (?:boy|girl)))|colou?r[- ]?blind|left[- ]handed|"
         r"deaf|blind|dyslexic|"
         r"short-sighted|autistic|a? ?diabetic|coeliac|celiac|transgender|wheelchair[- "
         r"]bound|in a wheelchair)\b",
@@ -174,6 +174,8 @@ def takes(clause: Clause) -> list[Candidate]:
     ):
         return []
     rest = clause.rest
+    if re.match(r"(?:today|tonight|this (?:week|morning|evening))\b", clause.when.phrase, re.IGNORECASE):
+        return []
     if clause.verb == "be":
         known = re.match(
             r"^on (?P<v>(?:blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|"
@@ -277,7 +279,8 @@ def without(clause: Clause) -> list[Candidate]:
             re.I,
         )
         is_now = clause.tense in ("past", "perfect") if clause.verb == "go" else clause.tense == "present"
-        if not match or not is_now or clause.verb == "try":
+        is_for_once = re.search(r"\bfor (?:\w+ )?(?:days?|weeks?|month|january|lent)\b", clause.full_rest, re.I)
+        if not match or not is_now or clause.verb == "try" or is_for_once:
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")
         return fact(replace(clause, tense="present"), "diet", value, f"is {value}", "health")

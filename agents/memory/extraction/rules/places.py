@@ -33,6 +33,8 @@ def lives(clause: Clause) -> list[Candidate]:
         address = values.cut(match["v"])
         return fact(clause, "address", address, f"lives at {address}", "place")
     where = values.place(match["v"])
+    if re.search(r"\bon (?:an? |the )?$", clause.rest[: match.start("v")]) and not re.search(r"[A-ZÄÖÜ]", where):
+        return []  # "on coffee and biscuits"
     return fact(clause, "city", where, f"lives in {where}", "place") if where else []
 
 

@@ -111,6 +111,8 @@ def buys(clause: Clause) -> list[Candidate]:
     ):
         return []
     text = re.sub(r"^(?:myself|me|us|ourselves|himself|herself|mir|uns) ", "", clause.rest)
+    if re.match(r"^(?:(?:my|our|his|her) [\w-]+|[A-ZÄÖÜ]\w+|him|her|them) (?:an?|the|some|two) ", text):
+        return []  # "bought my dad an iPad"
     text = re.sub(r"^(?:rid of|this|that|these|those) .*$", "", text)
     present = replace(clause, tense="present")
     found: list[Candidate] = []

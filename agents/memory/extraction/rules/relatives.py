@@ -39,7 +39,7 @@ def has_kin(clause: Clause) -> list[Candidate]:
     if clause.subject.kind not in ("owner", "person") or (clause.verb == "get" and clause.tense == "future"):
         return []
     match = _HAS_KIN.match(clause.rest)
-    if not match:
+    if not match or re.match(r" in (?:this|the) (?:fight|race)", match["names"] or ""):
         return []
     low = match["kin"].casefold()
     is_bare = not (match["count"] or match["names"] or clause.ended or clause.negated)

@@ -54,6 +54,8 @@ _STATES = re.compile(
 _CODE_NOUN = re.compile(
     r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$"
 )
+_AMOUNTS = frozenset("salary rent budget phone hourly_rate height weight shoe_size mortgage plate landline".split())
+
 
 _PASSER_BY = re.compile(
     r"\b(?:(?:taxi|cab|uber|bus|delivery) ?(?:driver|man|guy)|driver|waiter|waitress|barman|barista|bartender|referee|"
@@ -265,6 +267,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
                 is_sentence=True,
             )
         return found
+    if name in _AMOUNTS and not re.search(r"\d", value):
+        return []
     if name == "room" and re.match(r"^(?:in|at|on) ", value):
         return []  # where an office is, is no number of a room
     if name in _PROPER_SLOTS and not re.search(r"[A-ZÄÖÜ\d]", value):

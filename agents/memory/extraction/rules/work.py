@@ -76,6 +76,9 @@ def is_job(clause: Clause) -> list[Candidate]:
     ):
         return []
     rest = clause.rest
+    is_play = re.search(r"\b(?:on tv|in (?:a|my) (?:former|past) life|at heart|in disguise|in the (?:film|series))", rest, re.I)
+    if is_play or re.match(r"(?:today|tonight)\b", clause.when.phrase, re.IGNORECASE):
+        return []
     state = re.match(
         r"^(?:now |a |an )?(?P<v>retired(?: \w+)?|self-employed|unemployed|freelance\w*(?: \w+)?|on "
         r"parental leave|on maternity leave|out of work|jobless)\b",
@@ -264,6 +267,8 @@ def starts(clause: Clause) -> list[Candidate]:
     if is_join:
         match = re.match(r"^(?P<where>(?:(?! as ).)+?)(?: as (?P<what>.+))?$", rest)
         if not match or not re.match(r"(?:the )?[A-ZÄÖÜ]", match["where"]):
+            return []
+        if re.search(r" (?:for (?:lunch|dinner|breakfast|drinks|coffee|an?\b)|on (?:the|a)\b)", match["where"]):
             return []
     if turned := re.match(
         r"^(?:(?:a|my|the) (?:new )?(?:job|role|position) )?as (?P<what>(?:(?! at | with | for ).)+?) (?:at|"
