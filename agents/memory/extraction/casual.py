@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Sentences as they are typed on a telephone, put into the spelling that the rules read."""
 
 from __future__ import annotations

@@ -42,8 +42,10 @@ _INTRODUCED = re.compile(
     re.IGNORECASE,
 )
 _SAID_SO = re.compile(
-    r"[^.!?\n]*\b(?:wrote|writes|written|said|says|sent|texted|posted|replied|reads|told (?:me|us)|goes|put|schrieb|"
-    r"schreibt|meinte|meint|sagte|sagt|geschrieben|(?:here|this) is what|here's what|for the (?:readme|website|about page|"
+    r"[^.!?\n]*\b(?:wrote|writes|written|said|says|sent|texted|posted|replied|reads|told (?:me|us)|goes|put|"
+    r"schrieb|"
+    r"schreibt|meinte|meint|sagte|sagt|geschrieben|(?:here|this) is what|here's what|for the (?:readme|"
+    r"website|about page|"
     r"profile|bio|footer|flyer|card|invitation))\b[^.!?\n:]{0,30}:(?=\s).*",
     re.IGNORECASE | re.DOTALL,
 )
@@ -148,7 +150,8 @@ _UNSURE = re.compile(
     re.IGNORECASE,
 )
 _SAYINGS = re.compile(
-    r"\b(?:in case (?:the |my |your |any )?\w+ (?:wonders?|cares?|asks?|matters|needs? (?:it|to know|that))(?: later)?|"
+    r"\b(?:in case (?:the |my |your |any )?\w+ (?:wonders?|cares?|asks?|matters|needs? (?:it|to know|"
+    r"that))(?: later)?|"
     r"would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic|"
     r"(?:just )?in case (?:you|it|that|anyone)(?: need| needs| want| wonder| wondering| ask| asks| matters|"
     r" helps)?(?: it| to know)?|"
@@ -178,7 +181,8 @@ _REPORTED = re.compile(
     r"states?|stated|"
     r"asked|asks|replied|answered|goes like|was like|reads|mentions|mentioned)|according to|quote|unquote|"
     r"it says|"
-    r"(?:sagt|sagte|meint|meinte|behauptet) (?:er|sie|man|[A-ZÄÖÜ]\w+)|[A-Z]?\w+ (?:sagt|sagte|schreibt|schrieb|meint|meinte|behauptet|erzählte)|laut|in (?:the|this|that) "
+    r"(?:sagt|sagte|meint|meinte|behauptet) (?:er|sie|man|[A-ZÄÖÜ]\w+)|[A-Z]?\w+ (?:sagt|sagte|schreibt|"
+    r"schrieb|meint|meinte|behauptet|erzählte)|laut|in (?:the|this|that) "
     r"(?:article|book|text|"
     r"document|mail|letter)|(?:the )?(?:text|article|mail|subject) ?:)",
 )

@@ -12,6 +12,7 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause, Subject
 from agents.memory.extraction.rules.build import fact
 from agents.memory.extraction.rules.people import NATIONALITIES
+from agents.memory.extraction.rules.slots import PASSER_BY
 
 _NO_SLOT = re.compile(
     r"^(?:(?:\w+ )?(?:questions?|ideas?|problems?|issues?|points?|guess(?:es)?|plans?|opinions?|thoughts?|"
@@ -118,6 +119,8 @@ def any_slot(clause: Clause) -> list[Candidate]:
         return []
     head = re.split(r" (?:of|for|in|at|with|to|from|von|für|vom) ", noun)[0]
     if re.search(r"\b(?:I|i|he|she|we|they|you|think|say|want|like)\b", noun):
+        return []
+    if PASSER_BY.search(head.removesuffix(" name")):
         return []
     if _NO_SLOT.match(head) or len(noun.split()) > 5:
         return []

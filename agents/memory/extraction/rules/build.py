@@ -62,3 +62,8 @@ def name_of(subject: Subject, name: str, *, is_one_of: bool = False) -> list[Can
     return [
         Candidate(subject, attribute, name, f"is called {name}", "relation" if subject.path else "identity")
     ]
+
+
+def with_article(title: str) -> str:
+    """Return a profession with its article: ``an engineer``."""
+    return f"{'an' if title[:1].casefold() in 'aeiou' else 'a'} {title}"

@@ -76,7 +76,9 @@ def health(clause: Clause) -> list[Candidate]:
         rest,
         re.IGNORECASE,
     ):
-        is_for_once = re.search(r" for (?!years|a long|decades|over|\d+ years|ages|ever)\w+$", clause.full_rest)
+        is_for_once = re.search(
+            r" for (?!years|a long|decades|over|\d+ years|ages|ever)\w+$", clause.full_rest
+        )
         if clause.negated or is_for_once or (clause.tense == "past" and not clause.used_to):
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")
@@ -97,7 +99,8 @@ def health(clause: Clause) -> list[Candidate]:
             else []
         )
     if match := re.match(
-        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant(?! with (?!twins|triplets|my|our|a (?:boy|girl)))|colou?r[- ]?blind|left[- ]handed|"
+        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant(?! with (?!twins|triplets|my|our|a (?:boy|girl)))|"
+        r"colou?r[- ]?blind|left[- ]handed|"
         r"deaf|blind|dyslexic|"
         r"short-sighted|autistic|a? ?diabetic|coeliac|celiac|transgender|wheelchair[- "
         r"]bound|in a wheelchair)\b",
@@ -279,7 +282,9 @@ def without(clause: Clause) -> list[Candidate]:
             re.I,
         )
         is_now = clause.tense in ("past", "perfect") if clause.verb == "go" else clause.tense == "present"
-        is_for_once = re.search(r"\bfor (?:\w+ )?(?:days?|weeks?|month|january|lent)\b", clause.full_rest, re.I)
+        is_for_once = re.search(
+            r"\bfor (?:\w+ )?(?:days?|weeks?|month|january|lent)\b", clause.full_rest, re.I
+        )
         if not match or not is_now or clause.verb == "try" or is_for_once:
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")

@@ -37,7 +37,8 @@ _AGE = re.compile(
 )
 _MARITAL = re.compile(
     r"^(?:happily |recently |newly |freshly )?(?P<state>married|single|divorced|engaged|widowed|separated|"
-    r"in a relationship)(?![-\w]| (?:from (?!my|the father|(?-i:[A-ZÄÖÜ]))|to (?:my|the) (?:job|work|sea|game|idea)))"
+    r"in a relationship)(?![-\w]| (?:from (?!my|the father|(?-i:[A-ZÄÖÜ]))|to (?:my|the) (?:job|work|sea|"
+    r"game|idea)))"
     r"(?:,? (?:to|with) (?P<who>[A-ZÄÖÜ][\w-]+))?",
     re.IGNORECASE,
 )
@@ -92,6 +93,8 @@ def is_called(clause: Clause) -> list[Candidate]:
         name = rest.split(",")[0]
         if not re.match(r"^[A-ZÄÖÜ]", name) or _is_kind_of(name):
             return []
+        if clause.language == "de" and values.job(rest):
+            return []  # nouns have capitals too
         name = re.split(r" (?:from|and|in|by|aus|und|von)\b", name)[0]
         if not is_name(name) or len(name.split()) > 3 or re.search(r"(?:ans|ians|ers|ites)$", name):
             return []
@@ -108,7 +111,7 @@ def is_called(clause: Clause) -> list[Candidate]:
         kin = clause.subject.path.rpartition(".")[2]
         if kin in words.KIN_PLURAL or (kin in words.PETS and "," in rest):
             return listed_kin(clause, kin)
-        name = re.split(r",| (?:now|since|again|at|in|from|bei|in|aus)\b", rest)[0]
+        name = re.split(r",| (?:now|since|again|at|on|in|from|bei|in|aus)\b", rest)[0]
         if (clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name)) or values.job(name):
             return []
         if (

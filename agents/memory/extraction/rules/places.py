@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Where people live, come from, were born, moved to."""
 
 from __future__ import annotations
@@ -11,16 +10,20 @@ from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
 TOOLS = frozenset(
-    "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres mysql mongodb docker "
-    "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom sap salesforce hubspot "
-    "confluence obsidian excel sheets figma vscode vim neovim firefox chrome proton fastmail nextcloud dropbox".split()
+    "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres "
+    "mysql mongodb docker "
+    "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom "
+    "sap salesforce hubspot "
+    "confluence obsidian excel sheets figma vscode vim neovim firefox chrome proton fastmail "
+    "nextcloud dropbox".split()
 )
 
 
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
-        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on (?:my|his|her|their|our) own|right|out|"
+        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on (?:my|his|her|their|"
+        r"our) own|right|out|"
         r"over|all|up|down|"
         r"based|located|living|out of(?= [A-Z])) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",
@@ -33,7 +36,9 @@ def lives(clause: Clause) -> list[Candidate]:
         address = values.cut(match["v"])
         return fact(clause, "address", address, f"lives at {address}", "place")
     where = values.place(match["v"])
-    if re.search(r"\bon (?:an? |the )?$", clause.rest[: match.start("v")]) and not re.search(r"[A-ZÄÖÜ]", where):
+    if re.search(r"\bon (?:an? |the )?$", clause.rest[: match.start("v")]) and not re.search(
+        r"[A-ZÄÖÜ]", where
+    ):
         return []  # "on coffee and biscuits"
     return fact(clause, "city", where, f"lives in {where}", "place") if where else []
 

@@ -123,7 +123,11 @@ def is_event(clause: Clause) -> list[Candidate]:
 
 def _is_clock(when: str) -> bool:
     """Say whether a time has no day: it is today's."""
-    return bool(re.fullmatch(r"(?:at|from|um|around|by|from) \d{1,2}(?:[:.]\d\d)?(?: ?(?:am|pm|uhr))?", when, re.IGNORECASE))
+    return bool(
+        re.fullmatch(
+            r"(?:at|from|um|around|by|from) \d{1,2}(?:[:.]\d\d)?(?: ?(?:am|pm|uhr))?", when, re.IGNORECASE
+        )
+    )
 
 
 def trip(clause: Clause) -> list[Candidate]:

@@ -21,7 +21,8 @@ _NOT_LASTING = re.compile(
 )
 
 _NO_TOPIC = re.compile(
-    r"^(?:at|in|on|with|for|from|by|to|of|about|been|being|was|finally|again|even|especially when|never|always|beyond|too|also|still|maybe|yes|no|"
+    r"^(?:at|in|on|with|for|from|by|to|of|about|been|being|was|finally|again|even|especially when|never|"
+    r"always|beyond|too|also|still|maybe|yes|no|"
     r"(?:every|any)thing|modern|classical$|old$|new$)\b",
     re.IGNORECASE,
 )

@@ -92,7 +92,9 @@ def switches(clause: Clause) -> list[Candidate]:
     goal = match or only
     new = values.thing(re.split(r" (?:on|for|at|in) (?:the|our|my) ", goal["new"])[0]) if goal else ""
     is_tool = re.search(r"[A-Z\d]", new) or bool(found)
-    return found + (fact(present, "uses", new, f"uses {new}", "technical", many=True) if new and is_tool else [])
+    return found + (
+        fact(present, "uses", new, f"uses {new}", "technical", many=True) if new and is_tool else []
+    )
 
 
 def decides(clause: Clause) -> list[Candidate]:
