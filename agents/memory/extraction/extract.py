@@ -138,8 +138,8 @@ class _Reader:
         if not sentence.text or common_words.SECRET.search(sentence.text):
             return []
         if wish := wishes.read(sentence.text):
-            found = self._facts(turn, sentence, [wish], None)
-            return self._fresh(found, before) if wish.attribute == "nickname" else found
+            wanted = self._facts(turn, sentence, [wish], None)
+            return self._fresh(wanted, before) if wish.attribute == "nickname" else wanted
         found: list[Fact] = []
         if not guard.is_conditional(sentence.text):
             is_correction = changes.is_correction(sentence.text)

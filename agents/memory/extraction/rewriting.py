@@ -210,8 +210,8 @@ def plain_clauses(sentence: str) -> list[str]:
     """
     sentence = _ASIDE.sub(" ", sentence)
     if match := _ALSO_ON.match(sentence):
-        who = "I am" if match["i"] else "she is" if match["s"].startswith("she") else "he is"
-        return [match["s"], f"{who} on {match['v']}"]
+        they = "I am" if match["i"] else "she is" if match["s"].startswith("she") else "he is"
+        return [match["s"], f"{they} on {match['v']}"]
     if match := _THEY_SET.match(sentence):
         return [f"{match['s']} is {match['new']}"]
     if match := _REMOTE.search(sentence):

@@ -77,9 +77,9 @@ class People:
         if subject.kind == "owner":
             return
         if subject.kind == "thing" and subject.path.rpartition(".")[2] in words.FEMALE | words.MALE:
-            gender = "f" if subject.path.rpartition(".")[2] in words.FEMALE else "m"
-            whose = replace(subject, kind="person", noun="", gender=gender, names=())
-            self.last[gender], self.spoken[gender] = whose, self.turn  # "my daughter's nursery": she
+            whose: Literal["m", "f"] = "f" if subject.path.rpartition(".")[2] in words.FEMALE else "m"
+            owner = replace(subject, kind="person", noun="", gender=whose, names=())
+            self.last[whose], self.spoken[whose] = owner, self.turn  # "my daughter's nursery": she
             return
         if subject.kind == "thing":
             noun = subject.noun.casefold()

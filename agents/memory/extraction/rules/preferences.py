@@ -62,9 +62,6 @@ def likes(clause: Clause) -> list[Candidate]:
     text = re.sub(r" with a (?:passion|vengeance)$", "", values.cut(rest))
     is_joined = re.search(r"\b(?:and|or|und|oder|&)\b", text)
     parts = values.listed(re.split(r" (?:like|such as) (?=[A-Z])", text)[0])
-    if len(parts) > 1 and not is_joined and any(" " in part for part in parts):
-        parts = parts[:1]  # "hospital waiting rooms, been here for hours": no enumeration
-    parts = [part for part in parts if not _NO_TOPIC.match(part)]
     if parts and re.match(r"^\w+ing \w", parts[0]):
         # "making sure that …", "creating a safe, quiet place": an activity with its object is no enumeration.
         parts = (
@@ -72,6 +69,9 @@ def likes(clause: Clause) -> list[Candidate]:
             if re.search(r"\b(?:an?|the|more|sure) \w+$|\bsure\b", parts[0]) and len(parts) > 1
             else parts[:1]
         )
+    if len(parts) > 1 and not is_joined and any(" " in part for part in parts):
+        parts = parts[:1]  # "hospital waiting rooms, been here for hours": no enumeration
+    parts = [part for part in parts if not _NO_TOPIC.match(part)]
     for part in (re.sub(r"^(?:esp\.?|especially|particularly|mainly|mostly) ", "", one) for one in parts):
         if len(part.split()) > 4 and part.islower():
             continue
