@@ -42,12 +42,12 @@ _INTRODUCED = re.compile(
     re.IGNORECASE,
 )
 _SAID_SO = re.compile(
-    r"[^.!?\n]*\b(?:wrote|writes|written|said|says|sent|texted|posted|replied|reads|told (?:me|us)|goes|put|"
+    r"\b(?:wrote|writes|written|said|says|sent|texted|posted|replied|reads|told (?:me|us)|goes|put|"
     r"schrieb|"
     r"schreibt|meinte|meint|sagte|sagt|geschrieben|(?:here|this) is what|here's what|for the (?:readme|"
     r"website|about page|"
-    r"profile|bio|footer|flyer|card|invitation))\b[^.!?\n:]{0,30}:(?=\s).*",
-    re.IGNORECASE | re.DOTALL,
+    r"profile|bio|footer|flyer|card|invitation))\b[^.!?\n:]{0,30}:(?=\s)",
+    re.IGNORECASE,
 )
 """What stands behind a colon when somebody said it, or what is to be put somewhere."""
 _SPEAKER = re.compile(r"^\s*[A-Z][\w .]{0,24}: .+$", re.MULTILINE)
@@ -211,8 +211,8 @@ def own_words(text: str) -> str:
         and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE)
     ):
         text = text[: introduced.start()]
-    if said := _SAID_SO.search(text):
-        text = text[: said.start()]
+    if ":" in text and (said := _SAID_SO.search(text)):
+        text = text[: max(text.rfind(mark, 0, said.start()) + 1 for mark in ".!?\n")]
     quoted = _QUOTED.search(text)
     text = _INLINE_CODE.sub(_blank, _QUOTED.sub(_blank, text))
     payload = _PAYLOAD.search(text)
