@@ -31,17 +31,17 @@ def learned(*texts: str) -> list[tuple[str, str, str]]:
     "name",
     [
         *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"),
-        *("ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth"),
+        *("ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth"),
     ],
 )
 def test_the_scripted_dialogues_are_learned(name):
     """95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote.
 
-    Of the thirteenth, small talk in which facts are said by the way, 40 of 100.
+    Of the thirteenth and the sixteenth, small talk in which facts are said by the way, 40 of 100.
     """
     score = score_dialogues(SCRIPTS / f"{name}.jsonl", Score())
     assert score.precision >= 0.95, [(text, fact.text) for text, fact in score.wrong]
-    assert score.recall >= (0.40 if name == "thirteenth" else 0.70), score.missed
+    assert score.recall >= (0.40 if name in ("thirteenth", "sixteenth") else 0.70), score.missed
     assert score.from_quotes == 0
     assert score.dated == score.dated_right
 
@@ -233,6 +233,16 @@ def test_names_and_pronouns_mean_whom_was_spoken_of():
     known = extract([turn("My sister Anna studies medicine.")])
     (fact,) = extract([turn("Anna moved to Berlin.", "a2")], known=known)
     assert fact.text == "The owner's sister Anna lives in Berlin."
+
+
+def test_a_relative_of_another_is_not_the_owners():
+    """His wife is kept as the son's wife."""
+    facts = learned("My son's called Craig.", "Craig and his wife Jenna live in Superior.")
+    assert facts == [
+        ("owner", "son.name:craig", "Craig"),
+        ("Craig", "wife.name", "Jenna"),
+        ("Jenna", "city", "Superior"),
+    ]
 
 
 def test_an_end_finds_what_it_ends():

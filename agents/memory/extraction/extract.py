@@ -26,7 +26,6 @@ from agents.memory.extraction import (
 )
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
-from agents.memory.extraction.rules.build import name_of
 from agents.memory.extraction.sentences import Sentence, language_of, sentences
 from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from schemas.chat import Turn
@@ -226,9 +225,7 @@ class _Reader:
         for path, name in clause.subject.names:
             if name in gone:
                 continue  # "our old cat Minka died"
-            stated += name_of(
-                Subject(path=path, label=f"The owner's {path.replace('.', chr(39) + 's ')}"), name
-            )
+            stated += mentioned.name_stated(clause.subject, path, name)
         candidates = [
             one for one in candidates if not self._is_second_name(one, clause, before, is_correction)
         ]

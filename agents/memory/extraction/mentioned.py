@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from agents.memory.extraction import lexicon, parsing
-from agents.memory.extraction.model import Candidate, Subject
+from agents.memory.extraction.model import OWNER, Candidate, Subject
 from agents.memory.extraction.rules.build import name_of
 from agents.memory.extraction.subjects import People, parse
 
@@ -35,7 +35,7 @@ def read(sentence: str, people: People) -> list[Candidate]:
         for subject in parse(words, people):
             people.mention(subject)
             for path, name in subject.names:
-                found += name_of(Subject(path=path, label=f"The owner's {path}"), name)
+                found += name_stated(subject, path, name)
     for match in _BIRTHDAY.finditer(sentence):
         for subject in parse(match["who"], people):
             day = match["day"]
@@ -52,6 +52,13 @@ def read(sentence: str, people: People) -> list[Candidate]:
             _aged(one, match["age"]) for one in subjects if one.is_known and one.kind in ("person", "pet")
         ]
     return found
+
+
+def name_stated(subject: Subject, path: str, name: str) -> list[Candidate]:
+    """Return that a relative of the owner, or of whom ``subject.names_of`` names, has a name."""
+    whose = subject.names_of or "The owner"
+    label = f"{whose}'s {path.replace('.', chr(39) + 's ')}"
+    return name_of(Subject(name=subject.names_of or OWNER, path=path, label=label), name)
 
 
 def _aged(subject: Subject, age: str) -> Candidate:

@@ -285,7 +285,10 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
                 if base.kind == "owner"
                 else _named_of(base, singular, name)
             )
-            result.append(replace(known, names=((single_path, name),), gender=gender, kind=kind))
+            whose = base.name if base.name != OWNER else ""
+            result.append(
+                replace(known, names=((single_path, name),), names_of=whose, gender=gender, kind=kind)
+            )
         return result
     is_another = re.search(r"\b(?:new|neue[rns]?)\b", adjective)
     return [people.resolve(subject)] if base.kind == "owner" and not is_another else [subject]

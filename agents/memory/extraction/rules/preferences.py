@@ -60,6 +60,7 @@ def likes(clause: Clause) -> list[Candidate]:
         return []  # "I love the colours!" comments on something at hand
     found: list[Candidate] = []
     text = re.sub(r" with a (?:passion|vengeance)$", "", values.cut(rest))
+    text = re.sub(r"(?<!,) (?:esp\.?|especially|particularly) .*$", "", text)
     is_joined = re.search(r"\b(?:and|or|und|oder|&)\b", text)
     parts = values.listed(re.split(r" (?:like|such as) (?=[A-Z])", text)[0])
     if parts and re.match(r"^\w+ing \w", parts[0]):
