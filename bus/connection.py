@@ -31,10 +31,16 @@ log = logging.getLogger(__name__)
 
 RECONNECT_WAIT_SECONDS = 0.2
 CLOSE_SECONDS = 3.0
+LOST_SECONDS = 2.0
+"""After the bus came back, for a reply that may still be on its way."""
 STORE_SECONDS = 3.0
 """A full disk shows as silence: the server refuses to store without a reply."""
 WRONG_LAST_SEQUENCE = (10071, 10164)
 SUBJECT_FULL = 10077  # "maximum messages per subject exceeded": the same work waits already
+
+
+class _LostError(Exception):
+    """A reply that does not come."""
 
 
 class Recorded(NamedTuple):
@@ -58,6 +64,11 @@ class Bus:
         """Called in the event loop each time the connection came back."""
         self.denied = 0
         """Publishes and subscriptions that the server refused for want of permission."""
+        self._waiting: set[asyncio.Task[Msg]] = set()
+        """Requests whose reply is waited for, ..."""
+        self._lost: set[asyncio.Task[Msg]] = set()
+        """... and those whose reply will not come, as the bus restarted meanwhile."""
+        self.reconnected.append(self._expect_no_replies)
 
     @property
     def connected(self) -> bool:
@@ -70,8 +81,9 @@ class Bus:
         """Send a request and return its reply.
 
         ``patience`` is for how many seconds it is sent again while nobody is
-        there to answer, such as an agent that restarts. Raises Refused with
-        the other side's failure, Unavailable or TimedOut.
+        there to answer, such as an agent that restarts, or when the reply was
+        lost with the bus. Raises Refused with the other side's failure,
+        Unavailable or TimedOut.
         """
         route = ROUTES[type(request)]
         assert isinstance(route, Rpc), f"{type(request).__name__} is no request"
@@ -81,8 +93,13 @@ class Bus:
         deadline = time.monotonic() + patience
         while True:
             try:
-                message = await self.client.request(subject, payload, timeout=timeout, headers=headers)
+                message = await self._reply(subject, payload, timeout, headers)
                 break
+            except _LostError:
+                if time.monotonic() >= deadline:
+                    raise Unavailable(
+                        f"The bus was lost while the agent {route.kind} worked: try again."
+                    ) from None
             except nats.errors.NoRespondersError:
                 if time.monotonic() >= deadline:
                     raise Unavailable(
@@ -94,6 +111,37 @@ class Bus:
             except (nats.errors.Error, OSError) as error:
                 raise Unavailable(f"The bus cannot be reached: {_reason(error)}.") from None
         return codec.decode_reply(route.reply, message.data, message.headers)
+
+    async def _reply(
+        self, subject: str, payload: bytes, timeout: float, headers: dict[str, str] | None
+    ) -> Msg:
+        """Send a request and return its reply; raises _LostError when the bus came back without it."""
+        request = asyncio.ensure_future(
+            self.client.request(subject, payload, timeout=timeout, headers=headers)
+        )
+        self._waiting.add(request)
+        try:
+            return await request
+        except asyncio.CancelledError:
+            if request in self._lost and not _is_cancelled():
+                raise _LostError from None
+            raise
+        finally:
+            self._waiting.discard(request)
+            self._lost.discard(request)
+
+    def _expect_no_replies(self) -> None:
+        """Give those who are asked a moment: a server that restarted does not know who asked them."""
+        waiting = list(self._waiting)
+
+        def give_up() -> None:
+            for request in waiting:
+                if request in self._waiting:
+                    self._lost.add(request)
+                    request.cancel()
+
+        if waiting:
+            asyncio.get_running_loop().call_later(LOST_SECONDS, give_up)
 
     async def publish(self, message: Message) -> None:
         """Publish an event or an order to whoever listens now."""
@@ -248,6 +296,11 @@ async def connect(settings: Settings, identity: str, *, wait: float = 10.0) -> A
         yield bus
     finally:
         await bus.close()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _connect_within(client: Client, url: str, options: Mapping[str, Any], wait: float) -> None:

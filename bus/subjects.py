@@ -67,6 +67,7 @@ ROUTES: dict[type[Message], Route] = {
     chat.Delta: Event("answer.{answer}"),
     chat.Done: Event("answer.{answer}"),
     chat.Failed: Event("answer.{answer}"),
+    chat.Answering: Event("ctl.all.answering"),
     chat.Turn: Log("chat.{project}.{conversation}.turn", "CHAT"),
     chat.Titled: Log("chat.{project}.{conversation}.title", "CHAT"),
     chat.Deleted: Log("chat.{project}.{conversation}.deleted", "CHAT"),

@@ -6,11 +6,14 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bus.settings import Settings
 from ops import exits, light, roster
 from schemas.errors import KaraisError
+
+if TYPE_CHECKING:
+    from bus.agent import Agent
 
 log = logging.getLogger("karais")
 
@@ -24,10 +27,7 @@ def run_agent(kind: str, settings: Settings) -> int:
     )
     try:
         light.import_nats(settings.nats)
-        agent = roster.load(kind)(settings)
-        from bus.runtime import serve
-
-        _loop(serve(agent))
+        _loop(_serve(roster.load(kind)(settings), settings))
     except KaraisError as error:
         return _end(error)
     except OSError as error:
@@ -38,6 +38,14 @@ def run_agent(kind: str, settings: Settings) -> int:
         print(f"karais: {kind} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
         return exits.DEFECT
     return exits.OK
+
+
+async def _serve(agent: Agent, settings: Settings) -> None:
+    from bus.runtime import serve
+    from ops.revival import reviving
+
+    async with reviving(settings):
+        await serve(agent)
 
 
 def _loop(work: Coroutine[Any, Any, None]) -> None:

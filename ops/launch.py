@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,18 @@ def guardian(run: Path, supervisor: Sequence[str]) -> list[str]:
     """Return the command that starts a guardian over a supervisor's command."""
     script = str(ROOT / "ops" / "guardian.py")
     return marked([sys.executable, "-I", "-S", "-B", script, str(run / "guardian.lock"), *supervisor])
+
+
+def start_guardian(run: Path, supervisor: Sequence[str], settings: Mapping[str, str]) -> None:
+    """Start a guardian over a supervisor's command in a session of its own, and do not wait for it."""
+    subprocess.Popen(
+        guardian(run, marked(supervisor)),
+        env=environ(settings, "guardian"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def supervisor(*options: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Address of the chat page."""
     settings: dict[str, str]
     """The settings it runs with, as environment variables."""
+    command: tuple[str, ...] = ()
+    """What started the supervisor, and starts another one."""
 
 
 @dataclass
@@ -80,9 +83,15 @@ def read(settings: Settings) -> Record | None:
         return None
 
 
-def write(settings: Settings, *, version: str, url: str) -> None:
+def write(settings: Settings, *, version: str, url: str, command: Sequence[str] = ()) -> None:
     """Record what runs with these settings."""
-    record = Record(version=version, pid=os.getpid(), url=url, settings=environment(settings))
+    record = Record(
+        version=version,
+        pid=os.getpid(),
+        url=url,
+        settings=environment(settings),
+        command=tuple(command),
+    )
     file = settings.run / "karais.json"
     draft = file.with_suffix(".draft")
     draft.write_bytes(msgspec.json.encode(record))

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -216,7 +215,7 @@ class Up:
             if not port or ("gateway" not in leaders and not is_free(port, self.settings.host)):
                 port = _free_port(self.settings.host)
             self.settings = replace(self.settings, port=port)
-        running.write(self.settings, version=version(), url=self.url)
+        running.write(self.settings, version=version(), url=self.url, command=_own_command())
 
     @property
     def url(self) -> str:
@@ -281,16 +280,12 @@ class Up:
         if self.supervisor.stopping.is_set():
             return
         self.announcer.say("The guardian was killed; a new one takes over.", style="33")
-        command = [a for a in sys.orig_argv[1:] if a != "--stop"]
-        subprocess.Popen(
-            launch.guardian(self.settings.run, launch.marked([sys.executable, *command])),
-            env=launch.environ({}, "guardian"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        launch.start_guardian(self.settings.run, _own_command(), {})
         os._exit(exits.OK)
+
+
+def _own_command() -> list[str]:
+    return [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--stop")]
 
 
 def _free_port(host: str) -> int:

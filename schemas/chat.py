@@ -71,6 +71,15 @@ class Ask(Acting, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
 
 
+class Answering(Message, frozen=True, kw_only=True):
+    """A brain began an answer, or ended its last: what is not urgent leaves the machine to it meanwhile."""
+
+    worker: Token
+    """The brain's instance."""
+    running: int
+    """Answers that run at it now."""
+
+
 class Accepted(Message, frozen=True, kw_only=True):
     """The question is in the log; its answer follows on ``answer.<answer>``."""
 

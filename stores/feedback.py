@@ -29,6 +29,8 @@ LENGTH = 0.75
 """The two constants of BM25 at their usual values."""
 READ_CHARS = 4000
 """Of each passage."""
+KEY_BYTES = 8
+"""Letters of each word that are compared as one number."""
 
 
 def weights(scores: Any) -> tuple[Any, Any]:
@@ -68,6 +70,17 @@ class Pool:
         lengths = np.array([len(text) for text in self._spaced], dtype="f8")
         self._norm = SATURATION * (1 - LENGTH + LENGTH * lengths / lengths.mean())
         self._counts: dict[str, Any] = {}
+        # All words of all texts at once: where each begins, in which text, and its first letters as a number.
+        encoded = [text.encode("utf-8", "surrogatepass") for text in self._spaced]
+        self._joined = b"".join(encoded) + b" " * KEY_BYTES
+        letters = np.frombuffer(self._joined, "u1")
+        spaces = letters == ord(" ")
+        self._begins = np.flatnonzero(spaces[:-KEY_BYTES] & ~spaces[1 : len(spaces) - KEY_BYTES + 1]) + 1
+        ends = np.cumsum([len(text) for text in encoded])
+        words = np.diff(np.searchsorted(self._begins, ends), prepend=0)
+        self._text_of = np.repeat(np.arange(len(texts)), words)
+        windows = np.lib.stride_tricks.sliding_window_view(letters, KEY_BYTES)
+        self._keys = windows[self._begins].view(">u8").ravel().astype("u8")
 
     def counts(self, term: str) -> Any:
         """Return how often a stem occurs in each text."""
@@ -75,17 +88,35 @@ class Pool:
 
         if term not in self._counts:
             needle = sought(term)
-            self._counts[term] = np.array([text.count(needle) for text in self._spaced], dtype="f8")
+            if needle.startswith(" "):
+                found = self._text_of[self._beginning(needle[1:].encode("utf-8", "surrogatepass"))]
+                counts = np.bincount(found, minlength=len(self._spaced)).astype("f8")
+            else:
+                counts = np.array([text.count(needle) for text in self._spaced], dtype="f8")
+            self._counts[term] = counts
         return self._counts[term]
+
+    def _beginning(self, letters: bytes) -> Any:
+        """Return which words begin with these letters."""
+        import numpy as np
+
+        first = letters[:KEY_BYTES]
+        shift = np.uint64(8 * (KEY_BYTES - len(first)))
+        found = np.flatnonzero(self._keys >> shift == np.uint64(int.from_bytes(first, "big")))
+        if len(letters) > KEY_BYTES:
+            begins = self._begins[found].tolist()
+            found = found[[self._joined.startswith(letters, at) for at in begins]] if begins else found
+        return found
 
     def coverage(self, terms: Mapping[str, float]) -> Any:
         """Return the share of the terms, by weight, that occurs in each text."""
         import numpy as np
 
-        held = np.zeros(len(self._spaced))
-        for term, weight in terms.items():
-            held += weight * (self.counts(term) > 0)
-        return held / max(sum(terms.values()), 1e-9)
+        if not terms:
+            return np.zeros(len(self._spaced))
+        held = np.stack([self.counts(term) > 0 for term in terms])
+        weights = np.fromiter(terms.values(), "f8")
+        return (held * weights[:, None]).sum(axis=0) / max(float(weights.sum()), 1e-9)
 
     def scores(self, terms: Mapping[str, float]) -> Any:
         """Return each text's BM25 score for weighted terms; the highest is 1.
@@ -95,13 +126,13 @@ class Pool:
         """
         import numpy as np
 
-        total = np.zeros(len(self._spaced))
-        for term, weight in terms.items():
-            counts = self.counts(term)
-            holding = float(np.count_nonzero(counts))
-            rarity = np.log1p((len(counts) - holding + 0.5) / (holding + 0.5))
-            total += weight * rarity * counts * (SATURATION + 1) / (counts + self._norm)
-        return normal(total)
+        if not terms:
+            return np.zeros(len(self._spaced))
+        counts = np.stack([self.counts(term) for term in terms])
+        holding = np.count_nonzero(counts, axis=1)
+        rarity = np.log1p((counts.shape[1] - holding + 0.5) / (holding + 0.5))
+        weights = rarity * np.fromiter(terms.values(), "f8")
+        return normal(((SATURATION + 1) * counts / (counts + self._norm) * weights[:, None]).sum(axis=0))
 
 
 def normal(scores: Any) -> Any:

@@ -79,7 +79,8 @@ def rank(query: str, candidates: Sequence[Candidate], limit: int, vector: Any = 
     if not candidates:
         return []
     # Twice: a word of a heading says more about what a passage treats than one within it.
-    texts = ["{heading} {heading} {text}".format_map(candidate.row) for candidate in candidates]
+    rows = [candidate.row for candidate in candidates]
+    texts = [f"{row['heading']} {row['heading']} {row['text']}" for row in rows]
     names = [candidate.row["path"] if _is_document(candidate) else "" for candidate in candidates]
     pool = feedback.Pool([f"{name} {text}" for name, text in zip(names, texts, strict=True)])
     terms = terms_of(query)
@@ -116,7 +117,7 @@ def rank(query: str, candidates: Sequence[Candidate], limit: int, vector: Any = 
 
 def best_turns(query: str, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Return the turns that look best at first, best first: those whose surroundings are worth reading."""
-    if not candidates:
+    if not any(_is_turn(candidate) for candidate in candidates):
         return []
     own, cosines = _own(candidates)
     scores = MEANING * cosines + (1 - MEANING) * own + _named(query, candidates)
@@ -143,8 +144,8 @@ def related(candidate: Candidate) -> bool:
 
 def named_speakers(query: str, rows: Iterable[dict[str, Any]]) -> set[str]:
     """Return the headings of turns, which say who spoke, that the question names."""
-    asked = set(words(plain(query)))
     headings = {row["heading"] for row in rows if row["kind"] == "turn" and row["heading"]}
+    asked = set(words(plain(query))) if headings else set()
     parts = {heading: words(plain(heading)) for heading in headings}
     return {heading for heading, name in parts.items() if 0 < len(name) <= NAME_WORDS and asked >= set(name)}
 
@@ -157,7 +158,7 @@ def _widened(candidates: Sequence[Candidate], cosines: Any, vector: Any, best: A
     if vector is None or any(one is None or one.size != vector.size for one in stored):
         return cosines
     stacked = np.stack(stored)
-    return stacked @ feedback.widened(vector, stacked, best, counted)
+    return np.vecdot(stacked, feedback.widened(vector, stacked, best, counted))
 
 
 def _is_turn(candidate: Candidate) -> bool:
@@ -184,6 +185,8 @@ def _named(query: str, candidates: Sequence[Candidate]) -> Any:
     import numpy as np
 
     speakers = named_speakers(query, (candidate.row for candidate in candidates))
+    if not speakers:
+        return np.zeros(len(candidates))
     return np.array(
         [
             NAMED if _is_turn(candidate) and candidate.row["heading"] in speakers else 0.0

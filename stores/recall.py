@@ -10,7 +10,7 @@ from typing import Any
 from schemas.documents import Passage, Recall
 from schemas.embeddings import Vectors
 from stores.follow_up import in_context
-from stores.passages import PassagesReader
+from stores.passages import PassagesReader, with_texts
 from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank
 from stores.scope import Scope
 from stores.terms import telling, without_stop_words
@@ -49,7 +49,8 @@ async def recall(
         if vectors is None:
             return []
         able = [table for table in tables if vectors.model == table.model]
-        return await asyncio.gather(*[table.nearest(vectors.data, scope, CANDIDATES) for table in able])
+        found = [table.nearest(vectors.data, scope, CANDIDATES, texts=False) for table in able]
+        return await asyncio.gather(*found)
 
     async def as_asked() -> tuple[Vectors | None, list[Rows]]:
         vectors = await embed(query)
@@ -57,7 +58,8 @@ async def recall(
 
     # At the same time: each takes some milliseconds of one core.
     by_words, (vectors, near) = await asyncio.gather(
-        asyncio.gather(*[table.matching(matched, scope, CANDIDATES) for table in tables]), as_asked()
+        asyncio.gather(*[table.matching(matched, scope, CANDIDATES, texts=False) for table in tables]),
+        as_asked(),
     )
     bare = _without_speakers(query, [row for found in by_words for row in found])
     if vectors is not None and bare != query:
@@ -68,9 +70,12 @@ async def recall(
     turns = best_turns(query, candidates, SURROUNDED)
     if turns:
         moments = [candidate.row["at"] for candidate in turns]
-        around = [await table.said_around(moments, BESIDE_SECONDS / 2, scope) for table in tables]
+        around = [
+            await table.said_around(moments, BESIDE_SECONDS / 2, scope, texts=False) for table in tables
+        ]
         fresh = [[row for row in found if row["id"] not in known] for found in around]
         candidates += await _candidates(fresh, vectors, keep)
+    await with_texts([candidate.row for candidate in candidates])
     found = await asyncio.to_thread(rank, query, candidates, ask.limit, _array(vectors))
     if ask.neighbours and found and len(found) < ask.limit:
         found = await _with_neighbours(tables, found, ask, scope, keep)
@@ -86,13 +91,20 @@ async def _candidates(
         for row in found:
             rows.setdefault(row["id"], {}).update(row)
     query = _array(vectors)
-    candidates = []
-    for row in await asyncio.to_thread(keep, list(rows.values())):
-        cosine = None
-        if query is not None and row["vector"].size == query.size:
-            cosine = float(row["vector"] @ query)
-        candidates.append(Candidate(row, cosine=cosine, words=row.get("_score", 0.0)))
-    return candidates
+
+    def made() -> list[Candidate]:
+        kept = keep(list(rows.values()))
+        candidates = [Candidate(row, words=row.get("_score", 0.0)) for row in kept]
+        comparable = [one for one in candidates if query is not None and one.row["vector"].size == query.size]
+        if comparable:
+            import numpy as np
+
+            vectors = np.stack([candidate.row["vector"] for candidate in comparable])
+            for candidate, cosine in zip(comparable, np.vecdot(vectors, query).tolist(), strict=True):
+                candidate.cosine = cosine
+        return candidates
+
+    return await asyncio.to_thread(made)
 
 
 async def _with_neighbours(

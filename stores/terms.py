@@ -57,9 +57,9 @@ def stem(word: str) -> str:
 
 def searchable(text: str) -> str:
     """Return a text in which ``occurrences`` counts: folded words between single spaces."""
-    folded = plain(text)
-    spaced = folded.translate(_SPACES) if folded.isascii() else _BETWEEN.sub(" ", folded)
-    return f" {spaced} "
+    if text.isascii():
+        return f" {text.encode('ascii').translate(_FOLDED).decode('ascii')} "
+    return f" {_BETWEEN.sub(' ', plain(text))} "
 
 
 def sought(stem: str) -> str:
@@ -78,5 +78,6 @@ _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "es", "
 _WORD = re.compile(r"[^\W_]+")
 _BETWEEN = re.compile(r"[\W_]+")
 _WIDE_RUN = re.compile(r"[\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
-_SPACES = {code: " " for code in range(128) if not chr(code).isalnum()}
+_FOLDED = bytes(ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)) * 2
+"""ASCII in lower case, whatever is neither letter nor digit as a space."""
 _STOP = frozenset(STOP_WORDS.split())

@@ -21,6 +21,7 @@ from agents.brain.projects import KnownProjects
 from bus.agent import Agent, answers, every, hears
 from schemas.chat import (
     Accepted,
+    Answering,
     Ask,
     Cancel,
     Citation,
@@ -44,7 +45,8 @@ from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProjec
 
 log = logging.getLogger(__name__)
 
-RECALL_SECONDS = 2.0
+RECALL_SECONDS = 6.0
+"""How long an answer waits for what helps; memory itself waits for a hanging embedder for less."""
 CITING_SECONDS = 3.0
 """How long the end of an answer may wait for vectors; without them it is cited by its words alone.
 They take some 100 ms; on a busy machine, though, half a second cost half of the citations."""
@@ -60,7 +62,7 @@ class Brain(Agent):
 
     kind = "brain"
     calls = (Recall, ReadConversation, OpenAnswers, ReadProject, Embed)
-    publishes = (Sources, Delta, Done, Failed, Turn)
+    publishes = (Answering, Sources, Delta, Done, Failed, Turn)
     streams = ("ANSWER",)
 
     async def start(self, resources: AsyncExitStack) -> None:
@@ -103,10 +105,12 @@ class Brain(Agent):
         self.conversations[key] = ask.answer
         self.running[ask.answer] = answer = RunningAnswer(self.bus, ask)
         try:
+            await self._tell_running()
             await self._admit(answer)
         except BaseException:
             self.running.pop(ask.answer, None)
             self.conversations.pop(key, None)
+            await self._tell_if_quiet()
             raise
         return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=answer.sequence)
 
@@ -189,6 +193,7 @@ class Brain(Agent):
                     answer.task.cancel()
                     await asyncio.wait([answer.task])
                     self._forget(answer)
+                    await self._tell_if_quiet()
                 answer.recorded.set()
                 return
             history = await self._history(ask)
@@ -304,6 +309,18 @@ class Brain(Agent):
             await answer.failed(error.code, f"The answer could not be kept: {error}")
         finally:
             self._forget(answer)
+            await self._tell_if_quiet()
+
+    async def _tell_running(self) -> None:
+        """Have what works in the background leave the machine to the answers, or take it again."""
+        try:
+            await self.bus.publish(Answering(worker=self.bus.instance, running=len(self.running)))
+        except KaraisError as error:
+            log.info("nobody was told of %d running answers: %s", len(self.running), error)
+
+    async def _tell_if_quiet(self) -> None:
+        if not self.running:
+            await self._tell_running()
 
     def _forget(self, answer: RunningAnswer) -> None:
         """Free the conversation for its next question; keep the events for a while."""

@@ -46,6 +46,8 @@ class Child:
         self._process: Process | None = None
         self._lock = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
+        self._free = asyncio.Event()
+        self._free.set()
 
     @property
     def pid(self) -> int | None:
@@ -62,6 +64,7 @@ class Child:
         async with self._lock:
             if self._idle:
                 self._idle.cancel()
+            await self._free.wait()
             process = await self._running()
             try:
                 line = await asyncio.wait_for(self._exchange(process, request), timeout)
@@ -81,6 +84,17 @@ class Child:
         if isinstance(answer, Failure):
             raise Refused.of(answer)
         return answer  # type: ignore[no-any-return]
+
+    def hold(self, held: bool) -> None:
+        """Stop the process where it stands and start none, or let it go on.
+
+        The time that it is stopped counts as time of its work.
+        """
+        if held == self._free.is_set():
+            (self._free.clear if held else self._free.set)()
+            if self.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGSTOP if held else signal.SIGCONT)
 
     async def close(self) -> None:
         """End the process."""
@@ -120,6 +134,7 @@ class Child:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
+                process.send_signal(signal.SIGCONT)  # a stopped process hears of nothing else but SIGKILL
             try:
                 await asyncio.wait_for(process.wait(), 5)
             except TimeoutError:

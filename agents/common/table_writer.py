@@ -165,6 +165,10 @@ class WriterProcess:
         self.filling = False
         return written
 
+    def hold(self, held: bool) -> None:
+        """Stop the process where it stands, or let it go on."""
+        self._child.hold(held)
+
     async def close(self) -> None:
         """End the process."""
         if self._freshening is not None:

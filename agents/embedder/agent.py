@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from agents.common.giving_way import GivingWay
 from agents.embedder import computing, model
 from agents.embedder.batching import Batcher
 from agents.embedder.bulk import BulkProcess, cores
-from bus.agent import Agent, answers
+from bus.agent import Agent, answers, hears
 from bus.settings import Settings
+from schemas.chat import Answering
 from schemas.embeddings import Embed, Vectors
 from stores.weights import registry
 
@@ -50,6 +52,8 @@ class Embedder(Agent):
         batchers = [self._queries, self._passages]
         if self._bulk is not None:
             resources.push_async_callback(self._bulk.close)
+            self._way = GivingWay(self._bulk.hold)
+            resources.callback(self._way.close)
             self._many = Batcher(self._bulk.compute, gathered=64 * cores())
             batchers.append(self._many)
         for each in batchers:
@@ -68,6 +72,12 @@ class Embedder(Agent):
             dimensions=self._dimensions,
             data=data,
         )
+
+    @hears(Answering)
+    async def give_way(self, said: Answering) -> None:
+        """Compute no passages while an answer runs."""
+        if self._bulk is not None:
+            self._way.heard(said)
 
     def _batcher(self, ask: Embed) -> Batcher:
         if ask.purpose == "query":

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 4096
 """Texts; beyond, requests are refused as busy."""
 
+FEWEST = 16
+"""Texts computed at a time, if so many wait."""
+
 Compute = Callable[[list[str]], Awaitable[bytes]]
 """From texts to their vectors, row by row."""
 
@@ -74,10 +77,16 @@ class Batcher:
                 self.waiting -= sum(len(texts) for texts, _ in taken)
 
     def _take(self) -> list[tuple[tuple[str, ...], asyncio.Future[bytes]]]:
-        """Return the oldest requests, about as many texts as are gathered."""
+        """Return the oldest requests: about as many texts as are gathered, but no more than half.
+
+        Who gets vectors comes with new texts when those are written; meanwhile
+        the other half is computed. Taken all at once, they would come all at
+        once, and nothing would be there to compute in between.
+        """
+        most = min(self._gathered, max(FEWEST, self.waiting // 2))
         taken = [self._requests.popleft()]
         count = len(taken[0][0])
-        while self._requests and count + len(self._requests[0][0]) <= self._gathered:
+        while self._requests and count + len(self._requests[0][0]) <= most:
             taken.append(self._requests.popleft())
             count += len(taken[-1][0])
         return taken

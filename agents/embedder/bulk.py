@@ -1,10 +1,11 @@
-"""Embedding passages in a process of its own that runs only while nobody else wants the processor.
+"""Embedding passages in a process of its own, of low priority, which can be stopped at any moment.
 
 Bulk work in threads of the embedder would hold up queries: a thread of low
 priority that is put aside while it holds the interpreter's lock keeps every
 other thread waiting. The process has one thread a core, each computing whole
-micro-batches, which is faster than all of them together on one. It ends when
-it has been idle for a while, and its memory with it.
+micro-batches, which is faster than all of them together on one. While an
+answer runs it stands still (``hold``), in the midst of a batch if need be. It
+ends when it has been idle for a while, and its memory with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from schemas.errors import TimedOut, Unavailable
 MODULE = "agents.embedder.bulk_worker"
 CALL_SECONDS = 600.0
 MOST_THREADS = 8
+NICE = 10
+"""As the librarian: behind everything that somebody waits for, but on a busy machine not starved."""
 IDLE_SECONDS = 20.0
 """After so long without work it ends: it holds some 200 MB."""
 
@@ -56,6 +59,10 @@ class BulkProcess:
             return (await self._child.call(order, BulkEmbedded, timeout=CALL_SECONDS)).data
         except (TimedOut, Unavailable) as error:
             raise Unavailable(f"{len(texts)} texts could not be embedded: {error}") from None
+
+    def hold(self, held: bool) -> None:
+        """Stop the process where it stands, or let it go on."""
+        self._child.hold(held)
 
     async def close(self) -> None:
         """End the process."""

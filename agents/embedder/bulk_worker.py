@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from agents.common.child import serve_parent
 from agents.embedder import computing, model
-from agents.embedder.bulk import BulkEmbedded, EmbedBulk, cores
+from agents.embedder.bulk import NICE, BulkEmbedded, EmbedBulk, cores
 
 
 class _Hand:
@@ -35,8 +34,7 @@ class _Hand:
 def main() -> None:
     """Run the child process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     serve_parent(EmbedBulk, _Hand().carry_out)
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 from contextlib import AsyncExitStack
 
+from agents.common.giving_way import GivingWay
 from agents.common.parsing import Parser
 from agents.common.table_writer import WriterProcess
 from agents.librarian.catalogue import TABLE, Catalogue
@@ -17,6 +18,7 @@ from agents.librarian.progress import Progress
 from agents.librarian.shelf import Shelf
 from bus.agent import Agent, answers, every, hears, works
 from bus.tasks import end
+from schemas.chat import Answering
 from schemas.documents import (
     FileAwaits,
     Files,
@@ -63,6 +65,8 @@ class Librarian(Agent):
         resources.callback(self._book.close)
         self._writer = WriterProcess(settings.memory / "lance", TABLE, settings.embedding_model)
         resources.push_async_callback(self._writer.close)
+        self._way = GivingWay(self._hold)
+        resources.callback(self._way.close)
         self._catalogue = Catalogue(self._book, self._writer, settings, self._wrote)
         self._progress = Progress(self.bus, self._status)
         self._outstanding: set[str] = set()
@@ -88,6 +92,11 @@ class Librarian(Agent):
             self._keeper = Keeper(settings.storage, settings.home, self._catalogue, parser, self._looked)
             tasks.append(asyncio.create_task(self._keeper.run()))
         resources.push_async_callback(end, tasks)
+
+    @hears(Answering)
+    async def give_way(self, said: Answering) -> None:
+        """Read and write nothing while an answer runs."""
+        self._way.heard(said)
 
     @hears(ProjectChanged, ProjectRemoved)
     async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
@@ -183,6 +192,11 @@ class Librarian(Agent):
                     self._problem = str(error)
                     log.warning("%s", error)
                     return
+
+    def _hold(self, held: bool) -> None:
+        self._writer.hold(held)
+        if self._indexer is not None:
+            self._indexer.hold(held)
 
     def _wrote(self, written: Written) -> None:
         self._untidy = True

@@ -38,9 +38,15 @@ class Indexer:
         self._shelf = shelf
         self._parser = parser
         self._reading = asyncio.Lock()
+        self._free = asyncio.Event()
+        self._free.set()
         self._room = Room()
         self._contents: dict[str, asyncio.Lock] = {}
         """Held while a content is embedded, so that its copies wait for its vectors."""
+
+    def hold(self, held: bool) -> None:
+        """Read no further file, or go on; what is being read has a time limit and is not stopped."""
+        (self._free.clear if held else self._free.set)()
 
     async def index(self, job: IndexFile, known: Known) -> int:
         """Do a job; returns how many passages were written.
@@ -51,6 +57,7 @@ class Indexer:
         try:
             async with self._reading:
                 await self._room.free()
+                await self._free.wait()
                 parsed = await self._parser.parse(job.path, known.content_hash)
         except KaraisError as error:
             if error.code is Code.CONFLICT:

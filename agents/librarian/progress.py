@@ -13,6 +13,9 @@ from schemas.documents import StorageChanged, StorageStatus
 from schemas.errors import KaraisError
 
 PERIOD_SECONDS = 0.5
+CHANGED_SECONDS = 3.0
+"""While more is to come, readers are told of a new version at most so often: each costs their next search
+what it kept of the last one."""
 RATE_SECONDS = 20.0
 """The rate is that of the last so many seconds, ..."""
 RATE_JOBS = 8
@@ -20,7 +23,7 @@ RATE_JOBS = 8
 
 
 class Progress:
-    """Publishes StorageStatus and StorageChanged at most every PERIOD_SECONDS."""
+    """Publishes StorageStatus at most every PERIOD_SECONDS, and StorageChanged less often."""
 
     def __init__(self, bus: Bus, status: Callable[[], Awaitable[StorageStatus]]) -> None:
         self._bus = bus
@@ -62,15 +65,20 @@ class Progress:
     async def run(self) -> None:
         """Publish for ever."""
         told: StorageStatus | None = None
+        told_version_at = -CHANGED_SECONDS
         while True:
-            await self._awake.wait()
+            # What is held back is told in the end even if nothing more happens.
+            untold = self._version != self._told_version
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), CHANGED_SECONDS if untold else None)
             self._awake.clear()
             with contextlib.suppress(KaraisError):  # the bus is gone: the next change tells it all
-                if self._version != self._told_version:
-                    version = self._version
-                    await self._bus.publish(StorageChanged(version=version))
-                    self._told_version = version
                 status = await self._status()
+                version, now = self._version, time.monotonic()
+                due = not status.waiting or now - told_version_at >= CHANGED_SECONDS
+                if version != self._told_version and due:
+                    await self._bus.publish(StorageChanged(version=version))
+                    self._told_version, told_version_at = version, now
                 if status != told:
                     await self._bus.publish(status)
                     told = status

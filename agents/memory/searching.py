@@ -16,7 +16,7 @@ from bus.tasks import end
 from schemas.base import GLOBAL
 from schemas.documents import OpenPassage, Passage, PassageInContext, Recall, Recalled, StorageChanged
 from schemas.embeddings import Embed, Vectors
-from schemas.errors import KaraisError
+from schemas.errors import KaraisError, TimedOut
 from schemas.failure import Code
 from stores.passages import PassagesReader
 from stores.ranking import passage_of
@@ -25,7 +25,11 @@ from stores.scope import Scope
 
 log = logging.getLogger(__name__)
 
-EMBED_SECONDS = 1.0
+EMBED_SECONDS = 4.0
+"""How long a search waits for what it asks as a vector. One that is gone says so at once; this is for one
+that hangs, and long enough for a machine that has much else to do."""
+HUNG_SECONDS = 0.5
+"""The same for the searches after that, until the embedder answers again."""
 LOADING_SECONDS = 1.0
 """How long a Recall waits for LanceDB, which takes seconds to load after the start."""
 LOADING = "Memory is still loading what it knows; ask again in a moment."
@@ -44,6 +48,7 @@ class Searcher(KnowledgeKeeper):
         self.documents = PassagesReader(folder, "documents", model)
         self.remembered = PassagesReader(folder, "memory", model)
         self._refreshing = asyncio.Lock()
+        self._embedder_hangs = False
         self.loading = asyncio.create_task(self._load())
         resources.push_async_callback(end, [self.loading])
 
@@ -113,7 +118,12 @@ class Searcher(KnowledgeKeeper):
         def keep(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             return [row for row in rows if self._may_show(row, ask)]
 
-        return await recall((self.documents, self.remembered), ask, scope, self._embed, keep)
+        deadline = time.monotonic() + (HUNG_SECONDS if self._embedder_hangs else EMBED_SECONDS)
+
+        async def embed(query: str) -> Vectors | None:
+            return await self._embed(query, deadline - time.monotonic())
+
+        return await recall((self.documents, self.remembered), ask, scope, embed, keep)
 
     def _may_show(self, row: dict[str, Any], ask: Recall) -> bool:
         """Tell whether a fact held at the time that is asked for, and a turn is of another conversation."""
@@ -142,14 +152,16 @@ class Searcher(KnowledgeKeeper):
             return True
         return False
 
-    async def _embed(self, query: str) -> Vectors | None:
+    async def _embed(self, query: str, seconds: float) -> Vectors | None:
         try:
             reply: Vectors = await self.bus.call(
-                Embed(texts=(query,), purpose="query"), timeout=EMBED_SECONDS
+                Embed(texts=(query,), purpose="query"), timeout=max(0.05, seconds)
             )
         except KaraisError as error:
             log.info("searching by words only: %s", error)
+            self._embedder_hangs = isinstance(error, TimedOut)
             return None
+        self._embedder_hangs = False
         return reply
 
 

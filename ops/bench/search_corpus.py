@@ -117,6 +117,12 @@ def passages(seeds: Seeds, rows: int, seed: int, project: str = HOME) -> Iterato
         yield group
 
 
+def number_of(name: str) -> int:
+    """Return which of all ``passages`` one is, from 0 on, by its id."""
+    source, _, piece = name.rpartition("-")
+    return int(source[8:], 16) * PIECES_A_SOURCE + int(piece)
+
+
 def _mixed_text(sentences: list[list[str]], parts: Any, weights: Any, starts: Any) -> str:
     taken: list[str] = []
     for part, weight, start in zip(parts, weights, starts, strict=True):

@@ -9,7 +9,7 @@ a job that is redelivered after a kill leaves no passage twice.
 """
 
 from stores.passages.book import Book, TableName, state
-from stores.passages.reader import PassagesReader
+from stores.passages.reader import PassagesReader, with_texts
 from stores.passages.rows import (
     Kind,
     Moved,
@@ -33,4 +33,5 @@ __all__ = [
     "searched_words",
     "state",
     "text_hash",
+    "with_texts",
 ]

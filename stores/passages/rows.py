@@ -255,6 +255,11 @@ def _row(
 _decoder = msgspec.msgpack.Decoder(_Record)
 
 
+def record_of(packed: bytes) -> _Record:
+    """Return what a row's ``record`` says."""
+    return _decoder.decode(packed)
+
+
 async def vectors_of(table: AsyncTable, hashes: Collection[str]) -> dict[str, bytes]:
     """Return the vectors that a table has of texts, by their ``text_hash``."""
     found: dict[str, bytes] = {}

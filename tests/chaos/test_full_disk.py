@@ -98,7 +98,7 @@ async def test_a_full_disk_refuses_in_words_reads_go_on_and_room_heals(
             (storage / "boats.md").write_text(BOATS)
             accepted = []
             refusals = []
-            for town in ("Kiel", "Ulm", "Trier"):
+            for town in ("Kiel", "Ulm"):
                 try:
                     ended = await answer(client, f"My aunt Vera{town} lives in {town}.")
                 except KaraisError as error:
@@ -111,7 +111,7 @@ async def test_a_full_disk_refuses_in_words_reads_go_on_and_room_heals(
             with contextlib.suppress(KaraisError):
                 await client.add_fact({"project": "home", "text": "The boiler is blue."})
                 accepted.append("boiler is blue")
-            assert len(accepted) < 4, "the disk was not full"
+            assert len(accepted) < 3, "the disk was not full"
             assert all(len(said) > 20 for said in refusals)
             assert await finds("Where do bees live?", "bees.md")
             assert await knows("Bremen")

@@ -38,6 +38,7 @@ MESSAGES = (
     ),
     chat.Accepted(answer="a1", conversation="c1", sequence=41),
     chat.Cancel(answer="a1"),
+    chat.Answering(worker="brain-1", running=2),
     chat.Sources(answer="a1", index=0, passages=(PASSAGE,)),
     chat.Delta(answer="a1", index=1, text="In May \u00e9\u4e2d."),
     chat.Done(

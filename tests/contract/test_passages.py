@@ -414,8 +414,12 @@ async def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(folder):
 async def test_a_large_table_is_searched_by_an_index_and_finds_what_came_after_it(
     writer, folder, monkeypatch
 ):
-    """Above EXACT_ROWS the vectors get an index; rows that are newer than it are found as well."""
+    """Above EXACT_ROWS the vectors get an index; rows that are newer than it are found as well.
+
+    It answers where the memory has no room for them, and while they are loaded.
+    """
     monkeypatch.setattr("stores.passages.indexes.EXACT_ROWS", 500)
+    monkeypatch.setattr("stores.passages.keeper.MEMORY_SHARE", 10**9)
     await writer.replace([file(f"f{n}.md", *[f"text {n} {k}" for k in range(100)]) for n in range(10)])
     await writer.tidy()
     await writer.replace([file("late.md", "a late one")])
@@ -425,14 +429,23 @@ async def test_a_large_table_is_searched_by_an_index_and_finds_what_came_after_i
         nearest = await reader.nearest(vector(text), HOME, 5)
         assert nearest[0]["text"] == text
         assert nearest[0]["_distance"] < 0.01
-    assert reader._probes
+    assert not await reader.loaded()
+    assert reader._view
+    assert reader._view.probes
 
 
-async def test_no_search_returns_a_row_from_outside_its_scope(writer, folder):
+@pytest.mark.parametrize("where", ["table", "memory", "bits"])
+async def test_no_search_returns_a_row_from_outside_its_scope(writer, folder, monkeypatch, where):
     """Thousands of random searches over five projects of very different sizes, with kinds and times.
 
-    What is returned is also what is there: as many rows as the scope has, up to the limit.
+    What is returned is also what is there: as many rows as the scope has, up to
+    the limit. So it is in the table, in memory, and in memory with bits that choose.
     """
+    if where == "table":
+        monkeypatch.setattr("stores.passages.keeper.MEMORY_SHARE", 10**9)
+    if where == "bits":
+        monkeypatch.setattr("stores.passages.resident.FLAT_ROWS", 100)
+        monkeypatch.setattr("stores.passages.resident.CHOSEN", 12)
     random = np.random.default_rng(5)
     projects, sizes = ("home", "work", "global", "club", "tax"), (300, 60, 20, 5, 1)
     vocabulary = [f"word{n}" for n in range(40)]
@@ -446,6 +459,7 @@ async def test_no_search_returns_a_row_from_outside_its_scope(writer, folder):
     await writer.replace(sources)
     reader = PassagesReader(folder, SET, MODEL)
     await reader.refresh()
+    assert await reader.loaded() is (where != "table")
 
     async def search() -> None:
         scope = Scope(

@@ -209,6 +209,42 @@ async def test_jobs_are_done_again_after_failure_and_buried_when_hopeless(start_
                 await asyncio.sleep(0.05)
 
 
+class Ponderer(Agent):
+    """Takes long for the first question."""
+
+    kind = "brain"
+
+    async def start(self, resources: AsyncExitStack) -> None:
+        self.asked = 0
+
+    @answers(Ask, slots=4)
+    async def ask(self, ask: Ask) -> Accepted:
+        self.asked += 1
+        if self.asked <= 2:
+            await asyncio.sleep(60)
+        return Accepted(answer=ask.answer, conversation=ask.conversation)
+
+
+async def test_a_reply_that_was_lost_with_the_bus_is_not_waited_for(start_bus) -> None:
+    """A call with patience is sent again once the bus is back; one without fails soon after."""
+    running = start_bus(Ponderer)
+    await running.provision()
+    agent = Ponderer(running.settings)
+    async with running.running(agent), running.connected() as bus:
+        patient = asyncio.create_task(bus.call(ask("first"), timeout=300, patience=30))
+        hasty = asyncio.create_task(bus.call(ask("second"), timeout=300))
+        async with asyncio.timeout(20):
+            while agent.asked < 2:
+                await asyncio.sleep(0.01)
+        running.kill()
+        running.start()
+        async with asyncio.timeout(30):
+            assert isinstance(await patient, Accepted)
+            with pytest.raises(Unavailable, match="was lost while the agent brain worked"):
+                await hasty
+        assert agent.asked == 3
+
+
 async def test_long_job_is_not_redelivered_while_it_runs(start_bus) -> None:
     """A job longer than the acknowledgement wait is done once: the runtime keeps it alive."""
     running = start_bus(Clerk)

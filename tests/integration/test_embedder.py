@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from agents.embedder import Embedder, bulk
 from agents.embedder.bert import BertEmbedding
 from agents.embedder.model import SentenceTransformerEmbedding, load
 from bus.settings import Settings
+from schemas.chat import Answering
 from schemas.embeddings import Embed, Vectors
 from schemas.errors import KaraisError
 
@@ -47,6 +47,12 @@ async def bulk_process() -> psutil.Process:
             await asyncio.sleep(0.02)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
 def rows(reply: Vectors) -> np.ndarray:
     return np.frombuffer(reply.data, dtype="<f4").reshape(reply.rows, reply.dimensions)
 
@@ -63,23 +69,19 @@ async def test_vectors_come_raw_normalised_and_in_order(start_bus, settings):
         assert np.allclose(queries, passages, atol=1e-5)
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system has no idle scheduling")
-async def test_queries_are_answered_while_passages_get_no_processor_at_all(start_bus, settings):
-    """The process of the passages only takes what is left over; stopped whole, it holds up no query."""
+async def test_passages_stand_still_while_an_answer_runs_and_hold_up_no_query(start_bus, settings):
+    """Their process is stopped, in the midst of a batch, until the brain says that it ended."""
     async with embedder(start_bus, settings) as bus:
         passages = [asyncio.create_task(bus.call(Embed(texts=MANY), timeout=120)) for _ in range(8)]
         process = await bulk_process()
-        async with asyncio.timeout(20):
-            while any(os.sched_getscheduler(t.id) != os.SCHED_IDLE for t in process.threads()):
-                await asyncio.sleep(0.02)
-        process.send_signal(signal.SIGSTOP)
-        try:
-            for number in range(20):
-                await bus.call(Embed(texts=(f"question {number}",), purpose="query"), timeout=20)
-            assert not any(task.done() for task in passages)
-        finally:
-            process.send_signal(signal.SIGCONT)
+        await bus.publish(Answering(worker="brain-1", running=1))
+        await until(lambda: process.status() == psutil.STATUS_STOPPED)
+        for number in range(20):
+            await bus.call(Embed(texts=(f"question {number}",), purpose="query"), timeout=20)
+        assert not any(task.done() for task in passages)
+        await bus.publish(Answering(worker="brain-1", running=0))
         assert [reply.rows for reply in await asyncio.gather(*passages)] == [64] * 8
+        assert process.nice() >= bulk.NICE
 
 
 async def test_few_passages_need_no_process_of_their_own(start_bus, settings):

@@ -13,6 +13,7 @@ import pytest
 from agents.embedder import Embedder
 from agents.librarian import Librarian
 from agents.memory import Memory
+from bus.agent import answers
 from bus.settings import Settings
 from schemas.chat import Deleted, ListConversations, OpenAnswers, ReadConversation, Titled, Turn
 from schemas.documents import (
@@ -25,6 +26,7 @@ from schemas.documents import (
     StorageChanged,
     StorageStatus,
 )
+from schemas.embeddings import Embed, Vectors
 from schemas.errors import Refused
 from schemas.failure import Code
 from schemas.projects import ChangeProject
@@ -79,7 +81,7 @@ async def settled(bus, *, files: int | None = None) -> StorageStatus:
 
 
 async def paths(bus, query: str) -> list[str]:
-    recalled = await bus.call(Recall(query=query))
+    recalled = await bus.call(Recall(query=query), timeout=20)
     assert not recalled.degraded
     return [passage.path for passage in recalled.passages]
 
@@ -182,6 +184,41 @@ async def test_files_wait_for_an_embedder_and_are_then_indexed(start_bus, settin
         recalled = await bus.call(Recall(query="Where do bees live and make honey?"))
         assert recalled.passages[0].path == "bees.md"
         assert "words only" in recalled.degraded
+
+
+class SlowEmbedder(Embedder):
+    """The real embedder, which takes its time for what is asked."""
+
+    seconds = 2.0
+
+    @answers(Embed)
+    async def embed(self, ask: Embed) -> Vectors:
+        if ask.purpose == "query":
+            await asyncio.sleep(self.seconds)
+        return await super().embed(ask)
+
+
+async def test_a_slow_embedder_is_waited_for_and_one_that_hangs_is_not(start_bus, settings, monkeypatch):
+    """A busy machine costs no question its meaning; after one that waited in vain the others wait little."""
+    running = start_bus(SlowEmbedder, Librarian, Memory)
+    await running.provision()
+    embedder = SlowEmbedder(settings)
+    async with running.running(embedder, Librarian(settings), Memory(settings)), running.connected() as bus:
+        await settled(bus)
+        assert (await paths(bus, "Where do bees live?"))[0] == "bees.md"
+        monkeypatch.setattr("agents.memory.searching.EMBED_SECONDS", 1.0)
+        embedder.seconds = 60.0
+        waited = []
+        for _ in range(2):
+            begun = time.monotonic()
+            recalled = await bus.call(Recall(query="Where do bees live and make honey?"), timeout=20)
+            waited.append(time.monotonic() - begun)
+            assert "words only" in recalled.degraded
+        assert waited[0] > 0.9
+        assert waited[1] < waited[0]
+        embedder.seconds = 0.0
+        monkeypatch.setattr("agents.memory.searching.HUNG_SECONDS", 5.0)  # for a busy machine
+        assert (await paths(bus, "Where do bees live?"))[0] == "bees.md"
 
 
 async def test_a_second_start_reads_nothing_again(start_bus, settings):

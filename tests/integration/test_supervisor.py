@@ -173,6 +173,19 @@ def test_up_adopts_after_guardian_and_supervisor_died_together(small: Small) -> 
     assert {name: before[name] for name in ALL} == {name: after[name] for name in ALL}
 
 
+def test_agents_bring_guardian_and_supervisor_back_when_both_were_killed(small: Small) -> None:
+    """Neither is left to start the other; the agents that run are taken over as they are."""
+    small.up_and_ready()
+    before = small.pids()
+    os.kill(small.guardian(), signal.SIGSTOP)  # so that it does not start another supervisor first
+    os.kill(before["supervisor"], signal.SIGKILL)
+    os.kill(small.guardian(), signal.SIGKILL)
+    small.until(lambda: small.pids().keys() >= {"guardian", "supervisor"})
+    small.until(small.serves)
+    after = small.pids()
+    assert {name: before[name] for name in ALL} == {name: after[name] for name in ALL}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_guardian_stops_everything(small: Small, number: signal.Signals) -> None:
     """Ctrl-C, `kill` and a closed terminal end every process with exit code 0."""
