@@ -31,23 +31,29 @@ def learned(*texts: str) -> list[tuple[str, str, str]]:
     "name",
     [
         *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"),
-        *("ninth", "tenth", "eleventh", "twelfth"),
+        *("ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth"),
     ],
 )
 def test_the_scripted_dialogues_are_learned(name):
-    """95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote."""
+    """95 of 100 learned facts were stated, 70 of 100 stated ones are learned, none is from a quote.
+
+    Of the thirteenth and the sixteenth, small talk in which facts are said by the way, 40 of 100.
+    """
     score = score_dialogues(SCRIPTS / f"{name}.jsonl", Score())
     assert score.precision >= 0.95, [(text, fact.text) for text, fact in score.wrong]
-    assert score.recall >= 0.70, score.missed
+    assert score.recall >= (0.40 if name in ("thirteenth", "sixteenth") else 0.70), score.missed
     assert score.from_quotes == 0
     assert score.dated == score.dated_right
 
 
-@pytest.mark.parametrize("name", ["changes.jsonl", "changes_second.jsonl", "changes_third.jsonl"])
-def test_changes_are_right_as_of_every_day(name):
-    """Over a hundred scripted changes, asked as of days before, between and after them."""
-    results = score_changes(SCRIPTS / name)
-    assert len(results) >= 100
+@pytest.mark.parametrize(
+    ("name", "at_least"),
+    [("changes", 100), ("changes_second", 100), ("changes_third", 100), ("changes_fourth", 20)],
+)
+def test_changes_are_right_as_of_every_day(name, at_least):
+    """Scripted changes, asked as of days before, between and after them."""
+    results = score_changes(SCRIPTS / f"{name}.jsonl")
+    assert len(results) >= at_least
     assert all(results)
 
 
@@ -115,11 +121,89 @@ def test_nothing_is_learned_from_answers_or_passages():
         "Just kidding, my name is Batman.",
         "Maybe we move to Spain in May.",
         "I have a question about Python 3.12.",
+        "make him a baker. his wife is called Brenda",
+        "The ref was called Colin something, he's a plumber from Cowdenbeath.",
+        "we deploy every Tuesday morning, never on Fridays",
+        "I'm working on a report for Siemens",
+        "my taxi driver was called Igor",
+        "the waiter's name is Marco",
+        "my avatar's name is Zed",
+        "I was vegan for a week once",
+        "I'm vegan for January",
+        "I went vegan for two days in 2019, never again.",
+        "I got a cold from my nephew",
+        "I'm divorced from reality",
+        "I'm Team Edward",
+        "my birthday is a disaster every year",
+        "my seat is 14B",
+        "my gate is B7",
+        "my room is 302 until Friday",
+        "I've moved to plan B",
+        "we have chicken in the freezer for the dog",
+        "I live on coffee and biscuits",
+        "I'm on antibiotics this week",
+        "I'm pregnant with ideas",
+        "I'm the designated driver tonight",
+        "I bought my dad an iPad",
+        "I joined Anna for lunch",
+        "My salary is a joke",
+        "Here's what the candidate wrote: I am a senior engineer and I live in Warsaw.",
+        "We're called Larkspur.",
+        "Mein Bruder ist Lehrer, sagt er",
+        "Ich arbeite an meiner Laune",
+        "Ich spiele mit dem Gedanken",
     ],
 )
 def test_silence_is_better_than_junk(text):
     """Quotes, fiction, hypotheses, questions, moods, secrets and jokes are no facts."""
     assert learned(text) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ("I live in Hamburg.", "I left Hamburg at 6 this morning to beat the traffic"),
+        ("I live in Hamburg.", "I left Hamburg yesterday, back on Friday"),
+        ("I live in Hamburg.", "I'm back in Munich for the weekend"),
+        ("I live in Bonn.", "My sister left Bonn"),
+        ("I work at Siemens.", "I left Siemens at 5 and went for a beer"),
+        ("I work at Siemens.", "I'm with Peter now"),
+        ("I work at Siemens.", "I finished my Siemens report"),
+        ("My boss is Karen.", "Karen left for lunch"),
+        ("My boss is Karen.", "Karen is off today"),
+        ("My boss is Karen.", "Karen is gone for two weeks"),
+        ("My boss is Karen.", "Karen moved away from the window"),
+        ("I go to yoga every Tuesday.", "yoga is off today"),
+        ("I go to yoga every Tuesday.", "yoga is cancelled this week"),
+        ("I play the piano.", "I dropped the piano on my foot"),
+        ("We have a dog called Rex.", "I left Rex with my sister"),
+        ("We have a dog called Rex.", "I gave Rex a bath"),
+        ("We have a dog called Rex.", "Rex ran away from the vacuum"),
+        ("My girlfriend is Mia.", "I left Mia at the station"),
+        ("My girlfriend is Mia.", "I lost Mia in the crowd"),
+        ("My girlfriend is Mia.", "we're done"),
+        ("I'm vegetarian.", "I eat meat substitutes"),
+        ("I drive a Golf.", "I gave the Golf a wash"),
+        ("I drive a Golf.", "I returned the Golf to its parking spot"),
+        ("My phone number is 0151 123456.", "use 2025-10-11 instead"),
+        ("My email is a@b.example.", "please use info@shop.example for the invoice draft"),
+        ("Our internet provider is Telekom.", "we are with Grandma now"),
+        ("Our internet provider is Telekom.", "I moved to Chrome"),
+        ("My salary is 52000 euros.", "I get 5 euros"),
+        ("My project manager is Ann.", "The project manager is Susan in the example"),
+        ("My flatmate is Jo.", "Jo went back to bed"),
+        ("My car is a VW Golf.", "I swapped the Golf for my wife's car today"),
+        ("I'm married.", "I'm single-handedly doing the dishes"),
+        ("My name is Lee.", "I am Spartacus"),
+        ("Ich arbeite bei Bosch.", "Ich bin jetzt bei Oma"),
+        ("Ich gehe jeden Montag zum Yoga.", "Yoga ist heute abgesagt"),
+    ],
+)
+def test_what_passes_changes_nothing(known, said):
+    """What is left, off or with somebody for a day ends and replaces no fact."""
+    before = extract([turn(known)])
+    assert before
+    assert extract([turn(said, "a2")], known=before) == []
 
 
 def test_a_secret_is_kept_only_when_it_is_asked_for():
@@ -149,6 +233,16 @@ def test_names_and_pronouns_mean_whom_was_spoken_of():
     known = extract([turn("My sister Anna studies medicine.")])
     (fact,) = extract([turn("Anna moved to Berlin.", "a2")], known=known)
     assert fact.text == "The owner's sister Anna lives in Berlin."
+
+
+def test_a_relative_of_another_is_not_the_owners():
+    """His wife is kept as the son's wife."""
+    facts = learned("My son's called Craig.", "Craig and his wife Jenna live in Superior.")
+    assert facts == [
+        ("owner", "son.name:craig", "Craig"),
+        ("Craig", "wife.name", "Jenna"),
+        ("Jenna", "city", "Superior"),
+    ]
 
 
 def test_an_end_finds_what_it_ends():

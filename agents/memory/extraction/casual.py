@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Sentences as they are typed on a telephone, put into the spelling that the rules read."""
 
 from __future__ import annotations
@@ -70,6 +69,11 @@ _EN: tuple[tuple[str, str], ...] = (
     (r"\bgirlfreind\b", "girlfriend"),
     (r",? (?:for my sins|touch wood|fingers crossed|thank god|knock on wood|btw|tho|rn|plz|pls|ngl|imo|thx|"
      r"innit|mate)(?=[.!,;]|$)", ""),
+    (r"(?<=[a-z]) ['’]?n['’]? (?=[a-z]+$)", " and "),
+    (r"^(?P<who>dentist|doctor|gp|vet|boss|manager|landlord|landlady|accountant|lawyer|therapist|wife|husband|girlfriend|"
+     r"boyfriend|partner) is (?=(?-i:(?:Dr|Mr|Mrs|Ms|Prof)\b|[A-Z][a-z]+(?:$|,| and)))", r"my \g<who> is "),
+    (r"\b(my (?:editor|browser|distro|shell|os|phone|car|bike|bank|dentist|gp|landlord))['’]s (?=(?-i:an? [A-Z]|[A-Z])[\w ]+(?:$|,))",
+     r"\1 is "),
     (rf"^{_ADVERBS}(?={_PAST}\b)", "I "),
     (rf"^{_ADVERBS}(?={_STATE}\b)", "I am "),
 )  # fmt: skip
@@ -88,6 +92,7 @@ _DE: tuple[tuple[str, str], ...] = (
      r"getrennt|adoptiert)\b)", "wir "),
     (r"^im (?:Sommer|Herbst|Winter|Frühling|Frühjahr) (?=(?:fahre|fahren|fliege|fliegen|reise|reisen) (?:ich|wir)\b)", ""),
     (r"\bgegen ((?:[A-ZÄÖÜ]\w+)(?:(?:,| und) [A-ZÄÖÜ]\w+)*) allergisch\b", r"allergisch gegen \1"),
+    (r"^(?:beruflich|von Beruf) bin ich ", "ich bin "),
     (r"^(?:per|mit|zum) (?=\d{1,2}\. ?\w)", "ab "),
     (r"\b(haben|habe|hat) keine?n? \w+, (?:aber|dafür|nur) (?=ein)", r"\1 "),
     (r"\b(sind wir|bin ich|sind) (?:für )?(?:eine|zwei|drei|vier|\d) wochen? (?=in|im|auf)", r"\1 "),

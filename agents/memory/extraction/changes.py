@@ -107,6 +107,8 @@ def switched(candidates: list[Candidate], known: Sequence[Fact]) -> list[Candida
         return candidates
     holds = [fact for fact in known if fact.effect != "ends" and fact.subject == old.subject.name]
     slots = {fact.attribute: fact for fact in holds if fact.value.casefold() == old.value.casefold()}
+    if not slots and f"{old.value}{new.value}".islower():
+        return []  # "from coffee to tea"
     if len(slots) != 1 or next(iter(slots)).startswith("uses:"):
         return candidates
     [(attribute, fact)] = slots.items()
@@ -160,6 +162,9 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
         ):
             means.append(fact)
     if not means:
+        if base.endswith("employer") and candidate.effect == "ends":
+            is_home = any(one.attribute == "city" and _is_meant(value, one.value) for one in known)
+            return [candidate] if value and base == "employer" and not is_home else []
         return [candidate] if value else []
     return [
         replace(candidate, attribute=fact.attribute, value=fact.value, kind=fact.kind) for fact in means[-1:]
@@ -168,7 +173,9 @@ def resolved(candidate: Candidate, known: Sequence[Fact]) -> list[Candidate]:
 
 def _is_meant(value: str, known: str) -> bool:
     asked, has = set(value.casefold().split()), set(re.findall(r"[\w!'-]+", known.casefold()))
-    return not asked or asked <= has or (bool(has) and has <= asked)
+    more = [word for word in value.split() if word.casefold() not in has]
+    is_fuller = bool(has) and has <= asked and all(re.match(r"[A-ZÄÖÜ\d]", word) for word in more)
+    return not asked or asked <= has or is_fuller
 
 
 def _shape(text: str) -> str:

@@ -1,5 +1,4 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
-"""The words by which something that is known ends or is replaced, and what each of them can end."""
+"""The words by which something that is known ends or is replaced."""
 
 from __future__ import annotations
 
@@ -47,10 +46,12 @@ ITSELF_ENDS = tuple(
         r"stepped down|stood down|"
         r"resigned|handed over|moved to [A-Z][\w ]+|moved back (?:to|in with) .{2,30}|changed jobs|promoted|"
         r"broken|broke|"
-        r"discharged|demolished|repossessed|returned|went back(?: to .{2,30})?|gone back(?: to .{2,30})?|"
-        r"went home|returned to .{2,30}|moved to (?:another|a "
-        r"different|a new) \w+|lapsed|ran out|packed up)(?:,? (?:in|after|because|due to|by|for|so|on|from|"
-        r"at|with) .{2,50})?$",
+        r"discharged|demolished|repossessed|returned|(?:went|gone) "
+        r"back(?: to (?:the (?:dealer|shop|shelter|breeder|owner|leasing)|(?-i:[A-ZÄÖÜ])).{0,30})?|"
+        r"returned to (?-i:[A-ZÄÖÜ]).{2,30}|moved to (?:another|a "
+        r"different|a new) \w+|lapsed|ran out|packed up)(?:,? (?:in|after|because|due to|by|so|"
+        r"at the (?:weekend|end)|"
+        r"for (?:good|another|a (?:new|better)|(?-i:[A-ZÄÖÜ]))) ?.{0,50})?$",
         r"^(?P<who>.{2,45}?) (?:ist|sind|wurde|wurden|hat)(?: (?:leider|vor kurzem|"
         r"kürzlich))* (?P<verb>gestorben|"
         r"verstorben|zurückgetreten|umgezogen|kaputt(?: gegangen)?|überfahren worden|ausgezogen|weggezogen|"
@@ -131,17 +132,19 @@ SLOT_TAIL = re.compile(
 NUMBER_NOW = re.compile(
     r"^(?:please |pls |bitte )?(?:use|call me on|text me on|reach me on|ring me on|it is|nutze?|"
     r"nimm) (?:now |jetzt |bitte )*"
-    r"(?P<v>[+(]?\d[\d ()/-]{5,}\d|[\w.+-]+@[\w.-]+\w)\b.*$",
+    r"(?P<v>[+(]?\d[\d ()/-]{5,}\d|[\w.+-]+@[\w.-]+\w)\b"
+    r"(?:,? (?:now|please|instead|from now on|in future|jetzt|ab jetzt|bitte|the old (?:one|number) .*|"
+    r"my old .*|not .*))*[.!]*$",
     re.IGNORECASE,
 )
 ENGAGEMENT_OFF = re.compile(
     r"\b(?:(?:called|call|broke|broken) off (?:the|our|my) (?:engagement|wedding)|engagement is off)\b", re.I
 )
 TOGETHER_NO_MORE = re.compile(
-    r"^(?:\w+ and I|I and \w+|my \w+ and I|we|\w+ und ich|wir) (?:are|sind) (?:no longer (?:together|"
-    r"a couple)|not together|not a couple|over|"
-    r"finished|history|done|separated|divorced|geschieden|getrennt|nicht mehr zusammen|"
-    r"kein Paar mehr)(?: any ?more)?$",
+    r"^(?:(?:\w+ and I|I and \w+|my \w+ and I|we|\w+ und ich|wir) (?:are|sind) (?:no longer (?:together|"
+    r"a couple)|not together|not a couple|separated|divorced|geschieden|getrennt|nicht mehr zusammen|"
+    r"kein Paar mehr)(?: any ?more)?|(?:\w+ and I|I and \w+|my \w+ and I) are (?:over|finished|history|"
+    r"done))$",
     re.IGNORECASE,
 )
 PUT_DOWN = re.compile(
@@ -176,7 +179,8 @@ BACK_IN = re.compile(
     r"[\w' -]*)(?:,.*)?$"
 )
 JOB_AT = re.compile(
-    r"^(?:I|ich) (?:am|bin)(?: (?:now|jetzt))? (?:at|bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*)$"
+    r"^(?:I|ich) (?:am|bin)(?: (?:now|jetzt))? (?:at|"
+    r"bei) (?P<v>(?:the )?[A-ZÄÖÜ][\w&.' -]*?)(?: now)?(?:, .*)?$"
 )
 TAIL_SLOT = re.compile(
     r"^(?:the |our |my |der |die |das |unser\w* |mein\w* )(?:new |"
@@ -206,7 +210,8 @@ CHANGED_WHOM = re.compile(
 EATS_AGAIN = re.compile(
     r"^(?:I|we|ich|wir)(?: (?:have|am|started|begun|now|back to|went back to|do|gone back to))* (?:eat|"
     r"eating|esse|"
-    r"essen) (?:meat|fish|chicken|beef|steak|everything|fleisch|fisch)\b",
+    r"essen) (?:meat|fish|chicken|beef|steak|everything|fleisch|fisch)(?: (?:again|now|wieder|too))*"
+    r"(?=$|,| since| and)",
     re.IGNORECASE,
 )
 
@@ -224,7 +229,8 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    r",? (?:lapse|expire|run out|go|subscription|membership|account|contract|habit|diet|medication|tablets|"
+    r",? (?:lapse|expire|run out|go|subscription|membership|account|contract|collection|habit|diet|"
+    r"medication|tablets|"
     r"pills|lessons?|class(?:es)?|"
     r"course|trip|holiday|vacation|job|any ?more|any longer|now|too|though|as well|myself|for good|plan|app|"
     r"abo|vertrag|mitgliedschaft|konto|reise|urlaub|stelle)$",
@@ -270,145 +276,3 @@ def plain_object(text: str) -> str:
     if rest and first.casefold() in _PEOPLE:
         text = rest  # "dog Rex"
     return text.strip(" ,.")
-
-
-_PETS = (
-    "dog",
-    "cat",
-    "horse",
-    "rabbit",
-    "hamster",
-    "guinea pig",
-    "parrot",
-    "budgie",
-    "tortoise",
-    "goldfish",
-    "pet",
-)
-_HOUSE = ("roommate", "lodger", "tenant", "lives_with", "babysitter", "au pair")
-_COUPLE = ("partner", "girlfriend", "boyfriend", "fiancé", "fiancée")
-_FAMILY = frozenset(
-    "wife,husband,mother,father,sister,brother,son,daughter,child,aunt,uncle,cousin,niece,nephew,grandmother,"
-    "grandfather,grandson,granddaughter,spouse,friend,stepmother,stepfather,baby,twin,parents,best friend,"
-    "mother-in-law,father-in-law,sister-in-law,brother-in-law".split(",")
-)
-
-
-def _relation(fact: Fact) -> str:
-    base = fact.attribute.partition(":")[0]
-    path, _, last = base.rpartition(".")
-    return path.rpartition(".")[2] if last == "name" else ""
-
-
-def may_end(verb: str, fact: Fact) -> bool:
-    """Say whether what the owner does by a verb can end a fact."""
-    relation = _relation(fact)
-    base = fact.attribute.partition(":")[0]
-    if fact.kind in ("note", "date") or base in (
-        "name",
-        "nickname",
-        "birthplace",
-        "hometown",
-        "origin",
-        "nationality",
-    ):
-        return False
-    if verb.startswith(("broke", "split")):
-        return relation in _COUPLE
-    if (
-        verb.startswith(("stopped", "fired", "sacked", "let go", "quit", "dropped", "ditched", "done with"))
-        and relation
-    ):
-        return relation not in _FAMILY and relation not in _PETS + _COUPLE
-    if (
-        verb.startswith("stopped")
-        and fact.kind == "identity"
-        and base in ("personal trainer", "tutor", "coach", "therapist")
-    ):
-        return True
-    if relation:
-        return relation in _COUPLE + _PETS and verb.startswith(("left", "rehomed", "gave", "given", "lost"))
-    if verb.startswith(("left", "leav", "moved out", "verlassen")):
-        return fact.kind in ("work", "study", "project", "habit", "technical") or base in (
-            "city",
-            "member",
-            "gym",
-        )
-    if base == "collects":
-        return verb in (
-            "sold",
-            "gave up",
-            "gave away",
-            "stopped",
-            "stop",
-            "verkauft",
-            "given up",
-            "ditched",
-            "lost",
-        )
-    if verb in (
-        "lost",
-        "verloren",
-        "sold",
-        "selling",
-        "verkauft",
-        "gave",
-        "gave away",
-        "given away",
-        "scrapped",
-    ):
-        return fact.kind in ("possession", "technical") or base in ("pet", "employer")
-    if verb in ("no longer", "not"):
-        return False  # the rules read these
-    return fact.kind not in ("identity", "relation") or base in ("gym", "team", "member", "tariff", "bank")
-
-
-def may_end_itself(verb: str, fact: Fact) -> bool:
-    """Say whether what happens to somebody or something can end a fact."""
-    relation = _relation(fact)
-    base = fact.attribute.partition(":")[0]
-    if verb.startswith(
-        ("died", "dead", "passed", "put ", "ran away", "run", "gestorben", "verstorben", "eingesch", "einsch")
-    ):
-        return relation in _PETS or (verb in ("died", "dead") and fact.kind == "possession")
-    if verb.startswith(("weggeb", "abgeb", "verkauf")) and relation in _PETS:
-        return True
-    if verb.startswith(("returned", "went back", "gone back", "went home")):
-        return relation in _HOUSE or (not relation and fact.kind == "possession")
-    if verb.startswith(("moved", "ausgezogen", "weggezogen", "umgezogen")):
-        if (
-            relation
-            and relation not in _FAMILY
-            and relation not in _PETS + _COUPLE + _HOUSE
-            and "out" not in verb
-        ):
-            return True  # "Dr. Kim moved away"
-        return relation in _HOUSE or base == "lives_with" or (relation == "neighbour" and "out" not in verb)
-    if verb.startswith(("dumped", "broke up")):
-        return relation in _COUPLE
-    if relation:
-        is_leaving = verb.startswith(
-            ("retired", "left", "quit", "gone", "fired", "let go", "stepped", "stood", "resigned", "handed", "changed jobs",
-             "promoted", "zurückgetreten", "in rente", "in pension", "pensioniert", "weg",
-             "gekündigt", "aufgehört", "uns")
-        )  # fmt: skip
-        return (is_leaving and relation not in _FAMILY and relation not in _PETS + _COUPLE) or (
-            verb.startswith("gone") and relation in _PETS
-        )
-    if verb.startswith(
-        ("sold", "stolen", "scrapped", "written", "total", "gestohlen", "geklaut", "verkauft", "decomm")
-    ):
-        return fact.kind in ("possession", "technical")
-    if verb.startswith(
-        ("retired", "left", "quit", "fired", "let go", "weg", "gone", "aufgehört", "gekündigt")
-    ):
-        return False
-    if verb.startswith(("stepped", "stood", "resigned", "handed", "promoted")):
-        return fact.kind in ("identity", "project", "work") and base.split()[-1] not in (
-            "job",
-            "employer",
-            "city",
-        )
-    if verb.startswith(("broke", "kaputt", "repossessed")):
-        return False
-    return fact.kind in ("plan", "project", "habit", "technical", "study") or base == "gym"

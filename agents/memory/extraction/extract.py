@@ -13,68 +13,23 @@ import msgspec
 from agents.memory.extraction import (
     changes,
     common_words,
-    ending_words,
+    exclusions,
     guard,
     lexicon,
+    mentioned,
     parsing,
     proper_names,
     render,
     rules,
     transitions,
+    wishes,
 )
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
-from agents.memory.extraction.rules.build import name_of
 from agents.memory.extraction.sentences import Sentence, language_of, sentences
 from agents.memory.extraction.subjects import THE_OWNER, People, parse
 from schemas.chat import Turn
 from schemas.memory import Fact
-
-_AGED = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) )(?P<age>\d{{1,2}})[- ]years?[- ]old (?P<kin>{parsing.KIN_WORDS})\b"
-    rf"(?P<name>,? [A-Z]\w+)?"
-)
-_BIRTHDAY = re.compile(
-    rf"\b(?P<who>(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?:{parsing.KIN_WORDS})(?: [A-Z]\w+)?)'s? "
-    r"(?:\d{1,3}(?:st|nd|rd|th) |big )?birthday(?: party)?(?:,? which)?(?: is)? on (?:the )?"
-    r"(?P<day>\d{1,2}(?:st|nd|rd|th)?(?: of)? (?:January|February|March|April|May|June|July|August|September|"
-    r"October|November|December)|(?:January|February|March|April|May|June|July|August|September|October|"
-    r"November|December) \d{1,2}(?:st|nd|rd|th)?)\b"
-)
-_IN_PARENTHESES = re.compile(
-    rf"\b(?:(?:[Mm]y|[Oo]ur) {lexicon.KIN_ADJECTIVES}(?P<kin>{parsing.KIN_WORDS}),? (?:is |called )?)?"
-    r"(?P<name>[A-ZÄÖÜ][a-zäöüß]+)? ?\((?:aged? |almost |nearly )?(?P<age>\d{1,2})(?: ?y(?:ea)?rs?(?: old)?|"
-    r" ?yo)?\)"
-)
-"""An age behind whom it is of: "my son (7)", "Theo (9) and Max (6)"."""
-_CALL_ME = re.compile(
-    r"^(?:(?i:please|just|but|you can|you may|bitte|du kannst),? )*(?:(?i:call me|nenn(?:e)? mich)|"
-    r"mich) (?P<v>(?!The\b|A\b)"
-    r"[A-ZÄÖÜ][a-zäöüß]+)(?: nennen)?(?:,? (?:from now on|please|instead|bitte|ab jetzt))*[.!]*$"
-)
-_PREFERRED_ANSWERS = re.compile(
-    r"^(?:(?:so|and|also|please|btw),? )*i(?:'d)? (?:prefer|like|want|love) (?:my |your |the )?(?:answers?|"
-    r"replies|responses|"
-    r"explanations|summaries) (?:to be |in |as |with )?(?P<v>[\w -]{3,40}?)(?:,? (?:please|plz|pls|"
-    r"thanks))?[.!]*$",
-    re.IGNORECASE,
-)
-_ANSWERS = re.compile(
-    r"^(?:please |from now on,? |in (?:the )?future,? |bitte |ab jetzt |in zukunft )*(?:always|from now on|"
-    r"in future|only ever|never|immer|ab jetzt|künftig)[, ]+(?P<p>(?:please )?"
-    r"(?:answer|reply|respond|write|speak|talk|use|call|address|give(?! up)|keep|antworte|schreib|sprich|"
-    r"nenn|"
-    r"duze?|be|format|include|add|avoid|start|end)\b.*)$"
-    r"|^(?:please |bitte )*(?P<q>(?:always|immer|never) (?:answer|reply|respond|write|use|call|address|"
-    r"antworte\w*|give(?! up)|keep)\b.*)$"
-    r"|^(?:please |bitte )*(?P<r>(?:answer|reply|respond|write|speak|talk|use|call|address|antworte|"
-    r"schreibe?|sprich)\b.*?),? (?:from now on|in (?:the )?future|always|ab jetzt|"
-    r"in zukunft|künftig|every time|immer)[ .!]*$"
-    r"|^(?:please |bitte )*(?P<s>(?:antworte|schreibe?|sprich|answer|reply|speak)\b.*\b(?:immer|always)"
-    r"\b.*)$",
-    re.IGNORECASE,
-)
-
 
 _PRETENCE_TURNS = 3
 """In a play of at most so many turns, what the user asks to remember is meant all the same."""
@@ -151,7 +106,9 @@ class _Reader:
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
         found: list[Fact] = []
         if not self._playing and guard.is_fiction(own) and (to := guard.addressee(own)):
-            found += self._facts(turn, Sentence(to, is_question=False), self._mentioned(to), None)
+            found += self._facts(
+                turn, Sentence(to, is_question=False), mentioned.read(to, self._people), None
+            )
             found = self._fresh(found, [])
         if not (self._playing > _PRETENCE_TURNS or guard.is_fiction(own) or guard.is_joke(own)):
             language = language_of(turn.text)
@@ -172,24 +129,16 @@ class _Reader:
     def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
         note = asked_to_remember(sentence.text)
         if note:
-            return self._facts(turn, sentence, [_noted(note)], None) + self._changed(
+            return self._facts(turn, sentence, [wishes.noted(note)], None) + self._changed(
                 turn, note, language, before
             )
         if guard.is_reported(sentence.text):
             sentence = Sentence(guard.before_reported(sentence.text), is_question=False)
         if not sentence.text or common_words.SECRET.search(sentence.text):
             return []
-        if match := _CALL_ME.match(sentence.text):
-            name = Candidate(
-                THE_OWNER, "nickname", match["v"], f"wants to be called {match['v']}", "identity"
-            )
-            return self._fresh(self._facts(turn, sentence, [name], None), before)
-        is_contact = ending_words.NUMBER_NOW.match(sentence.text)
-        if not is_contact and (match := _ANSWERS.match(sentence.text.rstrip(".!"))):
-            wanted = (match["p"] or match["q"] or match["r"] or match["s"]).strip()
-            return self._facts(turn, sentence, [_answering(wanted)], None)
-        if match := _PREFERRED_ANSWERS.match(sentence.text):
-            return self._facts(turn, sentence, [_answering(match["v"].strip())], None)
+        if wish := wishes.read(sentence.text):
+            wanted = self._facts(turn, sentence, [wish], None)
+            return self._fresh(wanted, before) if wish.attribute == "nickname" else wanted
         found: list[Fact] = []
         if not guard.is_conditional(sentence.text):
             is_correction = changes.is_correction(sentence.text)
@@ -200,8 +149,13 @@ class _Reader:
                 found = self._with_transitions(turn, sentence, language, found, before)
             if is_correction and not found and not sentence.is_question:
                 found += self._corrected(turn, sentence, [*self._said, *before])
-        mentioned = self._mentioned(sentence.text)
-        return found + self._fresh(self._facts(turn, sentence, mentioned, None), [*before, *found])
+        ended = {(fact.attribute, fact.value) for fact in found if fact.effect == "ends"}
+        granted = [
+            one
+            for one in mentioned.read(sentence.text, self._people)
+            if (one.attribute, one.value) not in ended
+        ]
+        return found + self._fresh(self._facts(turn, sentence, granted, None), [*before, *found])
 
     def _with_transitions(
         self, turn: Turn, sentence: Sentence, language: str, found: list[Fact], before: list[Fact]
@@ -221,7 +175,8 @@ class _Reader:
         changed += [
             self._of_change(turn, sentence, change, fact.valid_from, None)
             for fact in [*found, *changed]
-            for change in transitions.excluded_by(fact, active)
+            for other in exclusions.excluded_by(fact, active)
+            for change in (transitions.Change(other, "ends", other.attribute, other.value),)
         ]
         return found + self._fresh(changed, [*before, *found])
 
@@ -270,9 +225,10 @@ class _Reader:
         for path, name in clause.subject.names:
             if name in gone:
                 continue  # "our old cat Minka died"
-            stated += name_of(
-                Subject(path=path, label=f"The owner's {path.replace('.', chr(39) + 's ')}"), name
-            )
+            stated += mentioned.name_stated(clause.subject, path, name)
+        candidates = [
+            one for one in candidates if not self._is_second_name(one, clause, before, is_correction)
+        ]
         candidates = changes.switched(candidates, [*self._known, *self._said, *before])
         active = [*self._known, *self._said, *before]
         for candidate in candidates:
@@ -282,6 +238,20 @@ class _Reader:
         if is_correction:
             facts = [self._as_correction(fact, active) for fact in facts]
         return self._fresh(facts, before)
+
+    def _is_second_name(
+        self, candidate: Candidate, clause: Clause, before: list[Fact], is_correction: bool
+    ) -> bool:
+        """Say whether "I am Batman" would rename an owner whose name is known: that is no introduction."""
+        if (
+            candidate.attribute != "name"
+            or clause.verb != "be"
+            or clause.subject.kind != "owner"
+            or is_correction
+        ):
+            return False
+        named = (fact for fact in [*self._known, *self._said, *before] if fact.subject == OWNER)
+        return any(fact.attribute == "name" and fact.effect != "ends" for fact in named)
 
     def _notice(self, candidate: Candidate) -> None:
         """Learn whom a name means, and what "it" is, from what was just stated."""
@@ -306,31 +276,6 @@ class _Reader:
         elif base.endswith(".count") and candidate.value == "one":
             for subject in parse(f"my {base.removesuffix('.count')}", self._people):
                 self._people.mention(subject)
-
-    def _mentioned(self, sentence: str) -> list[Candidate]:
-        """Return relations that a sentence takes for granted, be it a question: "for my wife Carla"."""
-        found: list[Candidate] = []
-        for words in parsing.mentions(sentence):
-            for subject in parse(words, self._people):
-                self._people.mention(subject)
-                for path, name in subject.names:
-                    found += name_of(Subject(path=path, label=f"The owner's {path}"), name)
-        for match in _BIRTHDAY.finditer(sentence):
-            for subject in parse(match["who"], self._people):
-                day = match["day"]
-                name = subject.attribute("birthday")
-                found.append(Candidate(subject, name, day, f"has their birthday on {day}", "date"))
-        for match in _AGED.finditer(sentence):
-            for subject in parse(f"{match['who']}{match['kin']}{match['name'] or ''}", self._people):
-                found.append(_aged(subject, match["age"]))
-        for match in _IN_PARENTHESES.finditer(sentence):
-            kin, name = match["kin"], match["name"]
-            who = f"my {kin}{f' {name}' if name else ''}" if kin else name or ""
-            subjects = parse(who, self._people) if who else []
-            found += [
-                _aged(one, match["age"]) for one in subjects if one.is_known and one.kind in ("person", "pet")
-            ]
-        return found
 
     def _corrected(self, turn: Turn, sentence: Sentence, before: list[Fact]) -> list[Fact]:
         corrected = changes.bare_correction(sentence.text, before)
@@ -419,29 +364,3 @@ class _Reader:
                 )
             )
         return found
-
-
-def _aged(subject: Subject, age: str) -> Candidate:
-    return Candidate(subject, subject.attribute("age"), age, f"is {age} years old", "identity")
-
-
-def _noted(what: str) -> Candidate:
-    key = hashlib.sha256(what.casefold().encode()).hexdigest()[:12]
-    return Candidate(
-        THE_OWNER,
-        f"note:{key}",
-        what,
-        what[:1].upper() + what[1:] + ".",
-        "note",
-        confidence=1.0,
-        is_sentence=True,
-    )
-
-
-def _answering(wanted: str) -> Candidate:
-    match = re.search(r"\b(?:in|auf) (?P<v>[A-Z][a-z]+)\b", wanted)
-    topic = "language" if match else re.sub(r"\W+", " ", wanted.casefold()).strip()[:60]
-    text = f"The owner wants this of every answer: {wanted}."
-    return Candidate(
-        THE_OWNER, f"answers:{topic}", match["v"] if match else wanted, text, "preference", is_sentence=True
-    )

@@ -41,6 +41,15 @@ _INTRODUCED = re.compile(
     r"[^.:!?\n]{0,40}:(?=\s)",
     re.IGNORECASE,
 )
+_SAID_SO = re.compile(
+    r"\b(?:wrote|writes|written|said|says|sent|texted|posted|replied|reads|told (?:me|us)|goes|put|"
+    r"schrieb|"
+    r"schreibt|meinte|meint|sagte|sagt|geschrieben|(?:here|this) is what|here's what|for the (?:readme|"
+    r"website|about page|"
+    r"profile|bio|footer|flyer|card|invitation))\b[^.!?\n:]{0,30}:(?=\s)",
+    re.IGNORECASE,
+)
+"""What stands behind a colon when somebody said it, or what is to be put somewhere."""
 _SPEAKER = re.compile(r"^\s*[A-Z][\w .]{0,24}: .+$", re.MULTILINE)
 
 _TASK = (
@@ -91,7 +100,7 @@ _FICTION = re.compile(
     r"test (?:sentence|text|data|input)|placeholder|lorem|fill in|fill out|template|dummy|"
     r"dear diary|liebes tagebuch|lyrics?|in (?:my|the|a|this|that|his|her) (?:novel|story|book|film|movie|"
     r"song|poem|series|show|game|"
-    r"dream|play|scene|"
+    r"dream|play|scene|example|demo|sample|exercise|tutorial|template|"
     r"campaign|fanfic)|the (?:protagonist|narrator|main character|hero)|my character|i (?:had a dream|"
     r"dreamt|dreamed)|"
     r"stell dir vor|angenommen|nehmen wir an|tu so|spiel(?:e)? (?:einen?|die|den)|zum beispiel|z\. ?b\.|"
@@ -141,7 +150,9 @@ _UNSURE = re.compile(
     re.IGNORECASE,
 )
 _SAYINGS = re.compile(
-    r"\b(?:would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic|"
+    r"\b(?:in case (?:the |my |your |any )?\w+ (?:wonders?|cares?|asks?|matters|needs? (?:it|to know|"
+    r"that))(?: later)?|"
+    r"would you believe(?: it)?|if you (?:must|want to) know|if you ask me|if i may|as if by magic|"
     r"(?:just )?in case (?:you|it|that|anyone)(?: need| needs| want| wonder| wondering| ask| asks| matters|"
     r" helps)?(?: it| to know)?|"
     r"if you need it|if you need to know|if anyone asks|if it helps|if that helps|if that matters)\b",
@@ -170,7 +181,8 @@ _REPORTED = re.compile(
     r"states?|stated|"
     r"asked|asks|replied|answered|goes like|was like|reads|mentions|mentioned)|according to|quote|unquote|"
     r"it says|"
-    r"[A-Z]?\w+ (?:sagt|sagte|schreibt|schrieb|meint|meinte|behauptet|erzählte)|laut|in (?:the|this|that) "
+    r"(?:sagt|sagte|meint|meinte|behauptet) (?:er|sie|man|[A-ZÄÖÜ]\w+)|[A-Z]?\w+ (?:sagt|sagte|schreibt|"
+    r"schrieb|meint|meinte|behauptet|erzählte)|laut|in (?:the|this|that) "
     r"(?:article|book|text|"
     r"document|mail|letter)|(?:the )?(?:text|article|mail|subject) ?:)",
 )
@@ -199,6 +211,8 @@ def own_words(text: str) -> str:
         and not re.match(r"\s*(?:note|notiz|message|merk)", text, re.IGNORECASE)
     ):
         text = text[: introduced.start()]
+    if ":" in text and (said := _SAID_SO.search(text)):
+        text = text[: max(text.rfind(mark, 0, said.start()) + 1 for mark in ".!?\n")]
     quoted = _QUOTED.search(text)
     text = _INLINE_CODE.sub(_blank, _QUOTED.sub(_blank, text))
     payload = _PAYLOAD.search(text)

@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Words for what one has and what is said of it, English and German, with the word they are kept under."""
 
 from __future__ import annotations

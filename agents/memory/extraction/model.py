@@ -35,6 +35,9 @@ class Subject:
     names: tuple[tuple[str, str], ...] = ()
     """Relations and names that the subject's words state: ``(("sister", "Anna"),)``."""
 
+    names_of: str = ""
+    """Whose relatives ``names`` are: a name under which facts are kept, empty for the owner's."""
+
     @property
     def possessive(self) -> str:
         """The label as an owner of something: ``The owner's``."""

@@ -91,6 +91,8 @@ def read(sentence: Sentence, language: Language, people: People, at: float, zone
             part, carried = f"I {part}", []
         if guard.is_unsure(part):
             break  # what follows a guess may belong to it
+        if re.match(r"^(?:we|wir) (?:are called|are named|heißen)\b", part, re.IGNORECASE):
+            continue  # a firm or a band: no name of the user
         missing = _NO_VERB.match(part)
         if missing:
             part = f"{missing['who']} is {missing['name']}"
@@ -139,6 +141,8 @@ def _is_job_alone(text: str) -> bool:
         text,
         re.IGNORECASE,
     ):
+        return False
+    if re.search(r"\b(?:him|her|them|me|you|us|it|ihn|mich|dich|der|die|das)\b", text, re.IGNORECASE):
         return False
     match = re.match(r"^(?:an? )?(?P<job>[\w ]+?)(?: (?:from|in) [A-Z].*)?$", text)
     return bool(match and values.job(match["job"]))

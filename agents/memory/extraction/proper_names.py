@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Names that people who type without capital letters write small: first names, places, firms.
 
 Words that mean something else too ("will", "reading", "apple") are left out.

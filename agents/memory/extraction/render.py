@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """A fact's times, and its sentence."""
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ _EVENTS = frozenset(
     "move start begin join buy get switch change migrate upgrade marry graduate decide become adopt sell "
     "leave quit resign lose retire "
     "turn give replace swap trade separate break split divorce die pass relocate settle stop purchase "
-    "build crash go bear grow transfer subscribe sign drop cut enrol enroll downgrade cancel find put hire book".split()
+    "build crash go bear grow transfer subscribe sign drop cut enrol enroll downgrade cancel find "
+    "put hire book".split()
 )
 _IRREGULAR = {
     "is": "was",

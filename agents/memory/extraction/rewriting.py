@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Sentences in a form that is more than one plain clause, put into plain ones before they are read."""
 
 from __future__ import annotations
@@ -211,10 +210,8 @@ def plain_clauses(sentence: str) -> list[str]:
     """
     sentence = _ASIDE.sub(" ", sentence)
     if match := _ALSO_ON.match(sentence):
-        return [
-            match["s"],
-            f"{'I am' if match['i'] else 'she is' if match['s'].startswith('she') else 'he is'} on {match['v']}",
-        ]
+        they = "I am" if match["i"] else "she is" if match["s"].startswith("she") else "he is"
+        return [match["s"], f"{they} on {match['v']}"]
     if match := _THEY_SET.match(sentence):
         return [f"{match['s']} is {match['new']}"]
     if match := _REMOTE.search(sentence):

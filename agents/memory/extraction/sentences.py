@@ -114,7 +114,8 @@ _LEAD = re.compile(
     r"fact|funny story|"
     r"correction|korrektur|sorry|my mistake|my bad|scratch that|wait|wait no|no wait|oops|quick update|"
     r"small update|update|news|good news|bad news|big news|guess what|believe it or not|"
-    r"for context|some context|context|background|a bit about me|about me|little about me|speaking of "
+    r"for reference|for context|some context|context for you|context|background|a bit about me|about me|"
+    r"little about me|speaking of "
     r"which|speaking of that|"
     r"incidentally|also|and|but|plus|besides|additionally|furthermore|moreover|then|finally|first|second|"
     r"now|nowadays|currently|first of all|one more thing|another thing|oh and|unfortunately|sadly|luckily|"
@@ -239,6 +240,8 @@ def sentences(text: str) -> list[Sentence]:
         if end[0] == "." and _ABBREVIATION.search(before) and re.match(r"\s+\S", text[end.end() :]):
             # "Dr. Klein", "3. August"; but "in 2019. Then" ends.
             following = text[end.end() :].lstrip(" ")
+            if re.search(r"\b[A-Z][a-z]+(?: [A-Z]\.)* [A-Z]$", before) and following[:1].isupper():
+                continue  # "Ursula K. Le Guin"
             if following[:1].islower() or not re.search(r"\d$|\b[A-Z]$", before) or _month_follows(following):
                 continue
         found.append((before, end[0]))

@@ -76,6 +76,11 @@ class People:
         """Note that a subject was spoken of, so that a pronoun can mean it."""
         if subject.kind == "owner":
             return
+        if subject.kind == "thing" and subject.path.rpartition(".")[2] in words.FEMALE | words.MALE:
+            whose: Literal["m", "f"] = "f" if subject.path.rpartition(".")[2] in words.FEMALE else "m"
+            owner = replace(subject, kind="person", noun="", gender=whose, names=())
+            self.last[whose], self.spoken[whose] = owner, self.turn  # "my daughter's nursery": she
+            return
         if subject.kind == "thing":
             noun = subject.noun.casefold()
             if noun in words.THINGS or words.SLOT_NOUNS.get(noun, "") in _REFERRED_TO:
@@ -280,7 +285,10 @@ def _relative(match: re.Match[str], base: Subject, people: People) -> list[Subje
                 if base.kind == "owner"
                 else _named_of(base, singular, name)
             )
-            result.append(replace(known, names=((single_path, name),), gender=gender, kind=kind))
+            whose = base.name if base.name != OWNER else ""
+            result.append(
+                replace(known, names=((single_path, name),), names_of=whose, gender=gender, kind=kind)
+            )
         return result
     is_another = re.search(r"\b(?:new|neue[rns]?)\b", adjective)
     return [people.resolve(subject)] if base.kind == "owner" and not is_another else [subject]

@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """What a sentence changes of the facts that hold: "Sven moved out", "upgraded to a Pixel 8", "quit tesco".
 
 The rules read what a sentence says by itself. Here it is read beside what is
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from agents.memory.extraction import ending_words as words
-from agents.memory.extraction import guard, values
+from agents.memory.extraction import endings, exclusions, guard, matching, passing, values
 from agents.memory.extraction.model import OWNER
 from agents.memory.extraction.rewriting import plain_clauses
 from agents.memory.extraction.sentences import Language, clauses, plain
@@ -22,14 +21,6 @@ from agents.memory.extraction.subjects import kin_of
 from agents.memory.extraction.times import When, take_times
 from schemas.memory import Fact, FactEffect
 
-_GENERIC = frozenset(
-    "a an and the my our his her their its to for of in on at with from old new mr mrs ms dr herr frau der die "
-    "das den dem ein eine einen mein meine meinen unser unsere every day week month year".split()
-)
-_COUPLE = frozenset({"girlfriend.name", "boyfriend.name", "partner.name"})
-_MARRIED = frozenset({"wife.name", "husband.name", "spouse.name", "fiancé.name", "fiancée.name"})
-_ALONE = frozenset({"single", "divorced", "widowed", "separated"})
-_NO_JOB = frozenset({"unemployed", "jobless", "out of work", "retired", "between jobs"})
 _DRINKS = frozenset("wine beer alcohol gin whisky whiskey cocktails booze champagne".split())
 _MEATLESS = frozenset({"vegetarian", "vegan", "pescatarian", "pescetarian", "flexitarian"})
 
@@ -47,13 +38,13 @@ class Change:
 
     def covers(self, found: Fact) -> bool:
         """Say whether a fact that the rules found says no more than this change."""
-        mine, its = _words(self.value), _words(found.value)
+        mine, its = matching.words_of(self.value), matching.words_of(found.value)
         if found.attribute == self.attribute and found.subject == self.fact.subject:
             return found.effect == self.effect or self.effect == "states"
         if self.effect == "ends" and found.attribute.endswith(".job") and found.value == "retired":
             return self.attribute.startswith(found.attribute.removesuffix("job"))  # "Dr. Lee retired"
         is_loose = found.attribute.partition(":")[0] in ("uses", "owns", "city", "employer", "decision")
-        return is_loose and (mine == its or _words(self.fact.value) == its)
+        return is_loose and (mine == its or matching.words_of(self.fact.value) == its)
 
     def times(self, at: float) -> tuple[float, float | None] | None:
         """Return from when and until when the change holds."""
@@ -98,14 +89,14 @@ def read(
         if match := words.NUMBER_NOW.match(said):
             name = "email" if "@" in match["v"] else "phone"
             slot = [fact for fact in active if fact.subject == OWNER and fact.attribute == name]
-            if slot and slot[0].value != match["v"]:
+            if slot and slot[0].value != match["v"] and passing.is_number(match["v"]):
                 found += _put(slot[0], match["v"], take_times(said, at, zone)[1])
                 continue
         if words.TOGETHER_NO_MORE.match(said):
             found += [
                 Change(fact, "ends", fact.attribute, fact.value, "", take_times(said, at, zone)[1])
                 for fact in active
-                if fact.subject == OWNER and fact.attribute in _COUPLE | _MARRIED
+                if fact.subject == OWNER and fact.attribute in exclusions.COUPLE | exclusions.MARRIED
             ]
             continue
         for clause in clauses(said, is_question=False):
@@ -140,10 +131,8 @@ def read(
 def _clause(
     text: str, when: When, active: Sequence[Fact], just_said: Sequence[Fact], sentence: str
 ) -> Iterator[Change]:
-    if re.match(r"(?:today|tonight|this (?:morning|evening|afternoon))\b", when.phrase, re.I) and re.match(
-        r"^(?:I|we) (?:\w+ )?left\b", text, re.I
-    ):
-        return  # "I left Berlin this morning": for today
+    if passing.is_for_a_while(text, when.phrase, sentence):
+        return  # "I left Berlin this morning", "yoga is off today", "back in Bonn for the weekend"
     changes = list(_replaced(text, when, active))
     changes = changes or list(_ended_by_owner(text, when, active))
     changes = changes or list(_ended_by_itself(text, when, active))
@@ -159,17 +148,24 @@ def _replaced(text: str, when: When, active: Sequence[Fact]) -> Iterator[Change]
         groups = match.groupdict()
         new = values.cut(groups["new"])
         new = re.sub(r"^(?:an?|the|my|our|eine?[nmr]?|den|die|das) ", "", new, flags=re.I)
-        if not new or len(new.split()) > 6 or values.is_vague(new):
+        new = re.sub(r" (?:in|since) \d{4}$", "", new)
+        if not new or len(new.split()) > 6 or values.is_vague(new) or passing.PASSING.search(new):
             return
         old = values.cut(groups.get("old") or "")
-        fact = _meant(old, active) if old else None
+        fact = matching.meant(old, active) if old else None
         if fact is None and match["verb"].casefold() in words.UPGRADING:
-            fact = _same_make(new, active)
+            fact = matching.same_make(new, active)
         if fact is None and groups.get("what"):
-            what = _words(groups["what"])
-            alike = [one for one in active if what and what <= _words(f"{one.subject} {one.attribute}")]
-            fact = alike[0] if len(alike) == 1 and _shape(alike[0].value) == _shape(new) else None
-        if fact is not None and _words(fact.value) != _words(new):
+            what = matching.words_of(groups["what"])
+            alike = [
+                one for one in active if what and what <= matching.words_of(f"{one.subject} {one.attribute}")
+            ]
+            fact = (
+                alike[0]
+                if len(alike) == 1 and matching.shape(alike[0].value) == matching.shape(new)
+                else None
+            )
+        if fact is not None and matching.words_of(fact.value) != matching.words_of(new):
             yield from _put(fact, new, when)
         return
 
@@ -207,24 +203,24 @@ def _ended_by_owner(text: str, when: When, active: Sequence[Fact]) -> Iterator[C
             if len(doing) == 1:
                 yield Change(doing[0], "ends", doing[0].attribute, doing[0].value, "", when)
             return
-        allowed = [fact for fact in active if fact.subject == OWNER and words.may_end(verb, fact)]
+        allowed = [fact for fact in active if fact.subject == OWNER and endings.may_end(verb, fact)]
         if verb.startswith(("start", "am eat", "eat")):
             return
-        for fact in _all_meant(what, allowed):
+        for fact in matching.all_meant(what, allowed):
             yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
     if words.ENGAGEMENT_OFF.search(text):
         for fact in active:
             is_engaged = fact.attribute == "marital_status" and fact.value == "engaged"
             if fact.subject == OWNER and (
-                is_engaged or fact.attribute in _COUPLE | {"fiancé.name", "fiancée.name"}
+                is_engaged or fact.attribute in exclusions.COUPLE | {"fiancé.name", "fiancée.name"}
             ):
                 yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
     if match := words.PUT_DOWN.match(text):
-        for fact in _all_meant(
+        for fact in matching.all_meant(
             words.plain_object(match["what"] or match["what2"]),
-            [one for one in active if words.may_end_itself("died", one)],
+            [one for one in active if endings.may_end_itself("died", one)],
         ):
             yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
@@ -256,10 +252,10 @@ def _ended_by_itself(text: str, when: When, active: Sequence[Fact]) -> Iterator[
             continue
         who = words.plain_object(match["who"])
         verb = match["verb"].casefold()
-        if not who:
-            return
-        allowed = [fact for fact in active if words.may_end_itself(verb, fact)]
-        for fact in _all_meant(who, allowed):
+        if not who or (verb == "left" and text.casefold().endswith("left") and not when.phrase):
+            return  # "Karen left": for the day or for good
+        allowed = [fact for fact in active if endings.may_end_itself(verb, fact)]
+        for fact in matching.all_meant(who, allowed):
             yield Change(fact, "ends", fact.attribute, fact.value, "", when)
         return
 
@@ -270,18 +266,18 @@ def _elsewhere(
     """Read "we are with Vodafone now", "I am back in Oslo", "the admin is now Peter"."""
     if match := words.ON_AMOUNT.match(text):
         pay = [fact for fact in active if fact.subject == OWNER and fact.attribute == "salary"]
-        if pay and pay[0].value != match["v"]:
+        if pay and pay[0].value != match["v"] and passing.is_pay(match["v"]):
             yield from _put(pay[0], match["v"], when)
         return
     if match := words.WITH.match(text):
-        new = values.organisation(match["v"])
+        new = values.organisation(re.sub(r" (?:for|as) (?:our |the |my )?[\w ]+$", "", match["v"]))
         slots = [f for f in active if f.subject == OWNER and re.search(words.SERVICES, f.attribute)]
         trade = words.trade_of(new)
-        slots = [f for f in slots if re.search(trade, f.attribute)] if trade else slots
-        if not slots:
+        named = [f for f in slots if passing.is_named_in(f.attribute, sentence)]
+        slots = [f for f in slots if re.search(trade, f.attribute)] if trade else named
+        if not slots and match["who"].casefold() in ("i", "ich") and passing.OF_WORK.search(sentence):
             slots = [f for f in active if f.subject == OWNER and f.attribute == "employer"]
-            slots = slots if match["who"].casefold() in ("i", "ich") else []
-        if new and len(slots) == 1 and _words(slots[0].value) != _words(new):
+        if new and len(slots) == 1 and matching.words_of(slots[0].value) != matching.words_of(new):
             yield from _put(slots[0], new, when)
         return
     if match := words.BACK_IN.match(text):
@@ -290,19 +286,24 @@ def _elsewhere(
         is_settled = bool(match["back"]) or re.search(
             r"\b(?:left|moved|sold (?:the|our|my) (?:house|flat))\b", sentence
         )
-        if where and home and is_settled and _words(home[0].value) != _words(where) and _starts_high(where):
+        if (
+            where
+            and home
+            and is_settled
+            and matching.words_of(home[0].value) != matching.words_of(where)
+            and matching.starts_high(where)
+        ):
             yield from _put(home[0], where, when)
         return
     if match := words.JOB_AT.match(text):
         job = [f for f in [*active, *just_said] if f.subject == OWNER and f.attribute == "employer"]
         where = values.organisation(match["v"])
-        if (
-            where
-            and job
-            and re.search(r"\b(?:work\w*|job|quit|left|resigned)\b", sentence)
-            and _starts_high(where)
-        ):
-            yield from _put(job[0], where, when) if _words(job[0].value) != _words(where) else ()
+        if where and job and passing.OF_WORK.search(sentence) and matching.starts_high(where):
+            yield from (
+                _put(job[0], where, when)
+                if matching.words_of(job[0].value) != matching.words_of(where)
+                else ()
+            )
         return
     if match := words.TAIL_SLOT.match(text) or words.SLOT_TAIL.match(text):
         noun = match["noun"].casefold()
@@ -313,97 +314,7 @@ def _elsewhere(
             and (f.attribute == noun or f.attribute.endswith((f" {noun}", f".{noun}", f"_{noun}")))
         ]
         new = values.bare(values.cut(match["v"]))
-        if len(alike) == 1 and new and len(new.split()) <= 5 and _shape(new) == _shape(alike[0].value):
+        is_whole = not re.search(r" (?:in|at|on|for|of) (?:the|this|an?|my|our)\b", new)
+        is_alike = is_whole and 0 < len(new.split()) <= 5 and len(alike) == 1
+        if is_alike and matching.shape(new) == matching.shape(alike[0].value):
             yield from _put(alike[0], new, when)
-
-
-def excluded_by(fact: Fact, active: Sequence[Fact]) -> Iterator[Change]:
-    """Yield the ends of what cannot hold beside a fact, though it is kept under another attribute."""
-    if fact.effect == "ends" or fact.subject != OWNER or ((fact.valid_to or 0) and fact.valid_to <= fact.at):
-        return
-    value = fact.value.casefold()
-    for other in active:
-        if other.subject != OWNER or other.attribute == fact.attribute:
-            continue
-        known = other.value.casefold()
-        is_over = (
-            (
-                fact.attribute in _COUPLE | _MARRIED
-                and other.attribute == "marital_status"
-                and known == "single"
-            )
-            or (fact.attribute in _COUPLE | _MARRIED and other.attribute in _COUPLE and known != value)
-            or (fact.attribute == "marital_status" and value in _ALONE and other.attribute in _COUPLE)
-            or (
-                fact.attribute == "marital_status"
-                and value in ("single", "divorced")
-                and other.attribute in _MARRIED
-            )
-            or (fact.attribute == "employer" and other.attribute == "job" and known in _NO_JOB)
-            or (fact.attribute == "job" and value in _NO_JOB and other.attribute == "employer")
-        )
-        if is_over:
-            yield Change(other, "ends", other.attribute, other.value)
-
-
-def _meant(text: str, active: Sequence[Fact]) -> Fact | None:
-    found = _all_meant(words.plain_object(text) or text, active)
-    return found[-1] if found else None
-
-
-def _all_meant(text: str, active: Sequence[Fact]) -> list[Fact]:
-    """Return the facts whose value, or what their slot is of, a text names."""
-    asked = _words(text)
-    if not asked:
-        return []
-    exact = [fact for fact in active if _words(fact.value) == asked or _words(_tail(fact)) == asked]
-    if exact:
-        return exact
-    return [
-        fact
-        for fact in active
-        if asked <= (_words(fact.value) | _words(_tail(fact)))
-        or (
-            len(fact.value) > 2
-            and bool(_words(fact.value))
-            and _words(fact.value) <= asked
-            and len(asked) <= 4
-        )
-    ]
-
-
-def _same_make(new: str, active: Sequence[Fact]) -> Fact | None:
-    """Return the fact whose value is another model of the same make: "Pixel 6" of "Pixel 8"."""
-    first = new.casefold().split()[0]
-    alike = [
-        fact
-        for fact in active
-        if fact.kind in ("possession", "technical", "identity", "project")
-        and first in fact.value.casefold().split()
-        and len(first) > 2
-    ]
-    return alike[0] if len(alike) == 1 else None
-
-
-def _tail(fact: Fact) -> str:
-    base, _, tail = fact.attribute.partition(":")
-    return tail if base in ("trip", "plan", "appointment", "habit", "likes") else ""
-
-
-def _words(text: str) -> frozenset[str]:
-    found = re.findall(r"[\w+&]+", text.casefold())
-    return (
-        frozenset(
-            one[:-1] if len(one) > 3 and one.endswith("s") and not one.endswith("ss") else one
-            for one in found
-        )
-        - _GENERIC
-    )
-
-
-def _starts_high(text: str) -> bool:
-    return bool(re.match(r"(?:the )?[A-ZÄÖÜ]", text))
-
-
-def _shape(text: str) -> str:
-    return "number" if re.search(r"\d", text) else "name" if _starts_high(text) else "words"

@@ -13,7 +13,13 @@ _TAIL = re.compile(
     r"as well|too|again|instead|either|anyway|by now|now|then|today|here|there|already|yet|right|ok|okay|"
     r"haha|lol|weil|aber|"
     r"damit|stattdessen|jetzt|nun|hier|dort|and (?:i|we|my|it|he|she|they|would|need|want|can|so|the|that|"
-    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|\s*(?:[;(]|:(?!\d)).*|\s+[-–—]+\s.*|"
+    r"you|not)|in case|in order|to be|que|wobei|obwohl|um)\b.*|"
+    r", (?:(?:the |my |our |his |her )?\w+ )?(?:is|was|are|were|has|had|tastes?|think|thinks|called|"
+    r"named) .*|"
+    r", (?:put|keep|save|last time|next time|this time|every time|nur|only|except|especially|note|write|"
+    r"remember|please|store|add|jot|merk|schreib|notier|trag|keine ahnung|no idea|"
+    r"believe|would you|isn't|aren't|right|ok|been|got|going|still waiting)\b.*|\s*(?:[;(]|:(?!\d)).*|"
+    r"\s+[-–—]+\s.*|"
     r"\s*\ufffc.*)$",
     re.IGNORECASE,
 )
@@ -100,9 +106,9 @@ def place(text: str) -> str:
         or (re.search(r"\d{3,}", text) and not re.search(r"[A-Z]", text))
     ):
         return ""
-    if re.search(r"[A-ZÄÖÜ]", text):
+    if re.search(r"[A-ZÄÖÜ](?!$| )", text):
         return text if not re.match(r"^(?:I|My|The moment)\b", text) else ""
-    if count <= 2 and not any(word in COMMON for word in text.split()):
+    if count <= 2 and text.islower() and not any(word in COMMON for word in text.split()):
         return (
             text
             if not re.match(
@@ -133,7 +139,12 @@ def organisation(text: str) -> str:
     )
     text = text.split(", ")[0]
     low = text.casefold()
-    if not text or len(text.split()) > 7 or is_vague(text):
+    if (
+        not text
+        or len(text.split()) > 7
+        or is_vague(text)
+        or re.match(r"(?:mein|dein|unser|sein|ihr)\w*\b", low)
+    ):
         return ""
     if re.match(
         r"^(?:some|several|many|various|other|two|three|people|friends|home|night|nights|least|most|all|"
@@ -242,7 +253,8 @@ _JOB_WORDS = re.compile(
     r"coordinator|assistant|"
     r"supervisor|owner of .+|arbeiter|lehrer(?:in)?|entwickler(?:in)?|berater(?:in)?|techniker(?:in)?|"
     r"fahrer(?:in)?|\w{3,}erin|meister(?:in)?|leiter(?:in)?|"
-    r"pfleger(?:in)?|therapeut(?:in)?|wissenschaftler(?:in)?|händler(?:in)?|künstler(?:in)?|"
+    r"bauer|sanitäter(?:in)?|pfleger(?:in)?|therapeut(?:in)?|wissenschaftler(?:in)?|händler(?:in)?|"
+    r"künstler(?:in)?|"
     r"mechaniker(?:in)?|helfer(?:in)?|redakteur(?:in)?))$",
     re.IGNORECASE,
 )
@@ -258,7 +270,8 @@ def job(text: str, *, is_certain: bool = False) -> str:
         flags=re.I,
     )
     text = re.sub(
-        r",? (?:(?:at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|und|im|"
+        r",? (?:(?:of an?|at|for|in|with|from|by|on|and|since|to|during|specialising|specializing|bei|für|"
+        r"und|im|"
         r"there|now|these days)\b|,).*$",
         "",
         text,

@@ -16,7 +16,7 @@ _REGULAR = """
     share separate split fancy despise avoid tolerate weigh measure welcome foster purchase rely host
     deploy target launch postpone cancel reschedule report walk watch listen help consist manage lead
     freelance agree hire pick opt specialise specialize major enrol enroll earn end bank
-    head subscribe tolerate lease supervise transfer drop
+    head subscribe tolerate abide lease supervise transfer drop
 """.split()
 _IRREGULAR = {
     "get": "gets got gotten getting",

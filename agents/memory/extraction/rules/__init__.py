@@ -18,7 +18,9 @@ from agents.memory.extraction.rules import (
     plans,
     possessions,
     preferences,
+    roles,
     slots,
+    studies,
     technical,
     work,
 )
@@ -29,6 +31,8 @@ _MODULES = (
     slots,
     people,
     health,
+    studies,
+    roles,
     work,
     places,
     preferences,

@@ -12,6 +12,7 @@ from agents.memory.extraction import values
 from agents.memory.extraction.model import Candidate, Clause, Subject
 from agents.memory.extraction.rules.build import fact
 from agents.memory.extraction.rules.people import NATIONALITIES
+from agents.memory.extraction.rules.slots import PASSER_BY
 
 _NO_SLOT = re.compile(
     r"^(?:(?:\w+ )?(?:questions?|ideas?|problems?|issues?|points?|guess(?:es)?|plans?|opinions?|thoughts?|"
@@ -35,7 +36,9 @@ _NO_SLOT = re.compile(
     r"guests?|"
     r"planet|galaxy|world|universe|sun|earth|moon|chancellor|president|government|king|queen|prime minister|"
     r"mayor|"
-    r"meetings?|progress|scores?|team|group|apps?|websites?|"
+    r"(?:train|seat|gate|platform|flight|order|order number|ticket|table|taxi|bus|queue|queue number|driver|"
+    r"word limit|page limit|limit|total|change|bill|score|turn|level|rank|avatar|character|zug|gleis|platz|"
+    r"bestellnummer)|meetings?|progress|scores?|team|group|apps?|websites?|"
     r"house|flat|garden|city|country|town|wedding|birthday|daughters?|sons?|kids?|family|"
     r"frage|idee|problem|meinung|leben|tag|plan|traum|ziel|antwort|satz|text|geschichte))$",
     re.IGNORECASE,
@@ -115,6 +118,10 @@ def any_slot(clause: Clause) -> list[Candidate]:
     if _is_mute(clause) or not clause.subject.is_owned or _FORMER.match(noun):
         return []
     head = re.split(r" (?:of|for|in|at|with|to|from|von|für|vom) ", noun)[0]
+    if re.search(r"\b(?:I|i|he|she|we|they|you|think|say|want|like)\b", noun):
+        return []
+    if PASSER_BY.search(head.removesuffix(" name")):
+        return []
     if _NO_SLOT.match(head) or len(noun.split()) > 5:
         return []
     value = re.sub(

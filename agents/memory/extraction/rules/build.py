@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agents.memory.extraction import lexicon as words
 from agents.memory.extraction.model import Candidate, Clause, Subject
 from schemas.memory import FactEffect, FactKind
@@ -24,7 +26,9 @@ def fact(
     ``text`` is the predicate in the third person and the present tense.
     """
     value = value.strip(" ,.;:!?\"'")
-    if not value:
+    if attribute in ("name", "nickname"):
+        value = re.split(r",? (?:after|since|because|when|from|before|now|these) |, ", value)[0]
+    if not value or _INNER_CLAUSE.search(value) or value.startswith("s "):
         return []
     subject = clause.subject
     if not subject.is_known and (clause.tense == "past" or kind not in _OF_STRANGERS):
@@ -36,6 +40,11 @@ def fact(
     return [Candidate(subject, name, value, text, kind, effect, confidence, is_sentence=is_sentence)]
 
 
+_INNER_CLAUSE = re.compile(
+    r"\b(?:I|he|she|we|they|you|it) (?:am|is|are|was|were|have|has|had|will|would|can|could|do|does|did)\b"
+    r"|\b(?:ich|wir) (?:bin|sind|habe|haben)\b|.\b(?:until|bis) \w+$"
+)
+"""Words of another clause that was not cut off: the value is none."""
 _OF_STRANGERS = frozenset(
     {"place", "work", "study", "health", "relation", "identity", "possession", "date", "project"}
 )
@@ -53,3 +62,8 @@ def name_of(subject: Subject, name: str, *, is_one_of: bool = False) -> list[Can
     return [
         Candidate(subject, attribute, name, f"is called {name}", "relation" if subject.path else "identity")
     ]
+
+
+def with_article(title: str) -> str:
+    """Return a profession with its article: ``an engineer``."""
+    return f"{'an' if title[:1].casefold() in 'aeiou' else 'a'} {title}"

@@ -34,10 +34,16 @@ def plays(clause: Clause) -> list[Candidate]:
     what = re.split(r" on (?:Duolingo|YouTube|Zoom|my own)\b", what)[0]
     if clause.verb == "volunteer":
         what = re.sub(r"^(?:with|for|at) (?:the )?(?=[A-Z])", "", what)
-    if not what or re.match(r"^(?:with|around|a (?:game|role|trick)|games? with|it|song|music for)\b", what):
+    if not what or re.match(
+        r"^(?:devil's|dead|dumb|along|it safe|safe|a part|tricks|for time|catch-?up|host|"
+        r"with|mit|around|a (?:game|role|trick)|games? with|it|song|music for)\b",
+        what,
+    ):
         return []
     if clause.verb == "play":
-        what = re.sub(r" for (?:the )?[A-ZÄÖÜ].*$", "", what)  # the club: "handball for SG Aumund"
+        what = re.sub(
+            r" at .*$| with [A-Z].*$| for (?:the )?[A-ZÄÖÜ].*$", "", what
+        )  # the club: "handball for SG Aumund"
     value = re.sub(r"^the ", "", what)
     verb = {
         "play": "plays",
@@ -107,13 +113,17 @@ def regular(clause: Clause) -> list[Candidate]:
     if clause.progressive or not clause.when.recurring or not clause.subject.is_known:
         return []
     what = values.bare(values.cut(clause.rest))
+    if re.search(
+        r"\b(?:never|not|except|unless|no longer|nie|nicht|außer)\b", clause.full_rest, re.IGNORECASE
+    ):
+        return []
     if (
         len(what.split()) > 7
         or (clause.verb in ("like", "love", "hate", "be") and not what)
         or clause.verb.startswith("can ")
     ):
         return []
-    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:with|for|from(?! home)|before|after)\b", what):
+    if re.search(r"\b(?:you|your|this|that|it)\b|^(?:out of|with|for|from(?! home)|before|after)\b", what):
         return []
     when = clause.when.phrase.replace("On ", "on ")
     third = _third(clause.verb)
@@ -187,6 +197,7 @@ def things_regular(clause: Clause) -> list[Candidate]:
         or not clause.when.recurring
         or clause.negated
         or clause.tense == "past"
+        or subject.noun.casefold() in ("birthday", "anniversary", "geburtstag")
     ):
         return []
     owner = replace(subject, noun="", kind="person" if subject.path or subject.name != "owner" else "owner")

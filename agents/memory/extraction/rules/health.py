@@ -76,7 +76,10 @@ def health(clause: Clause) -> list[Candidate]:
         rest,
         re.IGNORECASE,
     ):
-        if clause.negated:
+        is_for_once = re.search(
+            r" for (?!years|a long|decades|over|\d+ years|ages|ever)\w+$", clause.full_rest
+        )
+        if clause.negated or is_for_once or (clause.tense == "past" and not clause.used_to):
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")
         return fact(clause, "diet", value, f"is {value}", "health")
@@ -96,7 +99,8 @@ def health(clause: Clause) -> list[Candidate]:
             else []
         )
     if match := re.match(
-        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant|colou?r[- ]?blind|left[- ]handed|"
+        r"^(?P<v>diabetic|asthmatic|epileptic|pregnant(?! with (?!twins|triplets|my|our|a (?:boy|girl)))|"
+        r"colou?r[- ]?blind|left[- ]handed|"
         r"deaf|blind|dyslexic|"
         r"short-sighted|autistic|a? ?diabetic|coeliac|celiac|transgender|wheelchair[- "
         r"]bound|in a wheelchair)\b",
@@ -173,13 +177,15 @@ def takes(clause: Clause) -> list[Candidate]:
     ):
         return []
     rest = clause.rest
+    if re.match(r"(?:today|tonight|this (?:week|morning|evening))\b", clause.when.phrase, re.IGNORECASE):
+        return []
     if clause.verb == "be":
         known = re.match(
             r"^on (?P<v>(?:blood thinners?|(?:beta|ace|calcium)[ -](?:blockers?|inhibitors?)|"
             r"antidepressants?|statins?|"
             r"insulin|steroids|antihistamines|painkillers|antibiotics|the pill|hrt|thyroid (?:tablets|"
             r"pills))\b|"
-            r"\d+ ?(?:mg|mcg|µg) (?:of )?(?P<drug>[\w-]+))",
+            r"\d+ ?(?:mg|mcg|µg) (?:of )?(?P<drug>(?!now|a\b|per|daily|at|in|once|twice)[\w-]{4,}))",
             rest,
             re.IGNORECASE,
         )
@@ -219,6 +225,12 @@ def takes(clause: Clause) -> list[Candidate]:
         return [
             one
             for v in both.groups()
+            for one in fact(clause, "medication", v, f"takes {v}", "health", many=True)
+        ]
+    if several := re.fullmatch(r"([\w-]+),? and (?:an? )?([\w-]+)", values.cut(rest)):
+        return [
+            one
+            for v in several.groups()
             for one in fact(clause, "medication", v, f"takes {v}", "health", many=True)
         ]
     value = values.topic(
@@ -270,7 +282,10 @@ def without(clause: Clause) -> list[Candidate]:
             re.I,
         )
         is_now = clause.tense in ("past", "perfect") if clause.verb == "go" else clause.tense == "present"
-        if not match or not is_now or clause.verb == "try":
+        is_for_once = re.search(
+            r"\bfor (?:\w+ )?(?:days?|weeks?|month|january|lent)\b", clause.full_rest, re.I
+        )
+        if not match or not is_now or clause.verb == "try" or is_for_once:
             return []
         value = match["v"].casefold().replace("veggie", "vegetarian")
         return fact(replace(clause, tense="present"), "diet", value, f"is {value}", "health")

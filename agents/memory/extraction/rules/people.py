@@ -37,7 +37,8 @@ _AGE = re.compile(
 )
 _MARITAL = re.compile(
     r"^(?:happily |recently |newly |freshly )?(?P<state>married|single|divorced|engaged|widowed|separated|"
-    r"in a relationship)\b"
+    r"in a relationship)(?![-\w]| (?:from (?!my|the father|(?-i:[A-ZÄÖÜ]))|to (?:my|the) (?:job|work|sea|"
+    r"game|idea)))"
     r"(?:,? (?:to|with) (?P<who>[A-ZÄÖÜ][\w-]+))?",
     re.IGNORECASE,
 )
@@ -92,9 +93,13 @@ def is_called(clause: Clause) -> list[Candidate]:
         name = rest.split(",")[0]
         if not re.match(r"^[A-ZÄÖÜ]", name) or _is_kind_of(name):
             return []
+        if clause.language == "de" and values.job(rest):
+            return []  # nouns have capitals too
         name = re.split(r" (?:from|and|in|by|aus|und|von)\b", name)[0]
         if not is_name(name) or len(name.split()) > 3 or re.search(r"(?:ans|ians|ers|ites)$", name):
             return []
+        if re.match(r"^(?:Team|Mr|Mrs|Ms|Captain|Queen|King)\b", name) or clause.when.phrase:
+            return []  # "I am Team Edward", "I am Cinderella today"
         return [*name_of(clause.subject, name), *_behind_name(clause, rest)]
     elif match := _A_NAMED.match(rest) if clause.verb == "be" and clause.subject.path else None:
         if not is_name(match["name"]):
@@ -106,7 +111,7 @@ def is_called(clause: Clause) -> list[Candidate]:
         kin = clause.subject.path.rpartition(".")[2]
         if kin in words.KIN_PLURAL or (kin in words.PETS and "," in rest):
             return listed_kin(clause, kin)
-        name = re.split(r",| (?:now|since|again|at|in|from|bei|in|aus)\b", rest)[0]
+        name = re.split(r",| (?:now|since|again|at|on|in|from|bei|in|aus)\b", rest)[0]
         if (clause.language == "de" and not re.match(r"^(?:Herr|Frau|Dr)\b", name)) or values.job(name):
             return []
         if (
@@ -138,6 +143,16 @@ def called_by_others(clause: Clause) -> list[Candidate]:
         f"is called {match['v']} by others",
         "identity",
     )
+
+
+def goes_by(clause: Clause) -> list[Candidate]:
+    """Read "go by Teddy, short for Theodora"."""
+    match = re.match(r"^by (?P<v>[A-ZÄÖÜ][\w-]+)$", values.cut(clause.rest.split(", ")[0]))
+    if not match or clause.negated or clause.tense != "present" or not is_name(match["v"]):
+        return []
+    found = fact(clause, "nickname", match["v"], f"goes by {match['v']}", "identity")
+    full = re.search(r", (?:which is )?short for (?P<v>[A-ZÄÖÜ][\w-]+)", clause.rest)
+    return found + (name_of(clause.subject, full["v"]) if full and clause.subject.kind == "owner" else [])
 
 
 def age(clause: Clause) -> list[Candidate]:
@@ -345,6 +360,7 @@ RULES = {
     "be": [will_be, measures, is_called, is_breed, age, marital, relation, nationality],
     "be called": [is_called],
     "call": [is_called, called_by_others],
+    "go": [goes_by],
     "turn": [will_be, age],
     "have": [has_birthday, has_kin],
     "get": [has_kin],

@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (long patterns and word lists stay in one piece)
 """Where people live, come from, were born, moved to."""
 
 from __future__ import annotations
@@ -11,18 +10,22 @@ from agents.memory.extraction.model import Candidate, Clause
 from agents.memory.extraction.rules.build import fact
 
 TOOLS = frozenset(
-    "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres mysql mongodb docker "
-    "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom sap salesforce hubspot "
-    "confluence obsidian excel sheets figma vscode vim neovim firefox chrome proton fastmail nextcloud dropbox".split()
+    "jira linear trello asana notion slack teams github gitlab bitbucket aws azure gcp postgres "
+    "mysql mongodb docker "
+    "kubernetes linux windows mac android ios python rust typescript react vue outlook gmail zoom "
+    "sap salesforce hubspot "
+    "confluence obsidian excel sheets figma vscode vim neovim firefox chrome proton fastmail "
+    "nextcloud dropbox".split()
 )
 
 
 def lives(clause: Clause) -> list[Candidate]:
     """Read "live in Bonn", "be based in Bonn", "live alone in Passau"."""
     match = re.match(
-        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on my own|right|out|"
+        r"^(?:(?:alone|happily|there|near|close|abroad|with [\w' ]+?|mit [\wäöüß ]+?|on (?:my|his|her|their|"
+        r"our) own|right|out|"
         r"over|all|up|down|"
-        r"based|located|living) )*"
+        r"based|located|living|out of(?= [A-Z])) )*"
         r"(?:in|at|on|near|outside|close to|just outside) (?P<v>.+)$",
         clause.rest,
         re.IGNORECASE,
@@ -33,6 +36,10 @@ def lives(clause: Clause) -> list[Candidate]:
         address = values.cut(match["v"])
         return fact(clause, "address", address, f"lives at {address}", "place")
     where = values.place(match["v"])
+    if re.search(r"\bon (?:an? |the )?$", clause.rest[: match.start("v")]) and not re.search(
+        r"[A-ZÄÖÜ]", where
+    ):
+        return []  # "on coffee and biscuits"
     return fact(clause, "city", where, f"lives in {where}", "place") if where else []
 
 
@@ -48,6 +55,8 @@ def based(clause: Clause) -> list[Candidate]:
         return lives(clause)
     if clause.ended and re.match(r"^in [A-ZÄÖÜ]", clause.rest):
         return lives(clause)  # "Clara is no longer in Porto"
+    if out := re.match(r"^based out of (?P<v>[A-ZÄÖÜ].*)$", clause.rest):
+        return lives(replace(clause, rest=f"in {out['v']}"))
     if clause.rest.startswith(("based in ", "living in ", "settled in ")):
         return lives(clause)
     if match := re.match(r"^(?:originally )?from (?P<v>.+)$", clause.rest, re.IGNORECASE):

@@ -90,7 +90,8 @@ def is_event(clause: Clause) -> list[Candidate]:
         subject.kind != "thing"
         or clause.negated
         or clause.tense in ("past", "perfect")
-        or not clause.when.phrase
+        or not clause.when.phrases
+        or _is_clock(clause.when.phrase)
     ):
         return []
     if (
@@ -117,6 +118,15 @@ def is_event(clause: Clause) -> list[Candidate]:
         when,
         f"{owner.possessive} {subject.noun} is {_at(when)}.",
         is_sentence=True,
+    )
+
+
+def _is_clock(when: str) -> bool:
+    """Say whether a time has no day: it is today's."""
+    return bool(
+        re.fullmatch(
+            r"(?:at|from|um|around|by|from) \d{1,2}(?:[:.]\d\d)?(?: ?(?:am|pm|uhr))?", when, re.IGNORECASE
+        )
     )
 
 

@@ -64,6 +64,8 @@ def drives(clause: Clause) -> list[Candidate]:
         return []
     match = re.match(r"^(?:an? |our |my |eine?n? )(?P<v>.+)$", clause.rest, re.IGNORECASE)
     what = values.thing(match["v"].split(", ")[0]) if match else ""
+    if match and re.search(r" (?:for|at) (?:the |an? )?[A-Z\w]", match["v"]):
+        return []  # "a van for DPD" is the firm's
     if not what or not (re.search(r"[A-Z\d]", what) or _LASTING.search(what) or _BRANDS.search(what)):
         return []
     return fact(
@@ -109,6 +111,8 @@ def buys(clause: Clause) -> list[Candidate]:
     ):
         return []
     text = re.sub(r"^(?:myself|me|us|ourselves|himself|herself|mir|uns) ", "", clause.rest)
+    if re.match(r"^(?:(?:my|our|his|her) [\w-]+|[A-ZÄÖÜ]\w+|him|her|them) (?:an?|the|some|two) ", text):
+        return []  # "bought my dad an iPad"
     text = re.sub(r"^(?:rid of|this|that|these|those) .*$", "", text)
     present = replace(clause, tense="present")
     found: list[Candidate] = []
@@ -160,6 +164,8 @@ def replaces(clause: Clause) -> list[Candidate]:
         return fact(replace(clause, tense="present"), "uses", new, f"uses {new}", "technical", many=True)
     if not match or clause.negated or clause.tense not in ("past", "perfect"):
         return []
+    if re.search(r" (?:for|with) (?:my|our|his|her) \w+'s ", clause.rest):
+        return []  # somebody else's, for once
     old, new = values.thing(match["old"]), values.thing(match["new"])
     if not _is_lasting(old) and not _is_lasting(new):
         return []
@@ -211,6 +217,8 @@ def _is_lasting(text: str) -> bool:
     if re.search(
         r"\bflat (?:tyres?|tires?|batter\w+|white)\b|\b(?:puncture|haircut|discount|refund)\b", text, re.I
     ):
+        return False
+    if re.search(r"\bin the (?:freezer|fridge|oven|cupboard|pantry|bag|car)\b", text, re.IGNORECASE):
         return False
     if _TRIVIAL.search(text) and not _LASTING.search(text):
         return False

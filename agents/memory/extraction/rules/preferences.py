@@ -20,6 +20,13 @@ _NOT_LASTING = re.compile(
     re.IGNORECASE,
 )
 
+_NO_TOPIC = re.compile(
+    r"^(?:at|in|on|with|for|from|by|to|of|about|been|being|was|finally|again|even|especially when|never|"
+    r"always|beyond|too|also|still|maybe|yes|no|"
+    r"(?:every|any)thing|modern|classical$|old$|new$)\b",
+    re.IGNORECASE,
+)
+
 
 _SCENERY = re.compile(
     r"^(?:all )?the (?:[A-Z]|(?:sea|seaside|mountains?|ocean|beach|outdoors|theat(?:re|er)|opera|cinema|"
@@ -53,7 +60,9 @@ def likes(clause: Clause) -> list[Candidate]:
         return []  # "I love the colours!" comments on something at hand
     found: list[Candidate] = []
     text = re.sub(r" with a (?:passion|vengeance)$", "", values.cut(rest))
-    parts = values.listed(text)
+    text = re.sub(r"(?<!,) (?:esp\.?|especially|particularly) .*$", "", text)
+    is_joined = re.search(r"\b(?:and|or|und|oder|&)\b", text)
+    parts = values.listed(re.split(r" (?:like|such as) (?=[A-Z])", text)[0])
     if parts and re.match(r"^\w+ing \w", parts[0]):
         # "making sure that …", "creating a safe, quiet place": an activity with its object is no enumeration.
         parts = (
@@ -61,6 +70,9 @@ def likes(clause: Clause) -> list[Candidate]:
             if re.search(r"\b(?:an?|the|more|sure) \w+$|\bsure\b", parts[0]) and len(parts) > 1
             else parts[:1]
         )
+    if len(parts) > 1 and not is_joined and any(" " in part for part in parts):
+        parts = parts[:1]  # "hospital waiting rooms, been here for hours": no enumeration
+    parts = [part for part in parts if not _NO_TOPIC.match(part)]
     for part in (re.sub(r"^(?:esp\.?|especially|particularly|mainly|mostly) ", "", one) for one in parts):
         if len(part.split()) > 4 and part.islower():
             continue
@@ -154,6 +166,7 @@ RULES = {
     "despise": [dislikes],
     "can stand": [dislikes],
     "can bear": [dislikes],
+    "can abide": [dislikes],
     "be": [is_fan],
     "prefer": [prefers],
 }

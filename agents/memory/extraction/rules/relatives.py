@@ -39,7 +39,7 @@ def has_kin(clause: Clause) -> list[Candidate]:
     if clause.subject.kind not in ("owner", "person") or (clause.verb == "get" and clause.tense == "future"):
         return []
     match = _HAS_KIN.match(clause.rest)
-    if not match:
+    if not match or re.match(r" in (?:this|the) (?:fight|race)", match["names"] or ""):
         return []
     low = match["kin"].casefold()
     is_bare = not (match["count"] or match["names"] or clause.ended or clause.negated)
@@ -48,7 +48,8 @@ def has_kin(clause: Clause) -> list[Candidate]:
     kin = words.PETS_PLURAL.get(low) or words.KIN.get(low, low)
     is_plural = (low in words.PETS_PLURAL and low not in words.KIN) or kin in words.KIN_PLURAL
     if re.search(
-        r"\b(?:and|of|like|that|than|at|in|with|for|bei|beim|on|imaginary|toy|stuffed|robot)"
+        r"\b(?:and|of|like|that|than|at|in|with|for|from|to|about|by|my|our|his|her|bei|beim|on|imaginary|"
+        r"toy|stuffed|robot)"
         r"\b",
         match["adjective"],
     ):

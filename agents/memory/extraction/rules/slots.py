@@ -54,6 +54,28 @@ _STATES = re.compile(
 _CODE_NOUN = re.compile(
     r"\b(?:function|variable|class|method|file|table|column|branch|module|field|parameter|folder)$"
 )
+_AMOUNTS = frozenset(
+    "salary rent budget phone hourly_rate height weight shoe_size mortgage plate landline".split()
+)
+
+
+PASSER_BY = re.compile(
+    r"\b(?:(?:taxi|cab|uber|bus|delivery) ?(?:driver|man|guy)|driver|waiter|waitress|barman|barista|"
+    r"bartender|referee|"
+    r"ref|guy|man|woman|girl|boy|person|bloke|nurse on duty|author|narrator|protagonist|hero|heroine|villain|"
+    r"characters?|avatar|actor|actress|singer|speaker|host|seller|buyer|caller|stranger|officer|kellner\w*|"
+    r"fahrer\w*|"
+    r"schiedsrichter\w*|autor\w*|held\w*|figur)$",
+    re.IGNORECASE,
+)
+"""Those whom one meets once, or in a book: their names are no facts about the owner."""
+_OF_A_DAY = re.compile(
+    r"\b(?:train|seat|gate|platform|flight|order|order number|ticket|table|taxi|bus|queue|queue number|"
+    r"booking|zug|gleis|"
+    r"platz|sitzplatz|bestellung|bestellnummer)$",
+    re.IGNORECASE,
+)
+"""Things that are another one at the next trip."""
 
 
 def slot(clause: Clause) -> list[Candidate]:
@@ -63,6 +85,10 @@ def slot(clause: Clause) -> list[Candidate]:
         return []
     noun = subject.noun.strip().casefold()
     noun = re.sub(r"^(?:new|current|own|old|main|next|official|exact|full|neue[rs]?|erste[rs]?) ", "", noun)
+    if _OF_A_DAY.search(noun) and not clause.when.phrases:
+        return []
+    if noun in ("name", "first name") and subject.name != "owner" and PASSER_BY.search(subject.name):
+        return []
     if noun == "birthday" and subject.noun.casefold().startswith("next"):
         return []
     if clause.negated and not clause.ended:
@@ -126,7 +152,7 @@ def has_slot(clause: Clause) -> list[Candidate]:
 def is_named(clause: Clause) -> list[Candidate]:
     """Read "the server is called atlas", "my NAS is named vault"."""
     subject = clause.subject
-    if subject.kind != "thing" or clause.negated:
+    if subject.kind != "thing" or clause.negated or clause.tense == "past" or PASSER_BY.search(subject.noun):
         return []
     rest = re.sub(r"^(?:called|named) ", "", clause.rest) if clause.verb == "be" else clause.rest
     if clause.verb == "be" and rest == clause.rest:
@@ -184,6 +210,10 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
         if dated and clause.when.phrase
         else values.cut(clause.full_rest or clause.rest)
     )
+    if name in _DATE_SLOTS and not re.search(r"\d|[A-ZÄÖÜ]\w+", value):
+        return []  # "every year", "soon"
+    if re.search(r" until \S|^until ", value):
+        return []
     value = (
         re.sub(
             r"^(?:on|in|the|am|um|currently|now|set for|scheduled for|due|due on|by|for|at) (?=\S)",
@@ -242,6 +272,8 @@ def _known(clause: Clause, name: str) -> list[Candidate]:
                 is_sentence=True,
             )
         return found
+    if name in _AMOUNTS and not re.search(r"\d", value):
+        return []
     if name == "room" and re.match(r"^(?:in|at|on) ", value):
         return []  # where an office is, is no number of a room
     if name in _PROPER_SLOTS and not re.search(r"[A-ZÄÖÜ\d]", value):
@@ -283,6 +315,8 @@ def _of_thing(clause: Clause, thing: str, name: str) -> list[Candidate]:
     if re.search(r"\b(?:moved|postponed|pushed|shifted|changed|rescheduled|verschoben)\b", clause.rest):
         value = re.sub(r"^from .* to ", "", value)
     thing = " ".join(thing.split())
+    if PASSER_BY.search(thing):
+        return []
     if not value or len(value.split()) > 8 or _STATES.match(value) or not thing or value.startswith("with "):
         return []
     if dated and not re.search(r"\d|day|week|month|year|tomorrow|tag", value, re.I):

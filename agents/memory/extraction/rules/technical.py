@@ -91,7 +91,10 @@ def switches(clause: Clause) -> list[Candidate]:
         return []
     goal = match or only
     new = values.thing(re.split(r" (?:on|for|at|in) (?:the|our|my) ", goal["new"])[0]) if goal else ""
-    return found + (fact(present, "uses", new, f"uses {new}", "technical", many=True) if new else [])
+    is_tool = re.search(r"[A-Z\d]", new) or bool(found)
+    return found + (
+        fact(present, "uses", new, f"uses {new}", "technical", many=True) if new and is_tool else []
+    )
 
 
 def decides(clause: Clause) -> list[Candidate]:
@@ -176,6 +179,8 @@ def project_dates(clause: Clause) -> list[Candidate]:
     named = subject.kind == "thing" or not subject.is_known
     if not named or clause.negated or clause.tense == "past" or not clause.when.phrase:
         return []
+    if re.match(r"at \d", clause.when.phrase):
+        return []  # today's hour
     name = subject.noun or subject.name
     match = re.match(
         r"^(?:due|scheduled|planned|launching|expected|released|shipping|supposed to launch|live|over|"
