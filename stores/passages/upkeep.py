@@ -67,12 +67,20 @@ def tidy(files: Path) -> None:
 
     begun = time.monotonic()
     table = lance.dataset(str(files))
+    # Before the fragments: those that different parts of an index cover are not merged.
+    _merge_parts(table)
     table.optimize.compact_files(
         target_rows_per_fragment=LARGE_ROWS,
         materialize_deletions=True,
         materialize_deletions_threshold=0.0,
         num_threads=1,
     )
+    _merge_parts(table)
+    table.cleanup_old_versions(KEEP_VERSIONS)
+    log.info("%s: tidied in %.2f s", files.name, time.monotonic() - begun)
+
+
+def _merge_parts(table: Any) -> None:
     for name in _names(table):
         parts, fresh = _parts(table, name)
         newer = fresh + sum(parts[1:])
@@ -80,8 +88,6 @@ def tidy(files: Path) -> None:
         if newer and (merge_all or len(parts) > MOST_PARTS or fresh):
             merged = len(parts) if merge_all else len(parts) - 1
             table.optimize.optimize_indices(num_indices_to_merge=merged, index_names=[name])
-    table.cleanup_old_versions(KEEP_VERSIONS)
-    log.info("%s: tidied in %.2f s", files.name, time.monotonic() - begun)
 
 
 def _names(table: Any) -> list[str]:

@@ -28,6 +28,12 @@ PATIENCE = 40.0
 """Seconds; how quickly things heal is measured by `karais bench soak`, on a quiet machine."""
 
 
+def heed_signals() -> None:
+    """Take back what a shell told us to ignore, as one does of jobs in its background."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Small:
     """A KARAIS of small agents."""
 
@@ -46,6 +52,7 @@ class Small:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=heed_signals,
         )
         self.started.append(process)
         return process
