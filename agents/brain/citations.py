@@ -43,6 +43,7 @@ BEHIND = 0.03
 
 _IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _TARGET = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 _TAG = re.compile(r"\{%[^%]*%\}|</?[a-zA-Z][^<>]*>|&#x?\w+;")
 """Tags of HTML and of templates."""
 _WHENCE = {
@@ -206,7 +207,7 @@ def _under(heading: str, text: str) -> str:
 
 def _readable(text: str) -> str:
     """Return a sentence of a passage without what a page would not show; a row of a table reads as a line."""
-    said = _TAG.sub("", _TARGET.sub(r"\1", _IMAGE.sub("", text)))
+    said = _BOLD.sub(r"\1", _TAG.sub("", _TARGET.sub(r"\1", _IMAGE.sub("", text))))
     return " ".join(said.strip("|>*- \t").split()).replace(" | ", " \u2013 ")
 
 

@@ -175,6 +175,9 @@ def test_links_images_and_rows_are_quoted_as_plain_text() -> None:
     sentence = sentences("| Pump ![x](https://a.example/x.png) | [240 euros](https://b.example) |")[0]
     text, _ = citations.quotation(citations.Candidate(sentence, 1, 1.0, ""), BOILER, 0)
     assert text.rpartition("> ")[2] == "Pump \u2013 240 euros"
+    item = sentences("- **E24**: the waste water does not drain.")[0]
+    text, _ = citations.quotation(citations.Candidate(item, 1, 1.0, ""), BOILER, 0)
+    assert text.rpartition("> ")[2] == "E24: the waste water does not drain."
 
 
 def test_an_order_is_never_quoted() -> None:
