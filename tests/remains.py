@@ -85,7 +85,7 @@ def _lance_values(file: Path) -> Iterator[tuple[str, str]]:
         return
     try:
         batches = lance.file.LanceFileReader(str(file)).read_all().to_batches()
-    except OSError:
+    except (OSError, ValueError):
         if file.exists():
             raise
         return  # it went meanwhile

@@ -60,6 +60,7 @@ async def test_a_rebuilt_memory_is_the_same_and_takes_the_place(start_bus, setti
             return now.files == 2 and not now.waiting and not now.scanning
 
         await until(read)
+        await until(recalled(bus, "How high is the mast?", project="boat"))
         before = (await bus.call(ListFacts(history=True))).facts
     async with running.running(HashEmbedder(settings)):
         checked = await run(check=True)
