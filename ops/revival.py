@@ -41,14 +41,12 @@ async def reviving(settings: Settings) -> AsyncIterator[None]:
 
 async def _watch(settings: Settings) -> None:
     while True:
-        with contextlib.ExitStack() as opened:
-            chiefs = await asyncio.to_thread(_chiefs, settings, opened)
-            if chiefs:
-                await _any_ended(chiefs)
-        # One of them ended. They have their time to mend it, and so has another agent.
+        # After one of them ended, they have this time to mend it, and so has another agent.
         await asyncio.sleep(GRACE_SECONDS * (1 + random.random()))  # noqa: S311  # no secret
         with contextlib.ExitStack() as opened:
-            if not await asyncio.to_thread(_chiefs, settings, opened):
+            if chiefs := await asyncio.to_thread(_chiefs, settings, opened):
+                await _any_ended(chiefs)
+            else:
                 await asyncio.to_thread(_revive, settings)
 
 
