@@ -26,6 +26,7 @@ from bus.agent import answers
 from bus.erasing import all_entries, erase, purge
 from bus.reading import batches
 from bus.settings import Settings
+from bus.streams import DAY
 from bus.subjects import pattern_of
 from schemas.base import Message
 from schemas.chat import Delta, Titled, Turn
@@ -39,7 +40,6 @@ from stores.conversations import turn_source
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
-DAY_SECONDS = 86_400.0
 SEEN_SECONDS = 30.0
 """How long the projections may take to reach the ends of the logs."""
 
@@ -124,7 +124,7 @@ class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
 
     def _forgotten(self, turns: int, facts: int, passages: int) -> Forgotten:
         days = self.settings.backup_days
-        until = time.time() + days * DAY_SECONDS if days else None
+        until = time.time() + days * DAY if days else None
         return Forgotten(turns=turns, facts=facts, passages=passages, kept_in_backups_until=until)
 
     async def _mark(self, plan: Plan) -> None:

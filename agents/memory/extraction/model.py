@@ -43,6 +43,11 @@ class Subject:
         """The label as an owner of something: ``The owner's``."""
         return f"{self.label}'" if self.label.endswith("s") else f"{self.label}'s"
 
+    @property
+    def is_human(self) -> bool:
+        """It is the owner or another person."""
+        return self.kind in ("owner", "person")
+
     def attribute(self, attribute: str) -> str:
         """Return the attribute as it is kept for this subject."""
         return f"{self.path}.{attribute}" if self.path else attribute

@@ -237,7 +237,7 @@ def topic(clause: Clause) -> list[Candidate]:
 def named_groups(clause: Clause) -> list[Candidate]:
     """Read the name in "I run a small bakery called Krume", "we work on a project named Seagull"."""
     subject = clause.subject
-    if subject.kind not in ("owner", "person") or not subject.is_known or clause.negated or clause.ended:
+    if not subject.is_human or not subject.is_known or clause.negated or clause.ended:
         return []
     if clause.tense == "future" or (
         clause.tense == "past" and clause.verb not in ("start", "found", "join", "buy")
@@ -281,12 +281,7 @@ def _is_value(value: str, *, has_article: bool) -> bool:
 def banks(clause: Clause) -> list[Candidate]:
     """Read "bank with ING"."""
     match = re.match(r"^(?:with|at) (?P<v>[A-ZÄÖÜ][\w& -]*)$", values.cut(clause.rest))
-    if (
-        not match
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense == "future"
-    ):
+    if not match or clause.negated or not clause.subject.is_human or clause.tense == "future":
         return []
     return fact(clause, "bank", match["v"], f"banks with {match['v']}", "identity")
 

@@ -75,11 +75,7 @@ def service_with(clause: Clause) -> list[Candidate]:
 
 def customer(clause: Clause) -> list[Candidate]:
     """Read "be with Octopus for gas", "have our broadband from Sky", "get our power from Eon"."""
-    if (
-        clause.subject.kind not in ("owner", "person")
-        or clause.negated
-        or clause.tense not in ("present", "perfect")
-    ):
+    if not clause.subject.is_human or clause.negated or clause.tense not in ("present", "perfect"):
         return []
     rest = clause.rest.split(", ")[0]
     scheme = re.match(
@@ -142,12 +138,7 @@ def on_plan(clause: Clause) -> list[Candidate]:
         r"subscription)$",
         values.cut(clause.rest),
     )
-    if (
-        not match
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense != "present"
-    ):
+    if not match or clause.negated or not clause.subject.is_human or clause.tense != "present":
         return []
     return fact(clause, "tariff", match["v"], f"is on the {match['v']} plan", "identity")
 
@@ -182,11 +173,7 @@ def pays(clause: Clause) -> list[Candidate]:
 
 def subscribes(clause: Clause) -> list[Candidate]:
     """Read "subscribe to Disney+", "have a Netflix subscription", "am signed up to Zwift"."""
-    if (
-        clause.subject.kind not in ("owner", "person")
-        or (clause.negated and not clause.ended)
-        or clause.tense == "future"
-    ):
+    if not clause.subject.is_human or (clause.negated and not clause.ended) or clause.tense == "future":
         return []
     rest = values.cut(clause.full_rest if "+" in clause.full_rest else clause.rest)
     match = (

@@ -14,7 +14,7 @@ _NAME = r"(?P<v>[A-ZÄÖÜ][\w'-]+(?: [A-ZÄÖÜ][\w'-]+)?)"
 
 def together(clause: Clause) -> list[Candidate]:
     """Read "be seeing Lea", "be dating Tom", "be together with Jana", "be in a relationship with Tom"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense in ("past", "future"):
+    if not clause.subject.is_human or clause.negated or clause.tense in ("past", "future"):
         return []
     rest = re.split(r", | and | und | again$| now$", clause.rest)[0]
     match = None

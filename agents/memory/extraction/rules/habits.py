@@ -22,7 +22,7 @@ _SPORTS = re.compile(
 
 def plays(clause: Clause) -> list[Candidate]:
     """Read "play tennis twice a week", "play the drums", "sing in a choir", "collect stamps"."""
-    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+    if not clause.subject.is_human or (clause.negated and not clause.ended):
         return []
     if (clause.tense in ("past", "future") and not clause.used_to) or (
         clause.progressive and clause.when.since is None and clause.verb != "learn"
@@ -87,7 +87,7 @@ def takes_up(clause: Clause) -> list[Candidate]:
 def goes(clause: Clause) -> list[Candidate]:
     """Read "go swimming every Tuesday", "go to the gym twice a week"."""
     if (
-        clause.subject.kind not in ("owner", "person")
+        not clause.subject.is_human
         or (clause.tense in ("past", "future") and not clause.used_to)
         or clause.progressive
     ):
@@ -140,12 +140,7 @@ def belongs(clause: Clause) -> list[Candidate]:
         r"(?P<v>(?:the|an?|our|my) .+|[A-ZÄÖÜ].+)$",
         clause.full_rest or clause.rest,
     )
-    if (
-        not match
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or not clause.subject.is_known
-    ):
+    if not match or clause.negated or not clause.subject.is_human or not clause.subject.is_known:
         return []
     if clause.tense not in ("present", "perfect"):
         return []
@@ -158,7 +153,7 @@ def belongs(clause: Clause) -> list[Candidate]:
 def has_hobby(clause: Clause) -> list[Candidate]:
     """Read "have a couple of hobbies: photography and bouldering"."""
     match = re.match(r"^.*\bhobb(?:y|ies)\b(?::| like| such as|,) (?P<v>.+)$", clause.rest)
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person"):
+    if not match or clause.negated or not clause.subject.is_human:
         return []
     found: list[Candidate] = []
     for part in values.listed(match["v"]):
@@ -215,7 +210,7 @@ def things_regular(clause: Clause) -> list[Candidate]:
 
 def smokes(clause: Clause) -> list[Candidate]:
     """Read "quit smoking in June", "no longer smoke", "smoke a pack a day"."""
-    if clause.subject.kind not in ("owner", "person") or (
+    if not clause.subject.is_human or (
         clause.verb in ("quit", "stop", "give") and not re.search(r"\bsmoking\b", clause.rest)
     ):
         return []

@@ -249,11 +249,7 @@ def takes(clause: Clause) -> list[Candidate]:
 
 def consumes(clause: Clause) -> list[Candidate]:
     """Read "do not eat meat", "do not drink alcohol", "only drink decaf"."""
-    if (
-        clause.subject.kind not in ("owner", "person")
-        or clause.tense not in ("present", "perfect")
-        or clause.progressive
-    ):
+    if not clause.subject.is_human or clause.tense not in ("present", "perfect") or clause.progressive:
         return []
     verb = clause.verb.removeprefix("can ")
     if clause.negated or clause.ended:
@@ -272,7 +268,7 @@ def consumes(clause: Clause) -> list[Candidate]:
 
 def without(clause: Clause) -> list[Candidate]:
     """Read "be off dairy", "be doing keto", "went vegan", "cut out gluten", "gave up alcohol"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated or clause.tense == "future":
+    if not clause.subject.is_human or clause.negated or clause.tense == "future":
         return []
     rest = values.cut(clause.rest)
     if clause.verb in ("go", "do", "follow", "try"):
@@ -307,7 +303,7 @@ _FOODS = (
 
 def tolerates(clause: Clause) -> list[Candidate]:
     """Read "do not tolerate lactose", in German "vertrage keine Nüsse"."""
-    if clause.subject.kind not in ("owner", "person") or not clause.negated or clause.tense != "present":
+    if not clause.subject.is_human or not clause.negated or clause.tense != "present":
         return []
     what = values.topic(clause.rest.split(", ")[0])
     if not what or len(what.split()) > 3:

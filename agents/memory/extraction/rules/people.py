@@ -179,7 +179,7 @@ def marital(clause: Clause) -> list[Candidate]:
         return []
     state = match["state"].casefold()
     found = fact(clause, "marital_status", state, f"is {state}", "relation")
-    if match["who"] and clause.subject.kind in ("owner", "person") and is_name(match["who"]):
+    if match["who"] and clause.subject.is_human and is_name(match["who"]):
         found += fact(
             clause,
             "spouse.name" if state == "married" else "partner.name",

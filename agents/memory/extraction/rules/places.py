@@ -30,7 +30,7 @@ def lives(clause: Clause) -> list[Candidate]:
         clause.rest,
         re.IGNORECASE,
     )
-    if not match or clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+    if not match or not clause.subject.is_human or (clause.negated and not clause.ended):
         return []
     if re.match(r"^\w*stra(?:ß|ss)e|^[A-ZÄÖÜ][\w. -]+ \d+[a-z]?(?:,|$)|^\d+ [A-Z]", values.cut(match["v"])):
         address = values.cut(match["v"])
@@ -104,7 +104,7 @@ def bears(clause: Clause) -> list[Candidate]:
 
 def moves(clause: Clause) -> list[Candidate]:
     """Read "moved from Hamburg to Leipzig", "be moving to Freiburg", "moved in with Tom"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person"):
+    if clause.negated or not clause.subject.is_human:
         return []
     origin = re.search(r"\b(?:from|von|out of|away from) (?P<v>(?:(?! to | nach |,).)+)", clause.rest)
     goal = re.search(

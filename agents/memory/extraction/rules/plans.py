@@ -71,12 +71,7 @@ def is_away(clause: Clause) -> list[Candidate]:
         re.I,
     )
     when = clause.when.phrase
-    if (
-        not match
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or not clause.subject.is_known
-    ):
+    if not match or clause.negated or not clause.subject.is_human or not clause.subject.is_known:
         return []
     if clause.tense in ("past", "perfect") or not when or _is_today(when) or not re.search(r"\d", when):
         return []
@@ -132,7 +127,7 @@ def _is_clock(when: str) -> bool:
 
 def trip(clause: Clause) -> list[Candidate]:
     """Read "be flying to Lisbon on 12 June", "will be in Vienna from 5 to 9 May"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated:
+    if not clause.subject.is_human or clause.negated:
         return []
     future = clause.tense == "future" or clause.progressive or clause.when.future
     when = clause.when.phrase
@@ -185,12 +180,7 @@ def intends(clause: Clause) -> list[Candidate]:
     """Read "be planning to renovate the bathroom this autumn", "plan to run the marathon in May"."""
     match = re.match(r"^to (?P<v>(?!be\b|have\b|do\b|say\b|ask\b)[a-z]+ .+)$", clause.rest)
     when = clause.when.phrase
-    if (
-        not match
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense == "past"
-    ):
+    if not match or clause.negated or not clause.subject.is_human or clause.tense == "past":
         return []
     if not when or _is_today(when) or re.match(r"tomorrow", when, re.I) or not clause.subject.is_known:
         return []
@@ -218,7 +208,7 @@ def visits(clause: Clause) -> list[Candidate]:
 
 def marries(clause: Clause) -> list[Candidate]:
     """Read "are getting married on 6 September", "married Carla in 2012"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person") or not clause.subject.is_known:
+    if clause.negated or not clause.subject.is_human or not clause.subject.is_known:
         return []
     if clause.verb == "get" and not clause.rest.startswith("married"):
         return []
@@ -259,9 +249,10 @@ def splits(clause: Clause) -> list[Candidate]:
         or clause.progressive
     ):
         return []
-    if not re.match(
-        r"^(?:up|divorced|separated|$|apart|from my|uns|mich)", clause.rest
-    ) or clause.subject.kind not in ("owner", "person"):
+    if (
+        not re.match(r"^(?:up|divorced|separated|$|apart|from my|uns|mich)", clause.rest)
+        or not clause.subject.is_human
+    ):
         return []
     name = re.search(r"\b(?:with|from) (?P<v>[A-ZÄÖÜ]\w+)", clause.rest)
     value = name["v"] if name else clause.subject.noun if clause.subject.kind == "owner" else ""

@@ -58,7 +58,7 @@ _TRIVIAL = re.compile(
 
 def drives(clause: Clause) -> list[Candidate]:
     """Read "drive a 2018 Toyota Yaris", "ride a Vespa"."""
-    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+    if not clause.subject.is_human or (clause.negated and not clause.ended):
         return []
     if clause.progressive or clause.tense == "future" or (clause.tense == "past" and not clause.used_to):
         return []
@@ -80,7 +80,7 @@ def drives(clause: Clause) -> list[Candidate]:
 
 def owns(clause: Clause) -> list[Candidate]:
     """Read "own a small garden in Beuel", "have an iPhone 13 and a MacBook Air"."""
-    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+    if not clause.subject.is_human or (clause.negated and not clause.ended):
         return []
     if clause.tense == "future" or (clause.tense == "past" and not clause.used_to):
         return []
@@ -104,11 +104,7 @@ def owns(clause: Clause) -> list[Candidate]:
 
 def buys(clause: Clause) -> list[Candidate]:
     """Read "bought a Bosch dishwasher", "got a new bike"."""
-    if (
-        clause.subject.kind not in ("owner", "person")
-        or clause.negated
-        or clause.tense not in ("past", "perfect")
-    ):
+    if not clause.subject.is_human or clause.negated or clause.tense not in ("past", "perfect"):
         return []
     text = re.sub(r"^(?:myself|me|us|ourselves|himself|herself|mir|uns) ", "", clause.rest)
     if re.match(r"^(?:(?:my|our|his|her) [\w-]+|[A-ZÄÖÜ]\w+|him|her|them) (?:an?|the|some|two) ", text):
@@ -124,11 +120,7 @@ def buys(clause: Clause) -> list[Candidate]:
 
 def sells(clause: Clause) -> list[Candidate]:
     """Read "sold the Golf", "got rid of my old TV", "crashed the car"."""
-    if (
-        clause.subject.kind not in ("owner", "person")
-        or clause.negated
-        or clause.tense not in ("past", "perfect")
-    ):
+    if not clause.subject.is_human or clause.negated or clause.tense not in ("past", "perfect"):
         return []
     text = clause.rest
     if clause.verb == "get":
@@ -180,12 +172,7 @@ def rents(clause: Clause) -> list[Candidate]:
     match = re.match(
         r"^(?:an? )(?P<v>.*\b(?:flat|apartment|house|room|studio|garage|office|allotment)\b.*)$", clause.rest
     )
-    if (
-        not match
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense == "future"
-    ):
+    if not match or clause.negated or not clause.subject.is_human or clause.tense == "future":
         return []
     what = values.cut(match["v"])
     return fact(clause, "rents", what, f"rents a {what}", "possession", many=True)

@@ -129,7 +129,7 @@ def is_fan(clause: Clause) -> list[Candidate]:
         fan = re.match(
             r"^(?:a|an) (?:hobby|amateur|avid|keen|passionate|enthusiastic) (?P<v>[\w-]+)$", clause.rest, re.I
         )
-        if fan and not clause.negated and clause.subject.kind in ("owner", "person"):
+        if fan and not clause.negated and clause.subject.is_human:
             return fact(clause, "hobby", fan["v"], f"is a keen {fan['v']}", "habit", many=True)
     if not match or clause.tense in ("past", "future"):
         return []
@@ -140,7 +140,7 @@ def is_fan(clause: Clause) -> list[Candidate]:
 
 def prefers(clause: Clause) -> list[Candidate]:
     """Read "prefer trains over planes", "prefer tea to coffee"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person") or clause.tense != "present":
+    if clause.negated or not clause.subject.is_human or clause.tense != "present":
         return []
     match = re.match(
         r"^(?P<v>.+?)(?: (?P<than>over|to|rather than|instead of|vor|statt) (?P<w>.+))?$", clause.rest

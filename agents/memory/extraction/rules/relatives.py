@@ -36,7 +36,7 @@ _HAS_KIN = re.compile(
 
 def has_kin(clause: Clause) -> list[Candidate]:
     """Read "have two sisters", "have a cat called Mimi", "have no children"."""
-    if clause.subject.kind not in ("owner", "person") or (clause.verb == "get" and clause.tense == "future"):
+    if not clause.subject.is_human or (clause.verb == "get" and clause.tense == "future"):
         return []
     match = _HAS_KIN.match(clause.rest)
     if not match or re.match(r" in (?:this|the) (?:fight|race)", match["names"] or ""):

@@ -14,7 +14,7 @@ from agents.memory.extraction.subjects import is_name
 
 def is_job(clause: Clause) -> list[Candidate]:
     """Read "be a software developer", "be teacher", "be retired", "be self-employed"."""
-    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+    if not clause.subject.is_human or (clause.negated and not clause.ended):
         return []
     if (
         clause.subject.kind == "person"
@@ -94,12 +94,7 @@ def becomes(clause: Clause) -> list[Candidate]:
         if clause.verb == "become"
         else ""
     )
-    if (
-        not title
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense == "future"
-    ):
+    if not title or clause.negated or not clause.subject.is_human or clause.tense == "future":
         return []
     return fact(replace(clause, tense="present"), "job", title, f"is {with_article(title)}", "work")
 
@@ -114,7 +109,7 @@ def runs_business(clause: Clause) -> list[Candidate]:
         clause.rest,
         re.I,
     )
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person"):
+    if not match or clause.negated or not clause.subject.is_human:
         return []
     what = re.sub(r" (?:with|together|and|since|for) .*$", "", values.cut(match["v"]))
     return fact(clause, "business", what, f"runs a {what}", "work")
@@ -122,11 +117,7 @@ def runs_business(clause: Clause) -> list[Candidate]:
 
 def job_at(clause: Clause) -> list[Candidate]:
     """Read "is a NOUN at Bosch", in German "ist Bratscher im Staatsorchester", "bin Lehrling bei Miele"."""
-    if (
-        clause.subject.kind not in ("owner", "person")
-        or clause.negated
-        or clause.tense not in ("present", "perfect")
-    ):
+    if not clause.subject.is_human or clause.negated or clause.tense not in ("present", "perfect"):
         return []
     pattern = (
         r"^(?P<job>[A-ZÄÖÜ][\wäöüß-]+) (?P<p>at|in|bei) (?P<v>[A-ZÄÖÜ].+)$"
@@ -168,7 +159,7 @@ def leads(clause: Clause) -> list[Candidate]:
     if (
         not match
         or clause.negated
-        or clause.subject.kind not in ("owner", "person")
+        or not clause.subject.is_human
         or clause.tense not in ("present", "perfect")
     ):
         return []

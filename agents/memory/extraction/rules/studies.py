@@ -17,7 +17,7 @@ SCHOOL = re.compile(
 
 def studies(clause: Clause) -> list[Candidate]:
     """Read "study medicine in Bonn", "study computer science at RWTH Aachen"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person"):
+    if clause.negated or not clause.subject.is_human:
         return []
     if re.match(r"^(?:for|hard|right|all|today|the|this|my|how|with|late|every)\b", clause.rest, re.I):
         return []
@@ -39,11 +39,7 @@ _TO = {"en": ("to ",), "de": ("to ", "in ", "ins ", "auf ")}
 
 def attends(clause: Clause) -> list[Candidate]:
     """Read "go to Einstein-Gymnasium", "attend the Waldorf school"."""
-    if (
-        clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense not in ("present", "perfect")
-    ):
+    if clause.negated or not clause.subject.is_human or clause.tense not in ("present", "perfect"):
         return []
     match = re.match(
         r"^(?:to |ins |in die |in den |auf das |aufs )?(?P<v>(?:BG|BRG|BORG|HTL|HAK|HLW|VS|MS|"

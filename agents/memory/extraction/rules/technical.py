@@ -131,7 +131,7 @@ def chooses(clause: Clause) -> list[Candidate]:
 
 def uses(clause: Clause) -> list[Candidate]:
     """Read "use Home Assistant", "use pnpm, not npm"."""
-    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+    if not clause.subject.is_human or (clause.negated and not clause.ended):
         return []
     if (clause.tense not in ("present", "perfect") and not clause.used_to) or (
         clause.progressive and clause.when.since is None and not re.search(r"[A-Z]", clause.rest)
@@ -158,7 +158,7 @@ def uses(clause: Clause) -> list[Candidate]:
 
 def cancels(clause: Clause) -> list[Candidate]:
     """Read "cancelled Netflix", "cancelled our Spotify subscription"."""
-    if clause.subject.kind not in ("owner", "person") or clause.negated:
+    if not clause.subject.is_human or clause.negated:
         return []
     if clause.tense not in ("past", "perfect"):
         return []

@@ -65,7 +65,7 @@ _GERMAN_FIRMS = re.compile(
 
 def is_with(clause: Clause) -> list[Candidate]:
     """Read "be with Bosch" since a day, "be at Zalando", "be employed by the city of Ulm"."""
-    if clause.subject.kind not in ("owner", "person") or (clause.negated and not clause.ended):
+    if not clause.subject.is_human or (clause.negated and not clause.ended):
         return []
     rest, _, behind = re.sub(r" now\b", "", clause.rest).partition(", ")
     if clause.used_to and (
@@ -101,12 +101,7 @@ def part_time(clause: Clause) -> list[Candidate]:
         clause.rest,
         re.I,
     )
-    if (
-        not match
-        or clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense == "future"
-    ):
+    if not match or clause.negated or not clause.subject.is_human or clause.tense == "future":
         return []
     where = values.organisation(match["where"]) if match["where"] else ""
     what = match["what"] or match["first"]
@@ -119,7 +114,7 @@ def part_time(clause: Clause) -> list[Candidate]:
 
 def starts(clause: Clause) -> list[Candidate]:
     """Read "start a new job at Telekom", "be starting at SAP", "join Google as an engineer"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person"):
+    if clause.negated or not clause.subject.is_human:
         return []
     rest = clause.rest
     is_join = clause.verb == "join"
@@ -171,7 +166,7 @@ def starts(clause: Clause) -> list[Candidate]:
 
 def leaves(clause: Clause) -> list[Candidate]:
     """Read "quit my job at Bosch", "left Siemens", "be laid off"."""
-    if clause.negated or clause.subject.kind not in ("owner", "person"):
+    if clause.negated or not clause.subject.is_human:
         return []
     is_job = re.match(r"^(?:my|the|his|her) (?:job|position) (?:at|with|for|bei) ", clause.rest)
     match = re.match(
@@ -198,11 +193,7 @@ def leaves(clause: Clause) -> list[Candidate]:
 
 def dismissed(clause: Clause) -> list[Candidate]:
     """Read "was laid off", "got fired"."""
-    if (
-        clause.negated
-        or clause.subject.kind not in ("owner", "person")
-        or clause.tense not in ("past", "perfect")
-    ):
+    if clause.negated or not clause.subject.is_human or clause.tense not in ("past", "perfect"):
         return []
     if not re.match(r"^(?:been )?(?:laid off|made redundant|fired|let go|sacked|dismissed)\b", clause.rest):
         return []
@@ -219,7 +210,7 @@ def transferred(clause: Clause) -> list[Candidate]:
         values.cut(clause.rest),
     )
     is_done = clause.tense in ("past", "perfect")
-    if not match or clause.negated or clause.subject.kind not in ("owner", "person") or not is_done:
+    if not match or clause.negated or not clause.subject.is_human or not is_done:
         return []
     where = match["v"]
     return fact(replace(clause, tense="present"), "workplace", where, f"works at the {where}", "work")
