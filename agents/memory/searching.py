@@ -33,6 +33,7 @@ HUNG_SECONDS = 0.5
 LOADING_SECONDS = 1.0
 """How long a Recall waits for LanceDB, which takes seconds to load after the start."""
 LOADING = "Memory is still loading what it knows; ask again in a moment."
+DAMAGED = "A part of what is known cannot be read and is being mended; memory's log says which."
 LOST = (RuntimeError, ValueError, OSError)
 """What LanceDB raises when the version that is read was removed meanwhile."""
 
@@ -57,6 +58,8 @@ class Searcher(KnowledgeKeeper):
         """Find what helps to answer a question, by meaning and by words."""
         if not await self._loaded():
             return Recalled(passages=(), degraded=LOADING)
+        if self.documents.unread or self.remembered.unread:
+            await self.look_anew()  # nobody says when a table was mended whose newest version is an older one
         try:
             passages, complete = await self._search(ask)
         except LOST as error:
@@ -64,8 +67,7 @@ class Searcher(KnowledgeKeeper):
             log.warning("searching failed (%s): reading the tables anew", error)
             await self.look_anew()
             passages, complete = await self._search(ask)
-        degraded = "" if complete else "The embedder does not answer: searched by words only."
-        return Recalled(passages=passages, degraded=degraded)
+        return Recalled(passages=passages, degraded=self._why_less(complete))
 
     @answers(OpenPassage)
     async def open_passage(self, ask: OpenPassage) -> PassageInContext:
@@ -124,6 +126,12 @@ class Searcher(KnowledgeKeeper):
             return await self._embed(query, deadline - time.monotonic())
 
         return await recall((self.documents, self.remembered), ask, scope, embed, keep)
+
+    def _why_less(self, by_meaning: bool) -> str:
+        """Say what a search had to leave out; empty when nothing."""
+        if self.documents.unread or self.remembered.unread:
+            return DAMAGED
+        return "" if by_meaning else "The embedder does not answer: searched by words only."
 
     def _may_show(self, row: dict[str, Any], ask: Recall) -> bool:
         """Tell whether a fact held at the time that is asked for, and a turn is of another conversation."""

@@ -66,6 +66,8 @@ class PassagesReader:
         self._view: _View | None = None
         self._keeper = Keeper()
         self._loading: asyncio.Task[None] | None = None
+        self.unread = False
+        """There is a table, and ``refresh`` could not read it: its owner may be mending it."""
 
     async def refresh(self, version: int = 0) -> None:
         """Look at the newest version, at least ``version``; no table is an empty one.
@@ -82,6 +84,7 @@ class PassagesReader:
             # First time, or the table was made anew: nothing of the one before is kept.
             self._view = view = None
             self._keeper = Keeper()
+        self.unread = False
         if book.current is None:
             return
         self.model = book.current.model
@@ -97,7 +100,8 @@ class PassagesReader:
             resident = await keeper.at_once(view.table)
         except LOST as error:
             self._view = None
-            if lance_files.latest_version(book.files(book.current)):
+            self.unread = bool(lance_files.latest_version(book.files(book.current)))
+            if self.unread:
                 log.warning("The table %s cannot be read yet: %s", book.current.table, error)
             return
         self._view = msgspec.structs.replace(view, resident=resident)
