@@ -11,6 +11,14 @@ _CODE = re.compile(r"`[^`\n]*`")
 _ABBREVIATED = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|ca|no|dr|mr|mrs|st|z\.b|d\.h|bzw)|^\s*\d{1,3})\.$", re.I
 )
+_BEGINS = re.compile(r"\s*(?:[-*+\u2022\u25e6\u2013] |#|\||>|(?:\d{1,3}|[a-zA-Z])[.)] |```|~~~)")
+"""What begins a heading, an item of a list, a row, a quotation or code, never the rest of a sentence."""
+_BEGINS_ALONE = re.compile(r"\s*[#|]")
+_CLOSED = (".", "!", "?", ":", "\u3002", "\uff01", "\uff1f", "\uff1a")
+WRAPPED_CHARS = 45
+"""A shorter line ended where its writer ended it."""
+NEARLY_FULL = 0.8
+"""Share of the longest line from which a line is full: the next word found no room."""
 _DIVIDER = re.compile(r"^[\s|:+=-]*$")
 
 
@@ -35,13 +43,23 @@ class Sentence(NamedTuple):
 
 
 def sentences(text: str, *, code: bool = False) -> list[Sentence]:
-    """Return what a Markdown text says, piece by piece; ``code`` takes the lines of fenced blocks as well."""
+    """Return what a Markdown text says, piece by piece; ``code`` takes the lines of fenced blocks as well.
+
+    Lines that were broken because a page or an editor's window ended there are one line again.
+    """
     found: list[Sentence] = []
-    at = 0
+    at = begun = 0
     fenced = False
-    head = above = ""
-    for line in text.splitlines(keepends=True):
+    head = above = open_lines = ""
+    """``open_lines`` is what may go on in the next line, from ``begun``, with spaces for line ends."""
+    lines = text.splitlines(keepends=True)
+    width = max((len(line.rstrip()) for line in lines), default=0)
+    last = ""
+    for line in lines:
         body = line.rstrip()
+        if open_lines and (fenced or not _goes_on(last, body, width)):
+            found += _of_line(open_lines.rstrip(), begun, "")
+            open_lines = ""
         if _FENCE.match(body):
             fenced = not fenced
         elif body and _DIVIDER.match(body):
@@ -50,9 +68,26 @@ def sentences(text: str, *, code: bool = False) -> list[Sentence]:
             row = body.lstrip().startswith("|")
             head = head if row else ""
             above = body if row else ""
-            found += _of_line(body, at, head)
+            if row or fenced:
+                found += _of_line(body, at, head)
+            else:
+                begun = begun if open_lines else at
+                open_lines += body + " " * (len(line) - len(body))
+        last = body
         at += len(line)
-    return found
+    return found + (_of_line(open_lines.rstrip(), begun, "") if open_lines else [])
+
+
+def _goes_on(line: str, after: str, width: int) -> bool:
+    """Say whether a line was broken for want of room: it is long, and the next begins nothing new.
+
+    ``width`` is the longest line's length in characters.
+    """
+    if len(line) < WRAPPED_CHARS or not after or _BEGINS.match(after) or _BEGINS_ALONE.match(line):
+        return False
+    if line.endswith(_CLOSED):
+        return False
+    return after.lstrip()[0].islower() or len(line) >= NEARLY_FULL * width
 
 
 def _of_line(line: str, at: int, head: str) -> list[Sentence]:

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 TABLE = "documents"
 """The set of passages that the librarian owns."""
-FORMAT = "2"
-"""Of the passages: raised when chunking changes, so that every file is indexed again."""
+FORMAT = "3"
+"""Of the passages: raised when reading or chunking changes, so that every file is indexed again."""
 GROUP = 500
 
 

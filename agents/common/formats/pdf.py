@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+import unicodedata
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -17,6 +19,13 @@ SECONDS = 40.0
 """After so long the pages that were read are what is indexed; below the parser's own limit."""
 
 
+_DIVIDED = re.compile(r"([^\W\d_]{2})[-\u00ad]\n([a-z\u00df-\u00ff]+[,.;:!?)]*) ?")
+"""A divided word: its rest goes up to its beginning, which may join what had a hyphen of its own."""
+_ACCENTS = {"\u00a8": "\u0308", "\u00b4": "\u0301"}
+_ACCENTED = re.compile(r"([\u00a8\u00b4])([a-zA-Z])")
+"""TeX's older fonts draw an accent before its letter."""
+
+
 def read(content: bytes) -> Reading:
     """Return the passages of a PDF, each with its page."""
     pages = _Pages(content)
@@ -27,6 +36,16 @@ def read(content: bytes) -> Reading:
     if pages.cut:
         remark = f"Only its first {pages.read:,} of {pages.count:,} pages are indexed: more take too long."
     return Reading(pieces=pieces, remark=remark)
+
+
+def _joined(text: str) -> str:
+    """Return a page's text with the words whole that were divided at the end of a line."""
+    return _DIVIDED.sub(r"\1\2\n", _ACCENTED.sub(_composed, text))
+
+
+def _composed(match: re.Match[str]) -> str:
+    accent, letter = match.groups()
+    return unicodedata.normalize("NFC", letter + _ACCENTS[accent])
 
 
 class _Pages:
@@ -53,7 +72,7 @@ class _Pages:
                     return
                 self.read += 1
                 # Broken font tables give lone surrogates.
-                yield Page(self.read, (), clean(page.extract_text()))
+                yield Page(self.read, (), _joined(clean(page.extract_text())))
         except (FileNotDecryptedError, DependencyError, NotImplementedError):
             raise refusal("The PDF is encrypted.", Code.FORBIDDEN) from None
         except (KaraisError, MemoryError, RecursionError):
