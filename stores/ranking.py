@@ -157,7 +157,7 @@ def _widened(candidates: Sequence[Candidate], cosines: Any, vector: Any, best: A
     stored: list[Any] = [candidate.row.get("vector") for candidate in candidates]
     if vector is None or any(one is None or one.size != vector.size for one in stored):
         return cosines
-    stacked = np.stack(stored)
+    stacked = np.concatenate(stored).reshape(len(stored), -1)  # quicker than np.stack
     return np.vecdot(stacked, feedback.widened(vector, stacked, best, counted))
 
 
