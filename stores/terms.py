@@ -59,7 +59,7 @@ def stem(word: str) -> str:
 
 
 def searchable(texts: Sequence[str]) -> tuple[bytes, list[int], list[int]]:
-    """Return texts one after the other, in which ``sought`` can be counted, and the bytes and characters of each.
+    """Return texts, in which ``sought`` can be counted, as one; and how many bytes and characters each has.
 
     They are UTF-8: folded words between spaces, one before each text and one
     behind it.
@@ -92,5 +92,5 @@ _WIDE_RUN = re.compile(r"[\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+
 _FOLDED = bytes(
     code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(256)
 )
-"""ASCII in lower case, whatever is neither letter nor digit as a space; the bytes of other letters as they are."""
+"""ASCII in lower case, what is neither letter nor digit as a space; bytes of other letters as they are."""
 _STOP = frozenset(STOP_WORDS.split())
