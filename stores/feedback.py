@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from heapq import nlargest
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 from stores.terms import searchable, sought, stem, telling
@@ -53,12 +55,12 @@ def widened(vector: Any, vectors: Any, best: Any, counted: Any) -> Any:
 
 def further_terms(texts: Sequence[str], best: Any, counted: Any) -> dict[str, float]:
     """Return the stems that the best of these texts use most, each with its weight."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = {}
     for at, weight in zip(best.tolist(), counted.tolist(), strict=True):
         stems = [stem(word) for word in telling(texts[at][:READ_CHARS])]
         for term, times in Counter(stems).items():
-            found[term] += weight * times / len(stems)
-    return dict(found.most_common(TERMS))
+            found[term] = found.get(term, 0.0) + weight * times / len(stems)
+    return dict(nlargest(TERMS, found.items(), key=itemgetter(1)))
 
 
 class Pool:
@@ -78,7 +80,9 @@ class Pool:
         words = np.diff(np.searchsorted(self._begins, self._ends), prepend=0)
         self._text_of = np.repeat(np.arange(len(texts)), words)
         windows: Any = np.ndarray((len(joined),), ">u8", self._joined, strides=(1,))
-        self._keys = windows[self._begins].astype("u8")
+        keys = windows[self._begins].astype("u8")
+        self._keys = {KEY_BYTES: keys}
+        """By how many letters they are of."""
 
     def counts(self, term: str) -> Any:
         """Return how often a stem occurs in each text."""
@@ -100,8 +104,9 @@ class Pool:
         import numpy as np
 
         first = letters[:KEY_BYTES]
-        shift = np.uint64(8 * (KEY_BYTES - len(first)))
-        found = np.flatnonzero(self._keys >> shift == np.uint64(int.from_bytes(first, "big")))
+        if len(first) not in self._keys:
+            self._keys[len(first)] = self._keys[KEY_BYTES] >> np.uint64(8 * (KEY_BYTES - len(first)))
+        found = np.flatnonzero(self._keys[len(first)] == np.uint64(int.from_bytes(first, "big")))
         if len(letters) > KEY_BYTES:
             begins = self._begins[found].tolist()
             found = found[[self._joined.startswith(letters, at) for at in begins]] if begins else found

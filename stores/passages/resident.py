@@ -3,8 +3,8 @@
 LanceDB reads some hundred rows a search, each by a look of its own into its
 files; that takes longer than finding them. So a reader keeps of each row what
 finding and ranking need: its vector as 16-bit floats, the packed record that
-says whose it is, project, kind and time as numbers, and, up to ``TEXT_ROWS``
-rows, its text. It is made from the table and never stored; forgetting makes
+says whose it is, project, kind and time as numbers, and, where there is room
+for it, its text. It is made from the table and never stored; forgetting makes
 another table, and nothing of the one before is kept.
 
 Up to ``FLAT_ROWS`` rows every vector is compared. Above, one bit for each
@@ -22,6 +22,7 @@ that is rewritten has another.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -50,15 +51,19 @@ MASKS = 8
 """Scopes of which the rows are kept in mind."""
 BYTES_A_ROW = 400
 """Besides text and the vector's numbers: record, row id, bits and the rest, about."""
-TEXT_ROWS = 250_000
-"""Texts take 0.7 KB a row; of a larger table those that a search found are read from it, in 3 to 5 ms."""
+TEXT_BYTES = 800
+"""Of a row's text, about."""
 
 
 class Resident:
     """The rows of one version of a table, each at its place."""
 
-    def __init__(self, dimensions: int, capacity: int = 0) -> None:
-        """Hold nothing; ``capacity`` is the number of rows to come, where it is known."""
+    def __init__(self, dimensions: int, capacity: int = 0, text_rows: int = sys.maxsize) -> None:
+        """Hold nothing; ``capacity`` is the number of rows to come, where it is known.
+
+        With more than ``text_rows`` rows no texts are held: those that a
+        search found are read from the table, in 5 to 10 ms.
+        """
         import numpy as np
 
         self.dimensions = dimensions
@@ -75,8 +80,9 @@ class Resident:
             "source": np.empty(capacity, "<i8"),
         }
         self._records: list[bytes] = []
-        self._texts: list[bytes] | None = [] if capacity <= TEXT_ROWS else None
+        self._texts: list[bytes] | None = [] if capacity <= text_rows else None
         """What full text searches of each row; it ends with its text."""
+        self._text_rows = text_rows
         self._projects: dict[str, int] = {}
         self._alive = np.empty(0, bool)
         self.ids = np.empty(0, "<u8")
@@ -121,7 +127,7 @@ class Resident:
 
             del more._texts[self.rows :]
             more._texts += found.column("words").cast(pa.binary()).to_pylist()
-            if self.rows + count > TEXT_ROWS:
+            if self.rows + count > self._text_rows:
                 more._texts = None
         more._alive = np.concatenate([self._alive, np.ones(count, bool)])
         more.rows += count
@@ -140,7 +146,7 @@ class Resident:
         import numpy as np
 
         kept = np.flatnonzero(self._alive)
-        copy = Resident(self.dimensions, max(capacity, len(kept)))
+        copy = Resident(self.dimensions, max(capacity, len(kept)), self._text_rows)
         for name, column in copy._columns.items():
             for start in range(0, len(kept), STEP):
                 part = kept[start : start + STEP]

@@ -13,6 +13,7 @@ from schemas.documents import Recall
 from schemas.embeddings import Vectors
 from stores.chunking import Piece
 from stores.passages import Moved, PassagesReader, PassagesWriter, SourcePassages
+from stores.passages.resident import BYTES_A_ROW, TEXT_BYTES
 from stores.recall import recall
 from stores.scope import Scope
 
@@ -133,8 +134,9 @@ async def test_the_table_is_searched_until_its_rows_are_in_memory(writer, tmp_pa
 
 
 async def test_texts_of_a_large_table_are_read_from_it(writer, tmp_path, monkeypatch):
-    """Above TEXT_ROWS memory has no texts, and a recall returns them all the same."""
-    monkeypatch.setattr("stores.passages.resident.TEXT_ROWS", 100)
+    """Where there is no room for them memory has no texts, and a recall returns them all the same."""
+    without = 2 * DIMENSIONS + BYTES_A_ROW
+    monkeypatch.setattr("stores.passages.keeper._room", lambda: 100 * (without + TEXT_BYTES))
     await writer.replace([made(number) for number in range(30)])
     reader = await reading(tmp_path)
 
