@@ -202,3 +202,23 @@ async def test_a_table_made_anew_under_the_same_name_is_read_anew(tmp_path):
     found = await reader.nearest(query, Scope(), 5)
     assert [(row["id"], row["text"]) for row in found] == best(rows, query, 5)
     writer.close()
+
+
+async def test_a_scope_far_from_the_question_is_searched_as_well(writer, tmp_path, monkeypatch):
+    """The lists that are nearest to the question may hold no row of its scope; the scope's best are found."""
+    for name, value in (("FLAT_ROWS", 100), ("CHOSEN", 12), ("PROBED", 4), ("WITHOUT_BITS", 0)):
+        monkeypatch.setattr(f"stores.passages.resident.{name}", value)
+    projects = ["home" if number % 7 else "far" for number in range(700)]
+    await writer.replace([made(number, project=project) for number, project in enumerate(projects)])
+    reader = await reading(tmp_path)
+    assert await reader.loaded()
+    rows = await reader.everything()
+    for project in ("home", "far"):
+        inside = [row for row in rows if row["project"] == project]
+        for number in range(1, 7):
+            query = np.random.default_rng(number).normal(size=DIMENSIONS)
+            vector = (query / np.linalg.norm(query)).astype("<f4").tobytes()
+            found = await reader.nearest(vector, Scope(project=project), 5)
+            wanted = best(inside, vector, 5)
+            assert {row["project"] for row in found} == {project}
+            assert len({(row["id"], row["text"]) for row in found} & set(wanted)) >= 4
