@@ -42,7 +42,7 @@ CHOSEN = 300
 CHOSEN_SHARE = 2500
 """And one more for each so many rows."""
 PROBED = 64
-"""Lists that are looked into: of 100,000 and 1,000,000 passages they hold all but one or two in 1,000 of the best."""
+"""Lists that are looked into: they hold all but one or two in 1,000 of the best of 1,000,000 passages."""
 TRAINING_ROWS = 40_000
 RETRAIN = 4
 """The bits are made anew when there are this many times the rows that they were fitted to."""
