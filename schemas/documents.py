@@ -58,6 +58,8 @@ class Recall(Acting, frozen=True, kw_only=True):
     """The conversation that asks: its own turns, which it has before it, are not searched."""
     neighbours: Annotated[int, Meta(ge=0, le=5)] = 0
     """Passages beside a hit, on either side, that may be among the ``limit``."""
+    unsupported: bool = True
+    """Answers too that no passage supported: what the model said by itself, right or wrong."""
 
 
 class Recalled(Message, frozen=True, kw_only=True):

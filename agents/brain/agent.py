@@ -18,6 +18,7 @@ from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
 from agents.brain.histories import Histories, Remembered
 from agents.brain.projects import KnownProjects
+from agents.brain.questions_kinds import asks_what_was_said
 from bus.agent import Agent, answers, every, hears
 from schemas.chat import (
     Accepted,
@@ -343,6 +344,8 @@ class Brain(Agent):
             with_global=project.uses_global,
             context=asked[-CONTEXT:],
             conversation=ask.conversation,
+            # A model that reads its own invention takes it for knowledge.
+            unsupported=asks_what_was_said(ask.text),
         )
         try:
             recalled: Recalled = await self.bus.call(wanted, timeout=RECALL_SECONDS)

@@ -191,3 +191,24 @@ def focus(plain: str) -> str:
         named = named[1:]
     ends = next((at for at, word in enumerate(named) if word in _OF), None)
     return " ".join(named[:ends]) if ends is not None else ""
+
+
+_WHAT_WAS_SAID = re.compile(
+    r"\bdid you (?:say|tell)\b"
+    r"|\b(?:you|du|ihr)\b.{0,20}\b(?:said|told|wrote|suggest\w*|recommend\w*|advi[sc]e\w*|mention\w*|explain\w*"
+    r"|propos\w*|answer\w*|promis\w*|gave|given|g[ae]b\w*|gegeben|gesagt|vorgeschlagen|empfohlen|geantwortet|erkl\w+t"
+    r"|geschrieben)\b"
+    r"|\b(?:said|told|gave|sagtest|schriebst|empfahlst|erz\w+hltest) (?:you|me|du|mir)\b"
+    r"|\b(?:your|deine?[nmrs]?) (?:\w+ )?(?:answer|suggestion|advice|idea|proposal|recommendation|recipe|plan"
+    r"|list|antwort|vorschlag|vorschl\w+ge|rat|idee|empfehlung|rezept|liste)s?\b"
+    r"|\b(?:we|wir)\b.{0,20}\b(?:talk\w*|discuss\w*|sp(?:eak|oke\w*)|chat\w*|agree\w*|geredet"
+    r"|gesprochen|besprochen)\b"
+    r"|\b(?:last|earlier|previous|letzten?|fr\u00fchere[nrs]?) "
+    r"(?:time|conversation|chat|talk|mal|gespr\w+ch)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def asks_what_was_said(question: str) -> bool:
+    """Tell whether a question is about what was said in an earlier conversation, true or not."""
+    return _WHAT_WAS_SAID.search(question[:2000]) is not None

@@ -15,7 +15,6 @@ import shutil
 import time
 from contextlib import AsyncExitStack
 
-from agents.memory.conversations import ConversationKeeper
 from agents.memory.conversations import Entry as ChatEntry
 from agents.memory.learning import Learner
 from agents.memory.projects import RESERVED, ProjectKeeper
@@ -44,7 +43,7 @@ SEEN_SECONDS = 30.0
 """How long the projections may take to reach the ends of the logs."""
 
 
-class Forgetter(ConversationKeeper, ProjectKeeper, Searcher):
+class Forgetter(ProjectKeeper, Searcher):
     """Forgets for good."""
 
     erases = ("CHAT", "MEMORY", "ANSWER")

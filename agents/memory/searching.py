@@ -10,6 +10,7 @@ import time
 from contextlib import AsyncExitStack
 from typing import Any
 
+from agents.memory.conversations import ConversationKeeper
 from agents.memory.knowledge import KnowledgeKeeper
 from bus.agent import answers, hears
 from bus.tasks import end
@@ -38,7 +39,7 @@ LOST = (RuntimeError, ValueError, OSError)
 """What LanceDB raises when the version that is read was removed meanwhile."""
 
 
-class Searcher(KnowledgeKeeper):
+class Searcher(ConversationKeeper, KnowledgeKeeper):
     """Finds passages."""
 
     calls = (Embed,)
@@ -118,7 +119,12 @@ class Searcher(KnowledgeKeeper):
         )
 
         def keep(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            return [row for row in rows if self._may_show(row, ask)]
+            shown = [row for row in rows if self._may_show(row, ask)]
+            if ask.unsupported:
+                return shown
+            turns = {row["source"] for row in shown if row["kind"] == "turn"}
+            made_up = self.conversations.unsupported(turns) if turns else set()
+            return [row for row in shown if row["source"] not in made_up]
 
         deadline = time.monotonic() + (HUNG_SECONDS if self._embedder_hangs else EMBED_SECONDS)
 

@@ -48,6 +48,8 @@ CREATE TABLE recalled (
     source TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (source, sequence)
 ) WITHOUT ROWID;
 CREATE INDEX recalled_by ON recalled (sequence);
+CREATE TABLE unsupported (source TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX unsupported_by ON unsupported (sequence);
 CREATE TABLE forgotten (
     project TEXT NOT NULL, conversation TEXT NOT NULL, answer TEXT NOT NULL,
     PRIMARY KEY (project, conversation, answer)
@@ -63,7 +65,7 @@ class Conversations(ConversationQueries):
     """The projection. Its methods block for milliseconds and may be called from any thread."""
 
     schema = _SCHEMA
-    version = 3
+    version = 4
 
     def apply(self, entry: Turn | Titled | Deleted | TurnsForgotten, sequence: int) -> None:
         """Take in the log's entry at ``sequence``; one that was taken in before changes nothing."""
@@ -122,6 +124,9 @@ class Conversations(ConversationQueries):
             return
         sources = {(source_of(p.id), sequence) for p in turn.passages if p.kind != "document"}
         self._database.executemany("INSERT INTO recalled VALUES (?, ?)", sorted(sources))
+        if turn.role == "assistant" and turn.grounding != "supported":
+            source = turn_source(turn.project, turn.conversation, turn.answer, turn.role)
+            execute("INSERT OR REPLACE INTO unsupported VALUES (?, ?)", (source, sequence))
         if row is None:
             self._index(-number, number, title_of(turn.text))
         execute(
@@ -190,7 +195,8 @@ class Conversations(ConversationQueries):
         for answer in forgotten.answers:
             of_it = "(SELECT sequence FROM turns WHERE number = ? AND answer = ?)"
             execute(f"DELETE FROM texts WHERE rowid IN {of_it}", (number, answer))  # noqa: S608  a constant
-            execute(f"DELETE FROM recalled WHERE sequence IN {of_it}", (number, answer))  # noqa: S608  a constant
+            for table in ("recalled", "unsupported"):
+                execute(f"DELETE FROM {table} WHERE sequence IN {of_it}", (number, answer))  # noqa: S608  constants
             execute("DELETE FROM turns WHERE number = ? AND answer = ?", (number, answer))
             execute("DELETE FROM open_answers WHERE number = ? AND answer = ?", (number, answer))
         first = execute(

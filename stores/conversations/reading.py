@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from schemas.chat import Conversation, History, Turn
@@ -67,6 +69,15 @@ class ConversationQueries(Projection):
                 "SELECT t.entry FROM recalled r JOIN turns t USING (sequence) WHERE r.source = ?", (source,)
             ).fetchall()
         return tuple(decode_turn(entry) for (entry,) in rows)
+
+    def unsupported(self, sources: Collection[str]) -> set[str]:
+        """Return those of these turns, by their sources, that are answers which no passage supported."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT source FROM unsupported WHERE source IN (SELECT value FROM json_each(?))",
+                (msgspec.json.encode(sorted(sources)).decode(),),
+            ).fetchall()
+        return {source for (source,) in rows}
 
     def recalled_too_late(self) -> tuple[Turn, ...]:
         """Return the answers that ended with a passage of a turn that was forgotten meanwhile."""

@@ -65,6 +65,7 @@ MESSAGES = (
     documents.Recall(
         project="boat", query="boiler", limit=3, kinds=("turn", "fact"), after=1.5, before=2.5, as_of=3.5,
         with_global=True, context=("earlier",), conversation="c1", neighbours=1,
+        unsupported=False,
     ),
     documents.Recalled(passages=(PASSAGE,), degraded="The embedder does not answer."),
     documents.OpenPassage(id="0f-3"),

@@ -6,13 +6,14 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agents.embedder import Embedder
 from agents.memory import Memory
 from bus.settings import Settings
 from schemas.chat import Turn
-from schemas.documents import OpenPassage
+from schemas.documents import OpenPassage, Recall
 from schemas.errors import Refused
 from schemas.failure import Code
 from schemas.memory import AddFact, EditFact, ListFacts, ShowFact
@@ -63,6 +64,18 @@ async def test_what_was_said_is_found_in_another_conversation_and_never_in_anoth
         assert all(p.path != "c1" for p in await recalled(bus, "heat pump installed", conversation="c1")())
         opened = await bus.call(OpenPassage(id=found[0].id))
         assert opened.passage.text == found[0].text
+
+
+async def test_what_the_model_made_up_is_not_offered_as_knowledge(start_bus, settings):
+    """An answer that nothing supported is found by who looks for it, and left out where that is asked for."""
+    async with memory(start_bus, settings) as bus:
+        await say(bus, "Which bolts hold the keel?", answer="a1", reply="Titanium bolts hold the keel.")
+        ask = Recall(query="Which bolts hold the keel?", conversation="c2")
+        await until(recalled(bus, ask.query, conversation="c2"))
+        found = (await bus.call(ask)).passages
+        assert {p.text for p in found} == {"Which bolts hold the keel?", "Titanium bolts hold the keel."}
+        (left,) = (await bus.call(msgspec.structs.replace(ask, unsupported=False))).passages
+        assert left.text == "Which bolts hold the keel?"
 
 
 async def test_a_fact_is_learned_superseded_and_answered_as_of_then(start_bus, settings):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.chat import Deleted, Titled, Turn
-from stores.conversations import TITLE_CHARS, Conversations, title_of
+from stores.conversations import TITLE_CHARS, Conversations, title_of, turn_source
 
 
 @pytest.fixture
@@ -53,6 +53,22 @@ def test_a_conversation_is_listed_and_read(store):
     assert history.turns == (asked("a1"), answered("a1"))
     assert history.sequence == 4
     assert store.followed_until() == 4
+
+
+def test_answers_that_no_passage_supported_are_known_as_such(store):
+    """Of turns, by their sources, those are named; what is forgotten is not."""
+    store.apply(asked("a1"), 1)
+    store.apply(answered("a1", grounding="nothing_found"), 2)
+    store.apply(asked("a2"), 3)
+    store.apply(answered("a2", grounding="supported"), 4)
+    sources = {
+        (answer, role): turn_source("home", "c1", answer, role)
+        for answer in ("a1", "a2")
+        for role in ("user", "assistant")
+    }
+    assert store.unsupported(sources.values()) == {sources["a1", "assistant"]}
+    store.apply(Deleted(conversation="c1", at=5.0), 5)
+    assert store.unsupported(sources.values()) == set()
 
 
 def test_an_open_question_is_known_until_its_answer_comes(store):
