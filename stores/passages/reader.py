@@ -88,7 +88,7 @@ class PassagesReader:
         else:
             # First time, or the table was made anew: nothing of the one before is kept.
             self._view = view = None
-            self._keeper = Keeper()
+            self._keeper, self._session = Keeper(), None
         self.unread = False
         if book.current is None:
             return
@@ -100,7 +100,9 @@ class PassagesReader:
                 return
             if view is not None and view.version > newest.version:
                 # Versions that it has seen were damaged and set aside: row ids may be given anew.
-                keeper = self._keeper = Keeper()
+                keeper, self._session = Keeper(), None
+                self._keeper = keeper
+                newest = await self._newest(book.current, folder)
             view = newest
             resident = await keeper.at_once(view.table)
         except LOST as error:
