@@ -117,7 +117,7 @@ def rank(query: str, candidates: Sequence[Candidate], limit: int, vector: Any = 
 
 def best_turns(query: str, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Return the turns that look best at first, best first: those whose surroundings are worth reading."""
-    if not any(_is_turn(candidate) for candidate in candidates):
+    if all(candidate.row["kind"] != "turn" for candidate in candidates):
         return []
     own, cosines = _own(candidates)
     scores = MEANING * cosines + (1 - MEANING) * own + _named(query, candidates)

@@ -395,8 +395,9 @@ def _wide(vectors: Any) -> Any:
 
 def _faiss() -> Any:
     """Return faiss, set to work in the calling thread only."""
-    # It reports at length which build of it fits the processor.
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
+    if "faiss" not in sys.modules:
+        # It reports at length which build of it fits the processor.
+        logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     import faiss
 
     # Each thread that calls it would have threads of its own otherwise, which wait by spinning.
