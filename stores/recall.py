@@ -45,29 +45,17 @@ async def recall(
     if len(matched) > MATCHED_CHARS:
         matched = f"{matched[: MATCHED_CHARS // 2]} {matched[-MATCHED_CHARS // 2 :]}"
 
-    async def by_meaning(vectors: Vectors | None) -> list[Rows]:
-        if vectors is None:
-            return []
-        able = [table for table in tables if vectors.model == table.model]
-        found = [table.nearest(vectors.data, scope, CANDIDATES, texts=False) for table in able]
-        return await asyncio.gather(*found)
-
-    async def as_asked() -> tuple[Vectors | None, list[Rows]]:
-        vectors = await embed(query)
-        return vectors, await by_meaning(vectors)
-
-    # At the same time: each takes some milliseconds of one core.
-    by_words, (vectors, near) = await asyncio.gather(
-        asyncio.gather(*[table.matching(matched, scope, CANDIDATES, texts=False) for table in tables]),
-        as_asked(),
-    )
+    searched = [table.matching(matched, scope, CANDIDATES, texts=False) for table in tables]
+    by_words, vectors = await asyncio.gather(asyncio.gather(*searched), embed(query))
     bare = _without_speakers(query, [row for found in by_words for row in found])
     if vectors is not None and bare != query:
         vectors = await embed(bare) or vectors
-        near = await by_meaning(vectors)
     asked = _array(vectors)
+    able = [table for table in tables if vectors is not None and vectors.model == table.model]
 
     def first_look() -> tuple[list[Candidate], list[Candidate], list[Passage] | None]:
+        # In one thread: handing over costs more than searching side by side gains.
+        near = [table.nearest_here(asked.tobytes(), scope, CANDIDATES) for table in able]
         candidates = _candidates([*near, *by_words], asked, keep)
         turns = best_turns(query, candidates, SURROUNDED)
         complete = not turns and all("text" in candidate.row for candidate in candidates)

@@ -121,32 +121,29 @@ class PassagesReader:
             await asyncio.shield(self._loading)
         return self._view is not None and self._view.resident is not None
 
-    async def nearest(
-        self, vector: bytes, scope: Scope, limit: int, *, texts: bool = True
-    ) -> list[dict[str, Any]]:
+    async def nearest(self, vector: bytes, scope: Scope, limit: int) -> list[dict[str, Any]]:
         """Return the rows whose vectors are nearest, nearest first.
 
         Each row has what ``rows.unpacked`` says, its ``vector`` (numpy float32)
         and ``_distance`` (1 - cosine). The query's vector is float32 of length
-        1. Without ``texts`` the rows need ``with_texts`` before they are shown.
+        1.
         """
+        return await with_texts(await asyncio.to_thread(self.nearest_here, vector, scope, limit))
+
+    def nearest_here(self, vector: bytes, scope: Scope, limit: int) -> list[dict[str, Any]]:
+        """Return the same, in the calling thread; the rows need ``with_texts`` before they are shown."""
         import numpy as np
 
         view, query = self._view, np.frombuffer(vector, dtype="<f4")
         if view is None:
             return []
         if (resident := view.resident) is None or resident.dimensions != query.size:
-            return await asyncio.to_thread(_nearest_in_table, view, query, scope, limit)
-
-        def search() -> list[dict[str, Any]]:
-            places, cosines = resident.nearest(query, scope, limit)
-            rows = resident.unpacked(places)
-            for row, cosine in zip(rows, cosines.tolist(), strict=True):
-                row["_distance"] = 1.0 - cosine
-            return _of(view, rows)
-
-        found = await asyncio.to_thread(search)
-        return await with_texts(found) if texts else found
+            return _nearest_in_table(view, query, scope, limit)
+        places, cosines = resident.nearest(query, scope, limit)
+        rows = resident.unpacked(places)
+        for row, cosine in zip(rows, cosines.tolist(), strict=True):
+            row["_distance"] = 1.0 - cosine
+        return _of(view, rows)
 
     async def nearest_ids(self, vector: bytes, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Return the ids of the rows whose vectors are nearest, and their cosines, nearest first."""
