@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from heapq import nlargest
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 from stores.terms import searchable, sought, stem, telling
@@ -52,12 +55,12 @@ def widened(vector: Any, vectors: Any, best: Any, counted: Any) -> Any:
 
 def further_terms(texts: Sequence[str], best: Any, counted: Any) -> dict[str, float]:
     """Return the stems that the best of these texts use most, each with its weight."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = {}
     for at, weight in zip(best.tolist(), counted.tolist(), strict=True):
         stems = [stem(word) for word in telling(texts[at][:READ_CHARS])]
         for term, times in Counter(stems).items():
-            found[term] += weight * times / len(stems)
-    return dict(found.most_common(TERMS))
+            found[term] = found.get(term, 0.0) + weight * times / len(stems)
+    return dict(nlargest(TERMS, found.items(), key=itemgetter(1)))
 
 
 class Pool:
@@ -66,21 +69,20 @@ class Pool:
     def __init__(self, texts: Sequence[str]) -> None:
         import numpy as np
 
-        self._spaced = [searchable(text[:READ_CHARS]) for text in texts]
-        lengths = np.array([len(text) for text in self._spaced], dtype="f8")
-        self._norm = SATURATION * (1 - LENGTH + LENGTH * lengths / lengths.mean())
-        self._counts: dict[str, Any] = {}
         # All words of all texts at once: where each begins, in which text, and its first letters as a number.
-        encoded = [text.encode("utf-8", "surrogatepass") for text in self._spaced]
-        self._joined = b"".join(encoded) + b" " * KEY_BYTES
-        letters = np.frombuffer(self._joined, "u1")
-        spaces = letters == ord(" ")
+        joined, sizes, characters = searchable([text[:READ_CHARS] for text in texts])
+        self._joined = joined + b" " * KEY_BYTES
+        self._norm = SATURATION * (1 - LENGTH + LENGTH * np.array(characters) / np.mean(characters))
+        self._counts: dict[str, Any] = {}
+        spaces = np.frombuffer(self._joined, "u1") == ord(" ")
         self._begins = np.flatnonzero(spaces[:-KEY_BYTES] & ~spaces[1 : len(spaces) - KEY_BYTES + 1]) + 1
-        ends = np.cumsum([len(text) for text in encoded])
-        words = np.diff(np.searchsorted(self._begins, ends), prepend=0)
+        self._ends = np.cumsum(sizes)
+        words = np.diff(np.searchsorted(self._begins, self._ends), prepend=0)
         self._text_of = np.repeat(np.arange(len(texts)), words)
-        windows = np.lib.stride_tricks.sliding_window_view(letters, KEY_BYTES)
-        self._keys = windows[self._begins].view(">u8").ravel().astype("u8")
+        windows: Any = np.ndarray((len(joined),), ">u8", self._joined, strides=(1,))
+        keys = windows[self._begins].astype("u8")
+        self._keys = {KEY_BYTES: keys}
+        """By how many letters they are of."""
 
     def counts(self, term: str) -> Any:
         """Return how often a stem occurs in each text."""
@@ -88,11 +90,12 @@ class Pool:
 
         if term not in self._counts:
             needle = sought(term)
-            if needle.startswith(" "):
-                found = self._text_of[self._beginning(needle[1:].encode("utf-8", "surrogatepass"))]
-                counts = np.bincount(found, minlength=len(self._spaced)).astype("f8")
+            if needle.startswith(b" "):
+                found = self._text_of[self._beginning(needle[1:])]
+                counts = np.bincount(found, minlength=len(self._ends)).astype("f8")
             else:
-                counts = np.array([text.count(needle) for text in self._spaced], dtype="f8")
+                spans = pairwise([0, *self._ends.tolist()])
+                counts = np.array([self._joined.count(needle, *span) for span in spans], dtype="f8")
             self._counts[term] = counts
         return self._counts[term]
 
@@ -101,8 +104,9 @@ class Pool:
         import numpy as np
 
         first = letters[:KEY_BYTES]
-        shift = np.uint64(8 * (KEY_BYTES - len(first)))
-        found = np.flatnonzero(self._keys >> shift == np.uint64(int.from_bytes(first, "big")))
+        if len(first) not in self._keys:
+            self._keys[len(first)] = self._keys[KEY_BYTES] >> np.uint64(8 * (KEY_BYTES - len(first)))
+        found = np.flatnonzero(self._keys[len(first)] == np.uint64(int.from_bytes(first, "big")))
         if len(letters) > KEY_BYTES:
             begins = self._begins[found].tolist()
             found = found[[self._joined.startswith(letters, at) for at in begins]] if begins else found
@@ -113,7 +117,7 @@ class Pool:
         import numpy as np
 
         if not terms:
-            return np.zeros(len(self._spaced))
+            return np.zeros(len(self._ends))
         held = np.stack([self.counts(term) > 0 for term in terms])
         weights = np.fromiter(terms.values(), "f8")
         return (held * weights[:, None]).sum(axis=0) / max(float(weights.sum()), 1e-9)
@@ -127,7 +131,7 @@ class Pool:
         import numpy as np
 
         if not terms:
-            return np.zeros(len(self._spaced))
+            return np.zeros(len(self._ends))
         counts = np.stack([self.counts(term) for term in terms])
         holding = np.count_nonzero(counts, axis=1)
         rarity = np.log1p((counts.shape[1] - holding + 0.5) / (holding + 0.5))

@@ -117,7 +117,7 @@ def rank(query: str, candidates: Sequence[Candidate], limit: int, vector: Any = 
 
 def best_turns(query: str, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Return the turns that look best at first, best first: those whose surroundings are worth reading."""
-    if not any(_is_turn(candidate) for candidate in candidates):
+    if all(candidate.row["kind"] != "turn" for candidate in candidates):
         return []
     own, cosines = _own(candidates)
     scores = MEANING * cosines + (1 - MEANING) * own + _named(query, candidates)
@@ -157,7 +157,7 @@ def _widened(candidates: Sequence[Candidate], cosines: Any, vector: Any, best: A
     stored: list[Any] = [candidate.row.get("vector") for candidate in candidates]
     if vector is None or any(one is None or one.size != vector.size for one in stored):
         return cosines
-    stacked = np.stack(stored)
+    stacked = np.concatenate(stored).reshape(len(stored), -1)  # quicker than np.stack
     return np.vecdot(stacked, feedback.widened(vector, stacked, best, counted))
 
 

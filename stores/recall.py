@@ -45,66 +45,57 @@ async def recall(
     if len(matched) > MATCHED_CHARS:
         matched = f"{matched[: MATCHED_CHARS // 2]} {matched[-MATCHED_CHARS // 2 :]}"
 
-    async def by_meaning(vectors: Vectors | None) -> list[Rows]:
-        if vectors is None:
-            return []
-        able = [table for table in tables if vectors.model == table.model]
-        found = [table.nearest(vectors.data, scope, CANDIDATES, texts=False) for table in able]
-        return await asyncio.gather(*found)
-
-    async def as_asked() -> tuple[Vectors | None, list[Rows]]:
-        vectors = await embed(query)
-        return vectors, await by_meaning(vectors)
-
-    # At the same time: each takes some milliseconds of one core.
-    by_words, (vectors, near) = await asyncio.gather(
-        asyncio.gather(*[table.matching(matched, scope, CANDIDATES, texts=False) for table in tables]),
-        as_asked(),
-    )
+    searched = [table.matching(matched, scope, CANDIDATES, texts=False) for table in tables]
+    by_words, vectors = await asyncio.gather(asyncio.gather(*searched), embed(query))
     bare = _without_speakers(query, [row for found in by_words for row in found])
     if vectors is not None and bare != query:
         vectors = await embed(bare) or vectors
-        near = await by_meaning(vectors)
-    candidates = await _candidates([*near, *by_words], vectors, keep)
-    known = {candidate.row["id"] for candidate in candidates}
-    turns = best_turns(query, candidates, SURROUNDED)
+    asked = _array(vectors)
+    able = [table for table in tables if vectors is not None and vectors.model == table.model]
+
+    def first_look() -> tuple[list[Candidate], list[Candidate], list[Passage] | None]:
+        # In one thread: handing over costs more than searching side by side gains.
+        near = [table.nearest_here(asked.tobytes(), scope, CANDIDATES) for table in able]
+        candidates = _candidates([*near, *by_words], asked, keep)
+        turns = best_turns(query, candidates, SURROUNDED)
+        complete = not turns and all("text" in candidate.row for candidate in candidates)
+        return candidates, turns, rank(query, candidates, ask.limit, asked) if complete else None
+
+    candidates, turns, found = await asyncio.to_thread(first_look)
     if turns:
+        known = {candidate.row["id"] for candidate in candidates}
         moments = [candidate.row["at"] for candidate in turns]
         around = [
             await table.said_around(moments, BESIDE_SECONDS / 2, scope, texts=False) for table in tables
         ]
-        fresh = [[row for row in found if row["id"] not in known] for found in around]
-        candidates += await _candidates(fresh, vectors, keep)
-    await with_texts([candidate.row for candidate in candidates])
-    found = await asyncio.to_thread(rank, query, candidates, ask.limit, _array(vectors))
+        fresh = [[row for row in rows if row["id"] not in known] for rows in around]
+        candidates += await asyncio.to_thread(_candidates, fresh, asked, keep)
+    if found is None:
+        await with_texts([candidate.row for candidate in candidates])
+        found = await asyncio.to_thread(rank, query, candidates, ask.limit, asked)
     if ask.neighbours and found and len(found) < ask.limit:
         found = await _with_neighbours(tables, found, ask, scope, keep)
     return tuple(found), vectors is not None
 
 
-async def _candidates(
-    searches: Sequence[Rows], vectors: Vectors | None, keep: Callable[[Rows], Rows]
-) -> list[Candidate]:
-    """Return what the searches found, each passage once."""
+def _candidates(searches: Sequence[Rows], query: Any, keep: Callable[[Rows], Rows]) -> list[Candidate]:
+    """Return what the searches found, each passage once, with its cosine to the question where it has one."""
     rows: dict[str, dict[str, Any]] = {}
     for found in searches:
         for row in found:
-            rows.setdefault(row["id"], {}).update(row)
-    query = _array(vectors)
+            if rows.setdefault(row["id"], row) is not row:
+                rows[row["id"]].update(row)
+    candidates = [Candidate(row, words=row.get("_score", 0.0)) for row in keep(list(rows.values()))]
+    comparable = [one for one in candidates if query is not None and one.row["vector"].size == query.size]
+    if comparable:
+        import numpy as np
 
-    def made() -> list[Candidate]:
-        kept = keep(list(rows.values()))
-        candidates = [Candidate(row, words=row.get("_score", 0.0)) for row in kept]
-        comparable = [one for one in candidates if query is not None and one.row["vector"].size == query.size]
-        if comparable:
-            import numpy as np
-
-            vectors = np.stack([candidate.row["vector"] for candidate in comparable])
-            for candidate, cosine in zip(comparable, np.vecdot(vectors, query).tolist(), strict=True):
-                candidate.cosine = cosine
-        return candidates
-
-    return await asyncio.to_thread(made)
+        # Quicker than np.stack.
+        vectors = np.concatenate([candidate.row["vector"] for candidate in comparable])
+        cosines = np.vecdot(vectors.reshape(len(comparable), -1), query)
+        for candidate, cosine in zip(comparable, cosines.tolist(), strict=True):
+            candidate.cosine = cosine
+    return candidates
 
 
 async def _with_neighbours(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from stores.stop_words import STOP_WORDS
@@ -34,6 +35,8 @@ def plain(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Return the words of a folded text; runs of scripts without spaces as overlapping pairs."""
+    if text.isascii():
+        return text.encode("ascii").translate(_FOLDED).decode("ascii").split()
     found: list[str] = []
     for word in _WORD.findall(text):
         if word.isascii() or not _WIDE_RUN.search(word):
@@ -55,22 +58,30 @@ def stem(word: str) -> str:
     return word
 
 
-def searchable(text: str) -> str:
-    """Return a text in which ``occurrences`` counts: folded words between single spaces."""
-    if text.isascii():
-        return f" {text.encode('ascii').translate(_FOLDED).decode('ascii')} "
-    return f" {_BETWEEN.sub(' ', plain(text))} "
+def searchable(texts: Sequence[str]) -> tuple[bytes, list[int], list[int]]:
+    """Return texts, in which ``sought`` can be counted, as one; and how many bytes and characters each has.
+
+    They are UTF-8: folded words between spaces, one before each text and one
+    behind it.
+    """
+    folded = [text if text.isascii() else _BETWEEN.sub(" ", plain(text)) for text in texts]
+    characters = [len(text) + 2 for text in folded]
+    joined = "  ".join(folded)
+    encoded = b" %b " % joined.encode("utf-8", "surrogatepass").translate(_FOLDED)
+    if joined.isascii():
+        return encoded, characters, characters
+    return encoded, [len(text.encode("utf-8", "surrogatepass")) + 2 for text in folded], characters
 
 
-def sought(stem: str) -> str:
+def sought(stem: str) -> bytes:
     """Return what stands for a stem in a searchable text.
 
     A short stem must be the whole word, a longer one its beginning; in scripts
     without spaces it may stand anywhere.
     """
-    if _WIDE_RUN.match(stem):
-        return stem
-    return f" {stem}" if len(stem) > _SHORT else f" {stem} "
+    if not _WIDE_RUN.match(stem):
+        stem = f" {stem}" if len(stem) > _SHORT else f" {stem} "
+    return stem.encode("utf-8", "surrogatepass")
 
 
 _SHORT = 3
@@ -78,6 +89,8 @@ _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "es", "
 _WORD = re.compile(r"[^\W_]+")
 _BETWEEN = re.compile(r"[\W_]+")
 _WIDE_RUN = re.compile(r"[\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
-_FOLDED = bytes(ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)) * 2
-"""ASCII in lower case, whatever is neither letter nor digit as a space."""
+_FOLDED = bytes(
+    code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(256)
+)
+"""ASCII in lower case, what is neither letter nor digit as a space; bytes of other letters as they are."""
 _STOP = frozenset(STOP_WORDS.split())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from stores.passages.resident import BYTES_A_ROW, Resident
+from stores.passages.resident import BYTES_A_ROW, TEXT_BYTES, Resident
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,11 @@ TAKEN_SHARE = 0.2
 DEAD_SHARE = 0.25
 """Rows that are no longer in the table, among those held, from which on they are cleared away."""
 MEMORY_SHARE = 8
-"""One part in so many of the machine's memory is what a table may take; larger ones stay in their files."""
+"""One part in so many of the machine's memory is what a table may take.
+
+Of one that takes more with its texts, these stay in its files; of one that takes
+more without them, everything.
+"""
 
 
 class Keeper:
@@ -63,7 +67,8 @@ class Keeper:
 
         async with self._busy:
             dimensions = (await table.schema()).field("vector").type.list_size
-            if await table.count_rows() * (2 * dimensions + BYTES_A_ROW) > _room():
+            a_row = 2 * dimensions + BYTES_A_ROW
+            if await table.count_rows() * a_row > _room():
                 self._held = None
                 return None
             ids = await _ids(table)
@@ -83,7 +88,7 @@ class Keeper:
                 gone = gone[:0]
             if held is None:
                 self._held = None  # frees its memory before it is taken again
-                held = Resident(dimensions, len(ids))
+                held = Resident(dimensions, len(ids), _room() // (a_row + TEXT_BYTES))
             try:
                 if len(gone):
                     held = await asyncio.to_thread(held.without, gone)

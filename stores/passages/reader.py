@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from stores.scope import Scope, among, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from lance import LanceDataset
     from lancedb import AsyncConnection, AsyncTable
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class _View(Struct, frozen=True, eq=False):
     folder: int
     """Inode of its folder: a table that was set aside as damaged has a successor of the same name."""
     table: AsyncTable
+    files: LanceDataset
+    """The same for searches, which block: they cost two thirds of what they do by ``table``."""
     version: int
     probes: int
     """Partitions of the vectors that a search of the table looks into; 0 while it compares every vector."""
@@ -63,6 +66,8 @@ class PassagesReader:
         self._folder = folder
         self._name = name
         self._database: AsyncConnection | None = None
+        self._session: Any = None
+        """Of ``lance``: what was read of the indexes, of whatever version."""
         self._view: _View | None = None
         self._keeper = Keeper()
         self._loading: asyncio.Task[None] | None = None
@@ -83,7 +88,7 @@ class PassagesReader:
         else:
             # First time, or the table was made anew: nothing of the one before is kept.
             self._view = view = None
-            self._keeper = Keeper()
+            self._keeper, self._session = Keeper(), None
         self.unread = False
         if book.current is None:
             return
@@ -95,7 +100,9 @@ class PassagesReader:
                 return
             if view is not None and view.version > newest.version:
                 # Versions that it has seen were damaged and set aside: row ids may be given anew.
-                keeper = self._keeper = Keeper()
+                keeper, self._session = Keeper(), None
+                self._keeper = keeper
+                newest = await self._newest(book.current, folder)
             view = newest
             resident = await keeper.at_once(view.table)
         except LOST as error:
@@ -114,32 +121,29 @@ class PassagesReader:
             await asyncio.shield(self._loading)
         return self._view is not None and self._view.resident is not None
 
-    async def nearest(
-        self, vector: bytes, scope: Scope, limit: int, *, texts: bool = True
-    ) -> list[dict[str, Any]]:
+    async def nearest(self, vector: bytes, scope: Scope, limit: int) -> list[dict[str, Any]]:
         """Return the rows whose vectors are nearest, nearest first.
 
         Each row has what ``rows.unpacked`` says, its ``vector`` (numpy float32)
         and ``_distance`` (1 - cosine). The query's vector is float32 of length
-        1. Without ``texts`` the rows need ``with_texts`` before they are shown.
+        1.
         """
+        return await with_texts(await asyncio.to_thread(self.nearest_here, vector, scope, limit))
+
+    def nearest_here(self, vector: bytes, scope: Scope, limit: int) -> list[dict[str, Any]]:
+        """Return the same, in the calling thread; the rows need ``with_texts`` before they are shown."""
         import numpy as np
 
         view, query = self._view, np.frombuffer(vector, dtype="<f4")
         if view is None:
             return []
         if (resident := view.resident) is None or resident.dimensions != query.size:
-            return await _nearest_in_table(view, query, scope, limit)
-
-        def search() -> list[dict[str, Any]]:
-            places, cosines = resident.nearest(query, scope, limit)
-            rows = resident.unpacked(places)
-            for row, cosine in zip(rows, cosines.tolist(), strict=True):
-                row["_distance"] = 1.0 - cosine
-            return _of(view, rows)
-
-        found = await asyncio.to_thread(search)
-        return await with_texts(found) if texts else found
+            return _nearest_in_table(view, query, scope, limit)
+        places, cosines = resident.nearest(query, scope, limit)
+        rows = resident.unpacked(places)
+        for row, cosine in zip(rows, cosines.tolist(), strict=True):
+            row["_distance"] = 1.0 - cosine
+        return _of(view, rows)
 
     async def nearest_ids(self, vector: bytes, scope: Scope, limit: int) -> list[tuple[str, float]]:
         """Return the ids of the rows whose vectors are nearest, and their cosines, nearest first."""
@@ -149,7 +153,7 @@ class PassagesReader:
         if view is None:
             return []
         if (resident := view.resident) is None or resident.dimensions != query.size:
-            found = await _nearest_in_table(view, query, scope, limit)
+            found = await asyncio.to_thread(_nearest_in_table, view, query, scope, limit)
             return [(row["id"], 1.0 - row["_distance"]) for row in found]
 
         def search() -> list[tuple[str, float]]:
@@ -167,11 +171,10 @@ class PassagesReader:
             return []
         resident = view.resident
 
-        async def search(count: int, where: str | None) -> pa.Table:
-            query = await view.table.search(words, query_type="fts", fts_columns="words")
-            columns = ["_rowid"] if resident is not None else [*READ, "vector"]
-            query = query.select([*columns, "_score"]).limit(count)
-            return await (query.where(where) if where else query).to_arrow()
+        def search(count: int, where: str | None) -> pa.Table:
+            query = {"query": words, "columns": ["words"]}
+            columns = ["_score"] if resident is not None else [*READ, "vector", "_score"]
+            return _scanned(view, columns, count, where, full_text_query=query)
 
         def taken(found: pa.Table) -> list[dict[str, Any]]:
             if resident is None:
@@ -184,7 +187,7 @@ class PassagesReader:
                 row["_score"] = score
             return _of(view, rows)
 
-        found = (await _within(view, scope, limit, search, taken))[:limit]
+        found = (await asyncio.to_thread(_within, view, scope, limit, search, taken))[:limit]
         return await with_texts(found) if texts else found
 
     async def count(self, sources: Sequence[str]) -> int:
@@ -257,8 +260,16 @@ class PassagesReader:
         if self._database is None:
             self._database = await lancedb.connect_async(self._folder)
         table = await self._database.open_table(name.table)
-        probes = await indexes.probes(table)
-        return _View(name=name, folder=folder, table=table, version=await table.version(), probes=probes)
+        version, probes = await table.version(), await indexes.probes(table)
+        files = await asyncio.to_thread(self._files, await table.uri(), version)
+        return _View(name=name, folder=folder, table=table, files=files, version=version, probes=probes)
+
+    def _files(self, uri: str, version: int) -> LanceDataset:
+        import lance
+
+        files = lance.dataset(uri, version=version, session=self._session)
+        self._session = files.session()
+        return files
 
     async def _load(self) -> None:
         """Bring the newest version into memory, while the table is searched."""
@@ -291,20 +302,18 @@ async def with_texts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-async def _nearest_in_table(view: _View, vector: Any, scope: Scope, limit: int) -> list[dict[str, Any]]:
+def _nearest_in_table(view: _View, vector: Any, scope: Scope, limit: int) -> list[dict[str, Any]]:
     import numpy as np
 
-    async def search(count: int, where: str | None) -> pa.Table:
-        query = view.table.query().nearest_to(vector).distance_type("cosine")
-        query = query.select([*READ, "vector", "_distance"]).limit(count)
-        if view.probes:
-            query = query.nprobes(view.probes)
-        return await (query.where(where) if where else query).to_arrow()
+    def search(count: int, where: str | None) -> pa.Table:
+        near = {"column": "vector", "q": vector, "k": count, "metric": "cosine"}
+        near |= {"nprobes": view.probes} if view.probes else {}
+        return _scanned(view, [*READ, "vector", "_distance"], count, where, nearest=near)
 
     def taken(found: pa.Table) -> list[dict[str, Any]]:
         return [row for row in unpacked(found) if scope.holds(row)]
 
-    found = await _within(view, scope, limit, search, taken)
+    found = _within(view, scope, limit, search, taken)
     for row in found:
         # By the index it is an estimate.
         row["_distance"] = 1.0 - float(np.dot(row["vector"], vector))
@@ -312,11 +321,19 @@ async def _nearest_in_table(view: _View, vector: Any, scope: Scope, limit: int) 
     return found[:limit]
 
 
-async def _within(
+def _scanned(view: _View, columns: list[str], count: int, where: str | None, **search: Any) -> pa.Table:
+    """Return what a search of the table finds: these columns and ``_rowid``."""
+    found = view.files.scanner(
+        columns=columns, with_row_id=True, limit=count, filter=where, prefilter=True, **search
+    )
+    return found.to_table()
+
+
+def _within(
     view: _View,
     scope: Scope,
     limit: int,
-    search: Callable[[int, str | None], Awaitable[pa.Table]],
+    search: Callable[[int, str | None], pa.Table],
     taken: Callable[[pa.Table], list[dict[str, Any]]],
 ) -> list[dict[str, Any]]:
     """Return the first rows of a search of the table that are in a scope, ``limit`` of them or some more.
@@ -331,12 +348,12 @@ async def _within(
     like = (scope.project, scope.with_global, scope.kinds, *bounds)
     wanted = limit + max(10, limit // 8)
     if like not in view.narrow:
-        found = await search(wanted, None)
+        found = search(wanted, None)
         kept = taken(found)
         if len(kept) >= limit or found.num_rows < wanted:
             return kept
         view.narrow.add(like)
-    return taken(await search(wanted, where))
+    return taken(search(wanted, where))
 
 
 def _of(view: _View, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

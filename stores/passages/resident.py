@@ -3,12 +3,13 @@
 LanceDB reads some hundred rows a search, each by a look of its own into its
 files; that takes longer than finding them. So a reader keeps of each row what
 finding and ranking need: its vector as 16-bit floats, the packed record that
-says whose it is, project, kind and time as numbers, and, up to ``TEXT_ROWS``
-rows, its text. It is made from the table and never stored; forgetting makes
+says whose it is, project, kind and time as numbers, and, where there is room
+for it, its text. It is made from the table and never stored; forgetting makes
 another table, and nothing of the one before is kept.
 
-Up to ``FLAT_ROWS`` rows every vector is compared. Above, one bit for each
-number of each vector (RaBitQ, by faiss) chooses some hundred, which are then
+Up to ``FLAT_ROWS`` rows every vector is compared. Above, they are in lists of
+those that are near each other, and one bit for each number of each vector
+(RaBitQ, by faiss) chooses some hundred in the nearest lists, which are then
 compared as they are. Both are over all rows in one array; a scope is a mask
 over it, made of the rows' own projects, kinds and times, so a row outside it
 is never a result.
@@ -22,6 +23,8 @@ that is rewritten has another.
 from __future__ import annotations
 
 import logging
+import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -38,7 +41,9 @@ CHOSEN = 300
 """Vectors that the bits choose, at least, to be compared as they are: their ten best are then exact."""
 CHOSEN_SHARE = 2500
 """And one more for each so many rows."""
-TRAINING_ROWS = 20_000
+PROBED = 64
+"""Lists that are looked into: they hold all but one or two in 1,000 of the best of 1,000,000 passages."""
+TRAINING_ROWS = 40_000
 RETRAIN = 4
 """The bits are made anew when there are this many times the rows that they were fitted to."""
 WITHOUT_BITS = 1024
@@ -50,15 +55,19 @@ MASKS = 8
 """Scopes of which the rows are kept in mind."""
 BYTES_A_ROW = 400
 """Besides text and the vector's numbers: record, row id, bits and the rest, about."""
-TEXT_ROWS = 250_000
-"""Texts take 0.7 KB a row; of a larger table those that a search found are read from it, in 3 to 5 ms."""
+TEXT_BYTES = 800
+"""Of a row's text, about."""
 
 
 class Resident:
     """The rows of one version of a table, each at its place."""
 
-    def __init__(self, dimensions: int, capacity: int = 0) -> None:
-        """Hold nothing; ``capacity`` is the number of rows to come, where it is known."""
+    def __init__(self, dimensions: int, capacity: int = 0, text_rows: int = sys.maxsize) -> None:
+        """Hold nothing; ``capacity`` is the number of rows to come, where it is known.
+
+        With more than ``text_rows`` rows no texts are held: those that a
+        search found are read from the table, in 5 to 10 ms.
+        """
         import numpy as np
 
         self.dimensions = dimensions
@@ -75,8 +84,9 @@ class Resident:
             "source": np.empty(capacity, "<i8"),
         }
         self._records: list[bytes] = []
-        self._texts: list[bytes] | None = [] if capacity <= TEXT_ROWS else None
+        self._texts: list[bytes] | None = [] if capacity <= text_rows else None
         """What full text searches of each row; it ends with its text."""
+        self._text_rows = text_rows
         self._projects: dict[str, int] = {}
         self._alive = np.empty(0, bool)
         self.ids = np.empty(0, "<u8")
@@ -121,7 +131,7 @@ class Resident:
 
             del more._texts[self.rows :]
             more._texts += found.column("words").cast(pa.binary()).to_pylist()
-            if self.rows + count > TEXT_ROWS:
+            if self.rows + count > self._text_rows:
                 more._texts = None
         more._alive = np.concatenate([self._alive, np.ones(count, bool)])
         more.rows += count
@@ -140,7 +150,7 @@ class Resident:
         import numpy as np
 
         kept = np.flatnonzero(self._alive)
-        copy = Resident(self.dimensions, max(capacity, len(kept)))
+        copy = Resident(self.dimensions, max(capacity, len(kept)), self._text_rows)
         for name, column in copy._columns.items():
             for start in range(0, len(kept), STEP):
                 part = kept[start : start + STEP]
@@ -262,7 +272,7 @@ class Resident:
         wanted = min(count, max(CHOSEN, 2 * limit) + count // CHOSEN_SHARE)
         asked = wanted * self.rows // count
         while asked * 8 <= self.rows:
-            places = self._bits.search(query, asked)
+            places = self._bits.search(query, asked, -(-asked // wanted))
             places = places[mask[places]]
             if len(places) >= (wanted - len(fresh)) * 3 // 4:
                 return np.concatenate([places, fresh])
@@ -320,7 +330,7 @@ class Resident:
 
 
 class _Bits:
-    """One bit for each number of each vector, fitted to the first ones; never changes."""
+    """One bit for each number of each vector, in lists, fitted to the first ones; never changes."""
 
     def __init__(self, index: Any, fitted: int) -> None:
         self._index = index
@@ -333,7 +343,9 @@ class _Bits:
         import numpy as np
 
         faiss, dimensions = _faiss(), vectors.shape[1]
-        index: Any = faiss.index_factory(dimensions, "RaBitQfs", faiss.METRIC_INNER_PRODUCT)
+        lists = math.isqrt(len(vectors))
+        index: Any = faiss.index_factory(dimensions, f"IVF{lists},RaBitQfs", faiss.METRIC_INNER_PRODUCT)
+        index.cp.min_points_per_centroid = 1  # it would complain of less than 39
         step = max(1, len(vectors) // TRAINING_ROWS)
         index.train(np.ascontiguousarray(vectors[::step], dtype="<f4"))
         return cls(_filled(index, vectors), len(vectors))
@@ -344,10 +356,10 @@ class _Bits:
         copy = faiss.deserialize_index(faiss.serialize_index(self._index))
         return _Bits(_filled(copy, vectors), self.fitted)
 
-    def search(self, query: Any, count: int) -> Any:
-        """Return the places that look nearest, in no order."""
-        _faiss()
-        _, places = self._index.search(query.reshape(1, -1), count)
+    def search(self, query: Any, count: int, wider: int) -> Any:
+        """Return the places that look nearest, in no order, of ``wider`` times as many lists as usual."""
+        parameters = _faiss().SearchParametersIVF(nprobe=min(self._index.nlist, PROBED * wider))
+        _, places = self._index.search(query.reshape(1, -1), count, params=parameters)
         return places[0][places[0] >= 0]
 
 
@@ -383,8 +395,9 @@ def _wide(vectors: Any) -> Any:
 
 def _faiss() -> Any:
     """Return faiss, set to work in the calling thread only."""
-    # It reports at length which build of it fits the processor.
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
+    if "faiss" not in sys.modules:
+        # It reports at length which build of it fits the processor.
+        logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     import faiss
 
     # Each thread that calls it would have threads of its own otherwise, which wait by spinning.

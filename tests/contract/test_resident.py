@@ -13,6 +13,7 @@ from schemas.documents import Recall
 from schemas.embeddings import Vectors
 from stores.chunking import Piece
 from stores.passages import Moved, PassagesReader, PassagesWriter, SourcePassages
+from stores.passages.resident import BYTES_A_ROW, TEXT_BYTES
 from stores.recall import recall
 from stores.scope import Scope
 
@@ -133,8 +134,9 @@ async def test_the_table_is_searched_until_its_rows_are_in_memory(writer, tmp_pa
 
 
 async def test_texts_of_a_large_table_are_read_from_it(writer, tmp_path, monkeypatch):
-    """Above TEXT_ROWS memory has no texts, and a recall returns them all the same."""
-    monkeypatch.setattr("stores.passages.resident.TEXT_ROWS", 100)
+    """Where there is no room for them memory has no texts, and a recall returns them all the same."""
+    without = 2 * DIMENSIONS + BYTES_A_ROW
+    monkeypatch.setattr("stores.passages.keeper._room", lambda: 100 * (without + TEXT_BYTES))
     await writer.replace([made(number) for number in range(30)])
     reader = await reading(tmp_path)
 
@@ -200,3 +202,23 @@ async def test_a_table_made_anew_under_the_same_name_is_read_anew(tmp_path):
     found = await reader.nearest(query, Scope(), 5)
     assert [(row["id"], row["text"]) for row in found] == best(rows, query, 5)
     writer.close()
+
+
+async def test_a_scope_far_from_the_question_is_searched_as_well(writer, tmp_path, monkeypatch):
+    """The lists that are nearest to the question may hold no row of its scope; the scope's best are found."""
+    for name, value in (("FLAT_ROWS", 100), ("CHOSEN", 12), ("PROBED", 4), ("WITHOUT_BITS", 0)):
+        monkeypatch.setattr(f"stores.passages.resident.{name}", value)
+    projects = ["home" if number % 7 else "far" for number in range(700)]
+    await writer.replace([made(number, project=project) for number, project in enumerate(projects)])
+    reader = await reading(tmp_path)
+    assert await reader.loaded()
+    rows = await reader.everything()
+    for project in ("home", "far"):
+        inside = [row for row in rows if row["project"] == project]
+        for number in range(1, 7):
+            query = np.random.default_rng(number).normal(size=DIMENSIONS)
+            vector = (query / np.linalg.norm(query)).astype("<f4").tobytes()
+            found = await reader.nearest(vector, Scope(project=project), 5)
+            wanted = best(inside, vector, 5)
+            assert {row["project"] for row in found} == {project}
+            assert len({(row["id"], row["text"]) for row in found} & set(wanted)) >= 4
