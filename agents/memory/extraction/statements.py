@@ -1,0 +1,107 @@
+"""What a judge of sentences makes of them: facts of rules that it drops, and statements that are kept whole.
+
+Rules know what a sentence says about whom, and miss most ways to say it. What
+is very likely a lasting fact and was not understood is kept as it was said: it
+is found again all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents.memory.extraction import common_words, guard
+from agents.memory.extraction.model import Candidate
+from agents.memory.extraction.notes import asked_to_remember
+from agents.memory.extraction.sentences import Sentence
+from agents.memory.extraction.subjects import THE_OWNER
+from schemas.memory import Fact
+
+DROPPED_BELOW = -1.0
+"""Log odds of a sentence under which a rule is not believed."""
+KEPT_FROM = 3.0
+"""Log odds of a turn's likeliest sentence from which it is kept."""
+ALSO_FROM = 0.0
+"""Log odds of the others from which they are kept with it: they say whom it is about, or more of it."""
+LONGEST_CHARS = 400
+_CONFIDENCE = 0.7
+_LONGEST_VALUE = 6
+_FREE = ("note", "answers", "nickname", "address")
+"""Attributes whose values are whole sentences, or have commas."""
+_LOOSE = ("habit", "plays", "uses", "count")
+"""Attributes of which rules take whatever follows a verb."""
+_UNCLEAN = re.compile(
+    r"[,;]|['’]s$|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|at|for|by|with|on|years?|ago|before|"
+    r"after|each|every|own|myself|altogether|in the|in this|one in|same)\b",
+    re.IGNORECASE,
+)
+_BLANK = re.compile(r"\s*\ufffc[\s\ufffc]*")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A sentence, how likely it states a lasting fact (log odds), and what rules found in it."""
+
+    sentence: Sentence
+    odds: float
+    found: list[Fact]
+
+
+def believed(judged: Judged) -> list[Fact]:
+    """Return what rules found in a sentence that is not too unlikely to state anything, and read whole."""
+    if asked_to_remember(judged.sentence.text):
+        return judged.found
+    return [fact for fact in judged.found if judged.odds >= DROPPED_BELOW and _is_clean(fact)]
+
+
+def _is_clean(fact: Fact) -> bool:
+    """Say whether a rule took a name, a number or a thing, and not half of a sentence."""
+    base = fact.attribute.partition(":")[0].rpartition(".")[2]
+    if base in _FREE:
+        return True
+    if base in _LOOSE or (fact.kind not in ("plan", "date") and _UNCLEAN.search(fact.value)):
+        return False
+    return len(fact.value.split()) <= _LONGEST_VALUE
+
+
+def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | None:
+    """Return what is kept of a turn as it was said, with the sentence that it is kept for; None for nothing."""
+    kept = [one for one in judged if one.odds >= ALSO_FROM and _may_stand(one.sentence.text)]
+    best = max(kept, key=lambda one: one.odds, default=None)
+    if best is None or best.odds < KEPT_FROM:
+        return None
+    while len(said := " ".join(one.sentence.quote for one in kept)) > LONGEST_CHARS and len(kept) > 1:
+        kept.remove(min(kept, key=lambda one: one.odds))
+    said = _BLANK.sub(" … ", said).strip()
+    if not _says_more(said, [fact for one in judged for fact in one.found]):
+        return None
+    key = " ".join(re.findall(r"\w+", said.casefold()))[:120]
+    statement = Candidate(
+        THE_OWNER,
+        f"statement:{key}",
+        said,
+        f"The owner said: “{said}”",
+        "other",
+        confidence=_CONFIDENCE,
+        is_sentence=True,
+    )
+    quote = max(_BLANK.split(best.sentence.quote), key=len)
+    return Sentence(quote, is_question=False), [statement]
+
+
+def _may_stand(text: str) -> bool:
+    return not (common_words.SECRET.search(text) or asked_to_remember(text) or guard.is_reported(text))
+
+
+def _says_more(said: str, found: Sequence[Fact]) -> bool:
+    """Say whether a statement has two words or a number that rules did not take up."""
+    known = {
+        word for fact in found for word in _content(f"{fact.text} {fact.value} {fact.attribute} {fact.subject}")
+    }
+    left = _content(said) - known
+    return not found or len(left) >= 3 or any(word.isdigit() for word in left)
+
+
+def _content(text: str) -> set[str]:
+    return {word for word in re.findall(r"\w+", text.casefold()) if word not in common_words.COMMON}
