@@ -42,9 +42,7 @@ class Judges:
         if missing := [text for text in texts if text not in vectors]:
             data = array.array("f", await self._embed(missing))
             width = len(data) // len(missing)
-            vectors |= {
-                text: data[at * width : (at + 1) * width].tolist() for at, text in enumerate(missing)
-            }
+            vectors |= {text: data[at * width : (at + 1) * width].tolist() for at, text in enumerate(missing)}
         self._vectors = dict([*self._vectors.items(), *vectors.items()][-KEPT:])
         return weights.judge(vectors)
 

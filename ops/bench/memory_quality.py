@@ -216,9 +216,19 @@ def score_changes(file: Path, judges: Judges = no_judge) -> list[bool]:
 
 def _holds(ask: dict[str, Any], held: Sequence[Fact]) -> bool:
     """Say whether one wording of each of ``holds`` held, and nothing of ``gone``."""
-    values = {_plain(value) for fact in held for value in (fact.value, fact.attribute.partition(":")[2])}
-    is_there = all(values & {_plain(value) for value in wordings} for wordings in ask["holds"])
-    return is_there and not values & {_plain(value) for value in ask["gone"]}
+    kept = [fact.value for fact in held if is_statement(fact)]
+    values = {
+        _plain(value)
+        for fact in held
+        if not is_statement(fact)
+        for value in (fact.value, fact.attribute.partition(":")[2])
+    }
+
+    def is_there(wordings: Sequence[str]) -> bool:
+        known = bool(values & {_plain(value) for value in wordings})
+        return known or any(contains(one, wordings) for one in kept)
+
+    return all(is_there(one) for one in ask["holds"]) and not any(is_there([one]) for one in ask["gone"])
 
 
 def _count(score: Score, entry: dict[str, Any], facts: Sequence[Fact]) -> None:
@@ -301,7 +311,8 @@ def _fits(attribute: str, fact: Fact) -> bool:
     has = fact.attribute.casefold().replace("_", " ")
     base = has.partition(":")[0]
     subject = fact.subject.casefold()
-    if wanted in (has, base, base.rpartition(".")[2], f"{subject}:{base}", f"{subject}:{has}", f"{subject}.{base}"):
+    of_subject = (f"{subject}:{base}", f"{subject}:{has}", f"{subject}.{base}")
+    if wanted in (has, base, base.rpartition(".")[2], *of_subject):
         return True
     path, dot, last = wanted.rpartition(".")
     if (

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def word_places(text: str) -> set[int]:
     words = ["#" if word.isdigit() else word for word in _WORDS.findall(text.casefold().replace("’", "'"))]
     marked = ["^", *words, "$"]
     found = {*words}
-    found.update(" ".join(pair) for pair in zip(marked, marked[1:], strict=False))
+    found.update(" ".join(pair) for pair in pairwise(marked))
     found.update(" ".join(three) for three in zip(marked, marked[1:], marked[2:], strict=False))
     return {zlib.crc32(one.encode()) % WORD_PLACES for one in found}
 

@@ -18,21 +18,24 @@ from agents.memory.extraction.sentences import Sentence
 from agents.memory.extraction.subjects import THE_OWNER
 from schemas.memory import Fact
 
-DROPPED_BELOW = -1.0
+DROPPED_BELOW = 1.0
 """Log odds of a sentence under which a rule is not believed."""
-KEPT_FROM = 3.0
+KEPT_FROM = 2.7
 """Log odds of a turn's likeliest sentence from which it is kept."""
 ALSO_FROM = 0.0
 """Log odds of the others from which they are kept with it: they say whom it is about, or more of it."""
 LONGEST_CHARS = 400
 _CONFIDENCE = 0.7
 _LONGEST_VALUE = 6
+_LEFT_OVER = 1
+"""Words of a sentence that rules understood whole in spite of them."""
+_BEGINNING = 4
 _FREE = ("note", "answers", "nickname", "address")
 """Attributes whose values are whole sentences, or have commas."""
 _LOOSE = ("habit", "plays", "uses", "count")
 """Attributes of which rules take whatever follows a verb."""
 _UNCLEAN = re.compile(
-    r"[,;]|['’]s$|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|at|for|by|with|on|years?|ago|before|"
+    r",(?!\d)|;|['’]s$|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|at|for|by|with|on|years|ago|before|"
     r"after|each|every|own|myself|altogether|in the|in this|one in|same)\b",
     re.IGNORECASE,
 )
@@ -49,8 +52,13 @@ class Judged:
 
 
 def believed(judged: Judged) -> list[Fact]:
-    """Return what rules found in a sentence that is not too unlikely to state anything, and read whole."""
-    if asked_to_remember(judged.sentence.text):
+    """Return what rules found in a sentence that they understood whole, or that is likely to state it.
+
+    Of a sentence that says more than they took up, what they took may be half
+    of something, or said of another.
+    """
+    text = judged.sentence.text
+    if asked_to_remember(text) or len(_content(text) - _taken(judged.found)) <= _LEFT_OVER:
         return judged.found
     return [fact for fact in judged.found if judged.odds >= DROPPED_BELOW and _is_clean(fact)]
 
@@ -66,7 +74,7 @@ def _is_clean(fact: Fact) -> bool:
 
 
 def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | None:
-    """Return what is kept of a turn as it was said, with the sentence that it is kept for; None for nothing."""
+    """Return what is kept of a turn as it was said, with its likeliest sentence; None for nothing."""
     kept = [one for one in judged if one.odds >= ALSO_FROM and _may_stand(one.sentence.text)]
     best = max(kept, key=lambda one: one.odds, default=None)
     if best is None or best.odds < KEPT_FROM:
@@ -95,13 +103,21 @@ def _may_stand(text: str) -> bool:
 
 
 def _says_more(said: str, found: Sequence[Fact]) -> bool:
-    """Say whether a statement has two words or a number that rules did not take up."""
-    known = {
-        word for fact in found for word in _content(f"{fact.text} {fact.value} {fact.attribute} {fact.subject}")
-    }
-    left = _content(said) - known
+    """Say whether a statement has three words or a number that rules did not take up."""
+    left = _content(said) - _taken(found)
     return not found or len(left) >= 3 or any(word.isdigit() for word in left)
 
 
+def _taken(found: Sequence[Fact]) -> set[str]:
+    """Return the words that are in facts."""
+    return {
+        word
+        for fact in found
+        for word in _content(f"{fact.text} {fact.value} {fact.attribute} {fact.subject}")
+    }
+
+
 def _content(text: str) -> set[str]:
-    return {word for word in re.findall(r"\w+", text.casefold()) if word not in common_words.COMMON}
+    """Return the words that carry a text's meaning, by their beginnings, so that "works" is "work"."""
+    words = re.findall(r"\w+", text.casefold())
+    return {word[:_BEGINNING] for word in words if len(word) > 1 and word not in common_words.COMMON}
