@@ -136,7 +136,7 @@ def judges_of(files: Sequence[Path], model: Path | None, cache: Path) -> Judges:
     weights = load()
     if weights is None or model is None or not model.is_dir() or model.name != weights.model:
         return no_judge
-    texts = sorted({text for file in files for text in texts_to_judge(_turns_of(file))})
+    texts = sorted({text for file in files for text in texts_to_judge(turns_of(file))})
     vectors = dict(zip(texts, embedded(texts, model, cache).tolist(), strict=True))
 
     def judges(turns: Sequence[Turn]) -> Judge:
@@ -145,7 +145,8 @@ def judges_of(files: Sequence[Path], model: Path | None, cache: Path) -> Judges:
     return judges
 
 
-def _turns_of(file: Path) -> list[Turn]:
+def turns_of(file: Path) -> list[Turn]:
+    """Return all turns of a file of dialogues or of stories of changes."""
     if not file.name.startswith("changes"):
         return [turn for turns in dialogues(file) for turn, _ in turns]
     stories = [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]

@@ -17,10 +17,19 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from agents.memory.extraction import judging
+from agents.memory.extraction import extract, judging
 from agents.memory.extraction.extract import Reader
 from agents.memory.extraction.judging import Judge, Spoken, Weights
-from ops.bench.memory_quality import IN_CHECKOUT, Judges, Score, contains, dialogues, score_dialogues
+from ops.bench.memory_quality import (
+    IN_CHECKOUT,
+    Judges,
+    Score,
+    contains,
+    dialogues,
+    is_statement,
+    score_dialogues,
+    turns_of,
+)
 from ops.bench.search_corpus import embedded
 from schemas.chat import Turn
 
@@ -66,10 +75,24 @@ def examples(author: str, files: Sequence[Path]) -> list[Example]:
     return found
 
 
-def _recorder(into: list[Spoken]) -> Judge:
+def told(author: str, files: Sequence[Path]) -> list[Example]:
+    """Return the sentences of stories of changes in which rules find facts: short ones, said plainly."""
+    found = []
+    for turn in (turn for file in files for turn in turns_of(file)):
+        spoken: list[Spoken] = []
+        facts = [fact for fact in extract([turn], judge=_recorder(spoken, 50.0)) if not is_statement(fact)]
+        found += [
+            Example(author, one, True)
+            for one in spoken
+            if any(fact.quote in one.text or one.text in fact.quote for fact in facts)
+        ]
+    return found
+
+
+def _recorder(into: list[Spoken], odds: float = 0.0) -> Judge:
     def judge(spoken: Spoken) -> float:
         into.append(spoken)
-        return 0.0
+        return odds
 
     return judge
 
@@ -127,7 +150,10 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     options = parser.parse_args(argv)
     files = authors(options.dialogues)
     found = [one for author, scripts in files.items() for one in examples(author, scripts)]
-    texts = sorted({text for scripts in files.values() for file in scripts for text in _texts(file)})
+    stories = sorted(options.dialogues.glob("changes*.jsonl"))
+    found += told("rules", stories)
+    scripts = [*stories, *(file for of_author in files.values() for file in of_author)]
+    texts = sorted({text for file in scripts for text in judging.texts_to_judge(turns_of(file))})
     vectors = dict(zip(texts, embedded(texts, options.model, options.cache).tolist(), strict=True))
     if not options.no_comparison:
         for author, scripts in files.items():
@@ -146,10 +172,6 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     fit(found, vectors, options.model.name).save(options.weights, note)
     show(f"{options.weights}: {len(found)} sentences, {sum(one.states for one in found)} of them facts")
     return 0
-
-
-def _texts(file: Path) -> list[str]:
-    return judging.texts_to_judge([turn for turns in dialogues(file) for turn, _ in turns])
 
 
 if __name__ == "__main__":

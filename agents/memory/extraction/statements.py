@@ -18,8 +18,10 @@ from agents.memory.extraction.sentences import Sentence
 from agents.memory.extraction.subjects import THE_OWNER
 from schemas.memory import Fact
 
-DROPPED_BELOW = 1.0
-"""Log odds of a sentence under which a rule is not believed."""
+WHOLE_FROM = 0.0
+"""Log odds from which rules are believed that took up all of a sentence."""
+PART_FROM = 1.5
+"""Log odds from which they are believed of a part."""
 KEPT_FROM = 2.7
 """Log odds of a turn's likeliest sentence from which it is kept."""
 ALSO_FROM = 0.0
@@ -32,8 +34,8 @@ _LEFT_OVER = 1
 _BEGINNING = 4
 _FREE = ("note", "answers", "nickname", "address")
 """Attributes whose values are whole sentences, or have commas."""
-_LOOSE = ("habit", "plays", "uses", "count")
-"""Attributes of which rules take whatever follows a verb."""
+_CERTAIN = ("name", "age", "birthday", "diet", "condition", "allergy", "intolerance", "city", "employer")
+"""Attributes of which rules take the right words out of a longer sentence."""
 _UNCLEAN = re.compile(
     r",(?!\d)|;|['’]s$|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|at|for|by|with|on|years|ago|before|"
     r"after|each|every|own|myself|altogether|in the|in this|one in|same)\b",
@@ -52,25 +54,32 @@ class Judged:
 
 
 def believed(judged: Judged) -> list[Fact]:
-    """Return what rules found in a sentence that they understood whole, or that is likely to state it.
+    """Return what rules found in a sentence that is likely to state it.
 
     Of a sentence that says more than they took up, what they took may be half
-    of something, or said of another.
+    of something, or said of another: then only names and the like are believed.
     """
     text = judged.sentence.text
-    if asked_to_remember(text) or len(_content(text) - _taken(judged.found)) <= _LEFT_OVER:
+    if asked_to_remember(text):
         return judged.found
-    return [fact for fact in judged.found if judged.odds >= DROPPED_BELOW and _is_clean(fact)]
+    is_whole = len(_content(text) - _taken(judged.found)) <= _LEFT_OVER
+    least = WHOLE_FROM if is_whole else PART_FROM
+    return [
+        fact
+        for fact in judged.found
+        if judged.odds >= least and _is_clean(fact) and (is_whole or _base(fact) in _CERTAIN)
+    ]
 
 
 def _is_clean(fact: Fact) -> bool:
     """Say whether a rule took a name, a number or a thing, and not half of a sentence."""
-    base = fact.attribute.partition(":")[0].rpartition(".")[2]
-    if base in _FREE:
+    if _base(fact) in _FREE or fact.kind in ("plan", "date"):
         return True
-    if base in _LOOSE or (fact.kind not in ("plan", "date") and _UNCLEAN.search(fact.value)):
-        return False
-    return len(fact.value.split()) <= _LONGEST_VALUE
+    return not _UNCLEAN.search(fact.value) and len(fact.value.split()) <= _LONGEST_VALUE
+
+
+def _base(fact: Fact) -> str:
+    return fact.attribute.partition(":")[0].rpartition(".")[2]
 
 
 def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | None:
