@@ -143,8 +143,11 @@ class Reader:
                     continue
                 stated = self._sentence(turn, sentence, language, found)
                 if self._judge:
-                    judged.append(statements.Judged(sentence, self._judge(spoken), stated))
-                    stated = statements.believed(judged[-1])
+                    odds = self._judge(spoken)
+                    slots = {(fact.subject, fact.attribute) for fact in [*self._known, *self._said]}
+                    stated = statements.believed(statements.Judged(sentence, odds, stated), slots)
+                    if not self._recalled.tells(sentence.text):
+                        judged.append(statements.Judged(sentence, odds, stated))
                 found += stated
             if statement := statements.proposed(judged):
                 found += self._fresh(self._facts(turn, *statement, None), found)

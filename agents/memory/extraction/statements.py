@@ -8,7 +8,7 @@ is found again all the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from agents.memory.extraction import common_words, guard
@@ -32,8 +32,12 @@ _LONGEST_VALUE = 6
 _LEFT_OVER = 1
 """Words of a sentence that rules understood whole in spite of them."""
 _BEGINNING = 4
+_PLAIN_WORDS = 11
+_JOINED = re.compile(r"[,;:()–—](?!\d)|[.!?]\s|\b(?:and|but|so|because|und|aber|weil)\b", re.IGNORECASE)
+"""A sentence of a few words without any of these says one thing."""
 _FREE = ("note", "answers", "nickname", "address")
 """Attributes whose values are whole sentences, or have commas."""
+_NAMED = ("city",)
 _CERTAIN = ("name", "age", "birthday", "diet", "condition", "allergy", "intolerance", "city", "employer")
 """Attributes of which rules take the right words out of a longer sentence."""
 _UNCLEAN = re.compile(
@@ -41,6 +45,20 @@ _UNCLEAN = re.compile(
     r"after|each|every|own|myself|altogether|in the|in this|one in|same)\b",
     re.IGNORECASE,
 )
+_CODE = re.compile(
+    r"[\\{}|<>=]|\w\(|\(\)|\s--\w|::|\b\w+/\w+/\w+|\b(?:error|failed|cannot|warning|fatal)\b[^.!?]*:"
+)
+_OWN = re.compile(
+    r"\b(?:i|i'm|me|my|mine|we|us|our|ours|ich|mir|mich|mein\w*|wir|uns|unser\w*)\b", re.IGNORECASE
+)
+_ASKS = re.compile(
+    r"\?|\bor\b|^(?:(?:ok|and|so|now|please|third|second|first|next),? )*(?:which|what|who|where|when|why|"
+    r"how|is|are|can|could|do|does|did|should|add|make|draft|write|name|list|give|show|tell|find|sort|tag|"
+    r"translate|letter|cover letter|agenda|worksheet|budget|drills|draw|schedule|compare|explain|welche\w*|"
+    r"was|wer|wo|wie)\b|\b\d+ (?:words|lines|slides|bullets)\b|\bname (?:one|two|three)\b",
+    re.IGNORECASE,
+)
+"""Of a sentence without a word for oneself: it asks, or says what is to be made."""
 _BLANK = re.compile(r"\s*\ufffc[\s\ufffc]*")
 
 
@@ -53,26 +71,43 @@ class Judged:
     found: list[Fact]
 
 
-def believed(judged: Judged) -> list[Fact]:
+def believed(judged: Judged, slots: Set[tuple[str, str]] = frozenset()) -> list[Fact]:
     """Return what rules found in a sentence that is likely to state it.
 
     Of a sentence that says more than they took up, what they took may be half
-    of something, or said of another: then only names and the like are believed.
+    of something, or said of another: then only names and the like are
+    believed, and what changes one of ``slots`` (subject and attribute), which
+    are known.
     """
     text = judged.sentence.text
     if asked_to_remember(text):
         return judged.found
-    is_whole = len(_content(text) - _taken(judged.found)) <= _LEFT_OVER
+    is_whole = len(_content(text) - _taken(judged.found)) <= _LEFT_OVER or (
+        len(text.split()) <= _PLAIN_WORDS and not _JOINED.search(text)
+    )
     least = WHOLE_FROM if is_whole else PART_FROM
+    ends = is_change(judged.found)
     return [
         fact
         for fact in judged.found
-        if judged.odds >= least and _is_clean(fact) and (is_whole or _base(fact) in _CERTAIN)
+        if (ends and (is_whole or fact.effect == "ends"))
+        or (
+            judged.odds >= least
+            and _is_clean(fact)
+            and (is_whole or ends or _base(fact) in _CERTAIN or (fact.subject, fact.attribute) in slots)
+        )
     ]
+
+
+def is_change(found: Sequence[Fact]) -> bool:
+    """Say whether a sentence ends something that was known: the old value would live on in its words."""
+    return any(fact.effect == "ends" for fact in found)
 
 
 def _is_clean(fact: Fact) -> bool:
     """Say whether a rule took a name, a number or a thing, and not half of a sentence."""
+    if _base(fact) in _NAMED and not fact.value[:1].isupper():
+        return False
     if _base(fact) in _FREE or fact.kind in ("plan", "date"):
         return True
     return not _UNCLEAN.search(fact.value) and len(fact.value.split()) <= _LONGEST_VALUE
@@ -84,7 +119,11 @@ def _base(fact: Fact) -> str:
 
 def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | None:
     """Return what is kept of a turn as it was said, with its likeliest sentence; None for nothing."""
-    kept = [one for one in judged if one.odds >= ALSO_FROM and _may_stand(one.sentence.text)]
+    kept = [
+        one
+        for one in judged
+        if one.odds >= ALSO_FROM and not is_change(one.found) and _may_stand(one.sentence.text)
+    ]
     best = max(kept, key=lambda one: one.odds, default=None)
     if best is None or best.odds < KEPT_FROM:
         return None
@@ -108,7 +147,10 @@ def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | Non
 
 
 def _may_stand(text: str) -> bool:
-    return not (common_words.SECRET.search(text) or asked_to_remember(text) or guard.is_reported(text))
+    """Say whether a sentence may be kept as it was said: it is no secret, order, question, code or report."""
+    if common_words.SECRET.search(text) or asked_to_remember(text) or guard.is_reported(text):
+        return False
+    return not _CODE.search(text) and (bool(_OWN.search(text)) or not _ASKS.search(text))
 
 
 def _says_more(said: str, found: Sequence[Fact]) -> bool:
