@@ -149,12 +149,31 @@ class Reader:
                     if not self._recalled.tells(sentence.text):
                         judged.append(statements.Judged(sentence, odds, stated))
                 found += stated
-            if statement := statements.proposed(judged):
-                found += self._fresh(self._facts(turn, *statement, None), found)
+            found += self._with_statements(turn, judged, found)
         self._said += found
         for fact in found:
             self._meet(fact)
         return found
+
+    def _with_statements(
+        self, turn: Turn, judged: Sequence[statements.Judged], found: Sequence[Fact]
+    ) -> list[Fact]:
+        """Return what is kept of a turn as it was said, and the ends of statements that it makes untrue."""
+        if not self._judge:
+            return []
+        stated: list[Fact] = []
+        active = transitions.holding([*self._known, *self._said])
+        if statement := statements.proposed(judged):
+            new = self._fresh(self._facts(turn, *statement, None), list(found))
+            stated += [
+                statements.in_time(one, found) for one in new if not statements.outdated([one], active, found)
+            ]
+        for old in statements.outdated(active, active, found):
+            if not any(one.attribute == old.attribute for one in found):
+                change = transitions.Change(old, "ends", old.attribute, old.value)
+                by = Sentence(found[0].quote, is_question=False)
+                stated.append(self._of_change(turn, by, change, found[0].valid_from, None))
+        return stated
 
     def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
         note = asked_to_remember(sentence.text)

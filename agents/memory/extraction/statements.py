@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+import msgspec
+
 from agents.memory.extraction import common_words, guard
 from agents.memory.extraction.model import Candidate
 from agents.memory.extraction.notes import asked_to_remember
@@ -20,6 +22,8 @@ from schemas.memory import Fact
 
 WHOLE_FROM = 0.0
 """Log odds from which rules are believed that took up all of a sentence."""
+KNOWN_FROM = -1.0
+"""Log odds from which they are believed of what is known to have a value, which may change."""
 PART_FROM = 1.5
 """Log odds from which they are believed of a part."""
 KEPT_FROM = 2.7
@@ -41,12 +45,17 @@ _NAMED = ("city",)
 _CERTAIN = ("name", "age", "birthday", "diet", "condition", "allergy", "intolerance", "city", "employer")
 """Attributes of which rules take the right words out of a longer sentence."""
 _UNCLEAN = re.compile(
-    r",(?!\d)|;|['’]s$|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|at|for|by|with|on|years|ago|before|"
+    r",(?!\d)|;|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|at|for|by|with|on|years|ago|before|"
     r"after|each|every|own|myself|altogether|in the|in this|one in|same)\b",
     re.IGNORECASE,
 )
 _CODE = re.compile(
     r"[\\{}|<>=]|\w\(|\(\)|\s--\w|::|\b\w+/\w+/\w+|\b(?:error|failed|cannot|warning|fatal)\b[^.!?]*:"
+)
+_SAYS = re.compile(
+    r"(?<!\bi )\b(?:said|says|claims|claimed|reckons|swears|insists|texted|wrote|sagt|sagte|meint|meinte|"
+    r"behauptet|schreibt|schrieb)\b",
+    re.IGNORECASE,
 )
 _OWN = re.compile(
     r"\b(?:i|i'm|me|my|mine|we|us|our|ours|ich|mir|mich|mein\w*|wir|uns|unser\w*)\b", re.IGNORECASE
@@ -59,6 +68,10 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 """Of a sentence without a word for oneself: it asks, or says what is to be made."""
+_HALF = re.compile(
+    r",(?!\d)|;|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|myself|altogether)\b", re.IGNORECASE
+)
+_WORD = re.compile(r"\w+")
 _BLANK = re.compile(r"\s*\ufffc[\s\ufffc]*")
 
 
@@ -85,18 +98,17 @@ def believed(judged: Judged, slots: Set[tuple[str, str]] = frozenset()) -> list[
     is_whole = len(_content(text) - _taken(judged.found)) <= _LEFT_OVER or (
         len(text.split()) <= _PLAIN_WORDS and not _JOINED.search(text)
     )
-    least = WHOLE_FROM if is_whole else PART_FROM
     ends = is_change(judged.found)
-    return [
-        fact
-        for fact in judged.found
-        if (ends and (is_whole or fact.effect == "ends"))
-        or (
-            judged.odds >= least
-            and _is_clean(fact)
-            and (is_whole or ends or _base(fact) in _CERTAIN or (fact.subject, fact.attribute) in slots)
-        )
-    ]
+    kept = []
+    for fact in judged.found:
+        is_known = (fact.subject, fact.attribute) in slots
+        least = KNOWN_FROM if is_known else WHOLE_FROM if is_whole else PART_FROM
+        is_taken = is_whole or ends or is_known or _base(fact) in _CERTAIN
+        if (ends and (is_whole or (is_known and fact.effect == "ends"))) or (
+            is_taken and judged.odds >= least and _is_clean(fact, is_whole=is_whole)
+        ):
+            kept.append(fact)
+    return kept
 
 
 def is_change(found: Sequence[Fact]) -> bool:
@@ -104,13 +116,16 @@ def is_change(found: Sequence[Fact]) -> bool:
     return any(fact.effect == "ends" for fact in found)
 
 
-def _is_clean(fact: Fact) -> bool:
+def _is_clean(fact: Fact, *, is_whole: bool) -> bool:
     """Say whether a rule took a name, a number or a thing, and not half of a sentence."""
     if _base(fact) in _NAMED and not fact.value[:1].isupper():
         return False
     if _base(fact) in _FREE or fact.kind in ("plan", "date"):
         return True
-    return not _UNCLEAN.search(fact.value) and len(fact.value.split()) <= _LONGEST_VALUE
+    if _base(fact) == "name" and fact.value.endswith(("'s", "’s")):
+        return False
+    unclean = _HALF if is_whole else _UNCLEAN
+    return not unclean.search(fact.value) and len(fact.value.split()) <= _LONGEST_VALUE
 
 
 def _base(fact: Fact) -> str:
@@ -146,9 +161,46 @@ def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | Non
     return Sentence(quote, is_question=False), [statement]
 
 
+def outdated(statements: Sequence[Fact], active: Sequence[Fact], found: Sequence[Fact]) -> list[Fact]:
+    """Return the statements that hold a value of an ``active`` fact which one found ended or replaced."""
+    old = {fact.value for fact in found if fact.effect == "ends"}
+    for fact in found:
+        slot = (fact.subject, fact.attribute)
+        old.update(one.value for one in active if (one.subject, one.attribute) == slot)
+    old -= {fact.value for fact in found if fact.effect != "ends"}
+    return [one for one in statements if is_statement(one) and any(_holds(one.value, value) for value in old)]
+
+
+def in_time(statement: Fact, found: Sequence[Fact]) -> Fact:
+    """Return a statement that holds when what rules found in its turn does: "we move in October"."""
+    starts = [fact.valid_from for fact in found if fact.valid_from > statement.at]
+    ends = [fact.valid_to for fact in found if fact.valid_to is not None and fact.valid_to > statement.at]
+    return msgspec.structs.replace(
+        statement,
+        valid_from=min(starts, default=statement.valid_from),
+        valid_to=max(ends, default=statement.valid_to),
+    )
+
+
+def is_statement(fact: Fact) -> bool:
+    """Say whether a fact is a statement that was kept as it was said."""
+    return fact.attribute.startswith("statement:")
+
+
+def _holds(said: str, value: str) -> bool:
+    words = _spaced(value)
+    return words.strip() != "" and words in _spaced(said)
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
+
+
 def _may_stand(text: str) -> bool:
     """Say whether a sentence may be kept as it was said: it is no secret, order, question, code or report."""
-    if common_words.SECRET.search(text) or asked_to_remember(text) or guard.is_reported(text):
+    if common_words.SECRET.search(text) or asked_to_remember(text):
+        return False
+    if guard.is_reported(text) or _SAYS.search(text):
         return False
     return not _CODE.search(text) and (bool(_OWN.search(text)) or not _ASKS.search(text))
 
