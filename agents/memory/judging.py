@@ -27,24 +27,28 @@ class Judges:
         self._model = model
         self._embed = embed
         self._vectors: dict[str, list[float]] = {}
-        self._said = False
+        self._alone = False
 
     async def of(self, turns: Sequence[Turn]) -> Judge | None:
         """Return the judge of these turns' sentences; None where there are no weights for this model."""
-        weights = await asyncio.to_thread(load, WEIGHTS)
+        weights = None if self._alone else await asyncio.to_thread(load, WEIGHTS)
         if weights is None or weights.model != self._model:
-            if not self._said:
-                self._said = True
-                log.warning("facts are found by rules alone: the weights are not for %s.", self._model)
-            return None
+            return self._rules_alone()
         texts = await asyncio.to_thread(texts_to_judge, turns)
         vectors = {text: self._vectors[text] for text in texts if text in self._vectors}
         if missing := [text for text in texts if text not in vectors]:
             data = array.array("f", await self._embed(missing))
             width = len(data) // len(missing)
+            if width != weights.dimensions:
+                return self._rules_alone()
             vectors |= {text: data[at * width : (at + 1) * width].tolist() for at, text in enumerate(missing)}
         self._vectors = dict([*self._vectors.items(), *vectors.items()][-KEPT:])
         return weights.judge(vectors)
+
+    def _rules_alone(self) -> None:
+        if not self._alone:
+            self._alone = True
+            log.warning("facts are found by rules alone: the weights are not for %s.", self._model)
 
     def forget(self) -> None:
         """Keep nothing of what was said."""

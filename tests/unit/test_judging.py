@@ -151,6 +151,19 @@ async def test_without_weights_for_the_model_rules_are_alone(caplog):
     assert caplog.text.count("by rules alone") == 1
 
 
+async def test_vectors_of_another_size_make_no_judge(caplog):
+    """A model of the same name whose vectors the weights do not fit is another model."""
+
+    async def embed(texts):
+        return array.array("f", [0.1] * 64 * len(texts)).tobytes()
+
+    judges = Judges("all-minilm-l6-v2", embed)
+    with caplog.at_level(logging.WARNING):
+        assert await judges.of([turn("I keep bees.")]) is None
+        assert await judges.of([turn("I keep ants.")]) is None
+    assert caplog.text.count("by rules alone") == 1
+
+
 async def test_a_failing_embedder_is_not_taken_for_an_answer():
     """What embedding raises is raised, so that learning is tried again."""
 

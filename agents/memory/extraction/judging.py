@@ -159,6 +159,8 @@ class Weights:
     def __init__(self, model: str, bias: float, weights: Any) -> None:
         self.model = model
         """Name of the embedding model that they belong to."""
+        self.dimensions = len(weights) - width(0)
+        """Numbers of its vectors."""
         self._bias = bias
         self._weights = weights
 
