@@ -45,10 +45,11 @@ class Judges:
         self._vectors = dict([*self._vectors.items(), *vectors.items()][-KEPT:])
         return weights.judge(vectors)
 
-    def _rules_alone(self) -> None:
+    def _rules_alone(self) -> Judge | None:
         if not self._alone:
             self._alone = True
             log.warning("facts are found by rules alone: the weights are not for %s.", self._model)
+        return None
 
     def forget(self) -> None:
         """Keep nothing of what was said."""

@@ -102,7 +102,7 @@ def believed(judged: Judged, slots: Set[tuple[str, str]] = frozenset()) -> list[
     kept = []
     for fact in judged.found:
         is_known = (fact.subject, fact.attribute) in slots
-        least = KNOWN_FROM if is_known else WHOLE_FROM if is_whole else PART_FROM
+        least = KNOWN_FROM if is_known else WHOLE_FROM if is_whole or ends else PART_FROM
         is_taken = is_whole or ends or is_known or _base(fact) in _CERTAIN
         if (ends and (is_whole or (is_known and fact.effect == "ends"))) or (
             is_taken and judged.odds >= least and _is_clean(fact, is_whole=is_whole)
@@ -163,7 +163,7 @@ def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | Non
 
 def outdated(statements: Sequence[Fact], active: Sequence[Fact], found: Sequence[Fact]) -> list[Fact]:
     """Return the statements that hold a value of an ``active`` fact which one found ended or replaced."""
-    old = {fact.value for fact in found if fact.effect == "ends"}
+    old = {fact.value or fact.attribute.partition(":")[2] for fact in found if fact.effect == "ends"}
     for fact in found:
         slot = (fact.subject, fact.attribute)
         old.update(one.value for one in active if (one.subject, one.attribute) == slot)
