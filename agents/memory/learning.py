@@ -19,6 +19,8 @@ from typing import NamedTuple, Self
 
 from agents.common.table_writer import WriterProcess
 from agents.memory.extraction import extract
+from agents.memory.extraction.judging import Judge
+from agents.memory.judging import Judges
 from bus.connection import Bus
 from bus.settings import Settings
 from bus.tasks import end
@@ -60,6 +62,7 @@ class Learner:
         self._model = settings.embedding_model
         self._conversations = conversations
         self._facts = facts
+        self._judges = Judges(settings.embedding_model, self._embed)
         self._lance = settings.memory / "lance"
         self._writer = WriterProcess(self._lance, TABLE, settings.embedding_model)
         self._reconciled = False
@@ -89,6 +92,7 @@ class Learner:
 
         Called by whoever holds ``writing``.
         """
+        self._judges.forget()
         removed = await self._remove(sources)
         await self._wrote(await self._writer.forget(()))
         return removed
@@ -188,8 +192,10 @@ class Learner:
         fresh: list[tuple[str, Fact]] = []
         for _, turn in turns:
             if turn.role == "user":
+                # Whoever forgets does not wait for the embedder: that is asked before.
+                judge = await self._judges.of(await self._context(turn))
                 async with self.writing:
-                    fresh += await self._extract(turn, fresh)
+                    fresh += await self._extract(turn, fresh, judge)
         await self._index_turns(turns)
         await asyncio.to_thread(self._conversations.set_position, "learned", turns[-1][0])
         return True
@@ -198,7 +204,14 @@ class Learner:
         after = await asyncio.to_thread(self._conversations.position, "learned")
         return await asyncio.to_thread(self._conversations.learn_from, after, BATCH)
 
-    async def _extract(self, turn: Turn, fresh: Sequence[tuple[str, Fact]]) -> list[tuple[str, Fact]]:
+    async def _context(self, turn: Turn) -> tuple[Turn, ...]:
+        return await asyncio.to_thread(
+            self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
+        )
+
+    async def _extract(
+        self, turn: Turn, fresh: Sequence[tuple[str, Fact]], judge: Judge | None
+    ) -> list[tuple[str, Fact]]:
         """Put the facts of a turn into the log, and return those that are new, with their user.
 
         One that is known or was forgotten changes nothing. ``fresh`` ones may
@@ -206,9 +219,7 @@ class Learner:
         """
         if await asyncio.to_thread(self._is_forgotten, turn):
             return []
-        history = await asyncio.to_thread(
-            self._conversations.until, turn.project, turn.conversation, turn.answer, CONTEXT
-        )
+        history = await self._context(turn)
         known = await asyncio.to_thread(
             self._facts.list, turn.project, turn.user, as_of=turn.at, limit=KNOWN_FACTS
         )
@@ -223,6 +234,7 @@ class Learner:
                     *(fact for user, fact in fresh if (user, fact.project) == (turn.user, turn.project)),
                 ),
                 zone=zone,
+                judge=judge,
             )
         except Exception:
             log.exception("nothing is learned from the question of the answer %s", turn.answer)

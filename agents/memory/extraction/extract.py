@@ -21,9 +21,11 @@ from agents.memory.extraction import (
     proper_names,
     render,
     rules,
+    statements,
     transitions,
     wishes,
 )
+from agents.memory.extraction.judging import Judge, Spoken
 from agents.memory.extraction.model import OWNER, Candidate, Clause, Subject
 from agents.memory.extraction.notes import asked_to_remember
 from agents.memory.extraction.sentences import Sentence, language_of, sentences
@@ -36,7 +38,12 @@ _PRETENCE_TURNS = 3
 
 
 def extract(
-    turns: Sequence[Turn], *, recalled: Sequence[str] = (), known: Sequence[Fact] = (), zone: tzinfo = UTC
+    turns: Sequence[Turn],
+    *,
+    recalled: Sequence[str] = (),
+    known: Sequence[Fact] = (),
+    zone: tzinfo = UTC,
+    judge: Judge | None = None,
 ) -> list[Fact]:
     """Return the facts that the user stated in these turns of one conversation, oldest first.
 
@@ -45,11 +52,15 @@ def extract(
     ``zone``. ``recalled`` are texts that were given to the model or shown in
     this conversation besides those in ``Turn.passages``: what repeats them is
     no fact. ``known`` are facts that hold already: whom a name means, and what
-    "I sold the Golf" ends. The same turns give the same facts with the same
+    "I sold the Golf" ends. ``judge`` says how likely a sentence states a
+    lasting fact: what rules found in an unlikely one is dropped, and a very
+    likely one of which they found too little is kept as a statement. Without
+    it the rules are alone. The same turns give the same facts with the same
     identities, so a caller may pass earlier turns again and take those whose
-    ``answer`` is new.
+    ``answer`` is new. An identity depends on words alone, never on how likely
+    they were.
     """
-    reader = _Reader(known, recalled, zone)
+    reader = Reader(known, recalled, zone, judge)
     found: list[Fact] = []
     for turn in turns:
         if turn.role == "user":
@@ -66,11 +77,15 @@ def identity(turn: Turn, subject: str, attribute: str, value: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-class _Reader:
-    """Goes through one conversation."""
+class Reader:
+    """Goes through one conversation, turn by turn."""
 
-    def __init__(self, known: Sequence[Fact], recalled: Sequence[str], zone: tzinfo) -> None:
+    def __init__(
+        self, known: Sequence[Fact], recalled: Sequence[str], zone: tzinfo, judge: Judge | None
+    ) -> None:
         self._zone = zone
+        self._judge = judge
+        self._since_fiction = 99
         self._recalled = guard.Recalled(recalled)
         self._people = People()
         self._known = list(known)
@@ -104,27 +119,61 @@ class _Reader:
         self._people.turn += 1
         own = guard.own_words(turn.text)
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
+        is_fiction = guard.is_fiction(own)
+        self._since_fiction = 0 if is_fiction or self._playing else min(self._since_fiction + 1, 99)
         found: list[Fact] = []
-        if not self._playing and guard.is_fiction(own) and (to := guard.addressee(own)):
+        if not self._playing and is_fiction and (to := guard.addressee(own)):
             found += self._facts(
                 turn, Sentence(to, is_question=False), mentioned.read(to, self._people), None
             )
             found = self._fresh(found, [])
-        if not (self._playing > _PRETENCE_TURNS or guard.is_fiction(own) or guard.is_joke(own)):
+        if not (self._playing > _PRETENCE_TURNS or is_fiction or guard.is_joke(own)):
             language = language_of(turn.text)
             self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
-            for sentence in sentences(own):
+            said = sentences(own)
+            judged: list[statements.Judged] = []
+            for place, sentence in enumerate(said):
+                spoken = Spoken(sentence.text, own, place, len(said), self._since_fiction)
                 if self._people.is_casual:
                     named = proper_names.capitalised(sentence.text)
                     sentence = replace(sentence, text=named, said=sentence.text)
                 if self._playing and not asked_to_remember(sentence.text):
                     continue
-                if not self._recalled.repeats(sentence.text):
-                    found += self._sentence(turn, sentence, language, found)
+                if self._recalled.repeats(sentence.text):
+                    continue
+                stated = self._sentence(turn, sentence, language, found)
+                if self._judge:
+                    odds = self._judge(spoken)
+                    slots = {(fact.subject, fact.attribute) for fact in [*self._known, *self._said]}
+                    stated = statements.believed(statements.Judged(sentence, odds, stated), slots)
+                    if not self._recalled.tells(sentence.text):
+                        judged.append(statements.Judged(sentence, odds, stated))
+                found += stated
+            found += self._with_statements(turn, judged, found)
         self._said += found
         for fact in found:
             self._meet(fact)
         return found
+
+    def _with_statements(
+        self, turn: Turn, judged: Sequence[statements.Judged], found: Sequence[Fact]
+    ) -> list[Fact]:
+        """Return what is kept of a turn as it was said, and the ends of statements that it makes untrue."""
+        if not self._judge:
+            return []
+        stated: list[Fact] = []
+        active = transitions.holding([*self._known, *self._said])
+        if statement := statements.proposed(judged):
+            new = self._fresh(self._facts(turn, *statement, None), list(found))
+            stated += [
+                statements.in_time(one, found) for one in new if not statements.outdated([one], active, found)
+            ]
+        for old in statements.outdated(active, active, found):
+            if not any(one.attribute == old.attribute for one in found):
+                change = transitions.Change(old, "ends", old.attribute, old.value)
+                by = Sentence(found[0].quote, is_question=False)
+                stated.append(self._of_change(turn, by, change, found[0].valid_from, None))
+        return stated
 
     def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
         note = asked_to_remember(sentence.text)

@@ -306,6 +306,12 @@ class Recalled:
             return len(words) >= 3 and any(joined in text for text in self._whole)
         return sum(gram in self._seen for gram in grams) > len(grams) / 2
 
+    def tells(self, sentence: str) -> bool:
+        """Say whether what a sentence tells was told to the user: two thirds of its longer words."""
+        told = {word for text in self._whole for word in text.split()}
+        words = [word for word in _words(sentence) if len(word) > 3 or word.isdigit()]
+        return bool(words) and sum(word in told for word in words) * 3 >= len(words) * 2
+
 
 def _grams(words: list[str], size: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
