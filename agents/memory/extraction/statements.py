@@ -95,9 +95,7 @@ def believed(judged: Judged, slots: Set[tuple[str, str]] = frozenset()) -> list[
     text = judged.sentence.text
     if asked_to_remember(text):
         return judged.found
-    is_whole = len(_content(text) - _taken(judged.found)) <= _LEFT_OVER or (
-        len(text.split()) <= _PLAIN_WORDS and not _JOINED.search(text)
-    )
+    is_whole = len(_content(text) - _taken(judged.found)) <= _LEFT_OVER or _is_plain(text)
     ends = is_change(judged.found)
     kept = []
     for fact in judged.found:
@@ -109,6 +107,11 @@ def believed(judged: Judged, slots: Set[tuple[str, str]] = frozenset()) -> list[
         ):
             kept.append(fact)
     return kept
+
+
+def _is_plain(text: str) -> bool:
+    """Say whether a sentence says one thing: what rules found in it is all of it."""
+    return len(text.split()) <= _PLAIN_WORDS and not _JOINED.search(text)
 
 
 def is_change(found: Sequence[Fact]) -> bool:
@@ -137,7 +140,10 @@ def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | Non
     kept = [
         one
         for one in judged
-        if one.odds >= ALSO_FROM and not is_change(one.found) and _may_stand(one.sentence.text)
+        if one.odds >= ALSO_FROM
+        and not is_change(one.found)
+        and not (one.found and _is_plain(one.sentence.text))
+        and _may_stand(one.sentence.text)
     ]
     best = max(kept, key=lambda one: one.odds, default=None)
     if best is None or best.odds < KEPT_FROM:
