@@ -219,6 +219,12 @@ def test_a_role_play_ends():
     ) == [("owner", "city", "Bonn")]
 
 
+def test_people_of_a_story_stay_invented():
+    """Who was named as somebody of a story is not met in the next sentence either."""
+    assert learned("The protagonist, Ottilie, lives in Dundee.", "Ottilie works as a locksmith now.") == []
+    assert learned("My hero is called Marek.", "I live in Bonn.") == [("owner", "city", "Bonn")]
+
+
 def test_names_and_pronouns_mean_whom_was_spoken_of():
     """Across turns of a conversation, and by what is known from others."""
     facts = learned(

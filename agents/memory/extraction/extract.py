@@ -86,6 +86,7 @@ class Reader:
         self._zone = zone
         self._judge = judge
         self._since_fiction = 99
+        self._invented: set[str] = set()
         self._recalled = guard.Recalled(recalled)
         self._people = People()
         self._known = list(known)
@@ -119,7 +120,8 @@ class Reader:
         self._people.turn += 1
         own = guard.own_words(turn.text)
         self._playing = 0 if guard.ends_play(own) else max(self._playing - 1, guard.play_turns(own))
-        is_fiction = guard.is_fiction(own)
+        self._invented.update(guard.invented(own))
+        is_fiction = guard.is_fiction(own) or bool(self._invented & set(own.casefold().split()[:1]))
         self._since_fiction = 0 if is_fiction or self._playing else min(self._since_fiction + 1, 99)
         found: list[Fact] = []
         if not self._playing and is_fiction and (to := guard.addressee(own)):

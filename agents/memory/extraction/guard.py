@@ -101,12 +101,17 @@ _FICTION = re.compile(
     r"dear diary|liebes tagebuch|lyrics?|in (?:my|the|a|this|that|his|her) (?:novel|story|book|film|movie|"
     r"song|poem|series|show|game|"
     r"dream|play|scene|example|demo|sample|exercise|tutorial|template|"
-    r"campaign|fanfic)|the (?:protagonist|narrator|main character|hero)|my character|i (?:had a dream|"
-    r"dreamt|dreamed)|"
+    r"campaign|fanfic)|(?:the|my|our|his|her) (?:protagonist|narrator|main character|hero|heroine|villain)|"
+    r"my character|(?:first|second|third|last|next|opening|closing) (?:chapter|verse|stanza|scene)|"
+    r"i (?:had a dream|dreamt|dreamed)|"
     r"stell dir vor|angenommen|nehmen wir an|tu so|spiel(?:e)? (?:einen?|die|den)|zum beispiel|z\. ?b\.|"
     r"beispielsatz|"
     r"im (?:film|buch|roman|traum|spiel|lied)|in meinem (?:roman|buch|traum|spiel)|liedtext|songtext)\b",
     re.IGNORECASE,
+)
+_INVENTED = re.compile(
+    r"\b(?i:protagonist|narrator|character|hero|heroine|villain|antagonist)(?:'s name)?,?"
+    r"(?: (?:is|named|called|will be|is called))? ([A-Z\u00c4\u00d6\u00dc][a-z\u00e4\u00f6\u00fc\u00df]+)\b"
 )
 _PLAY = re.compile(
     r"\b(?:role[- ]?play|rollenspiel|you are now|you're now|let(?:'s| us) play|stay in character|du bist "
@@ -228,6 +233,11 @@ def own_words(text: str) -> str:
 def is_fiction(text: str) -> bool:
     """Say whether a turn asks for fiction or an example, so that its first person is not the user."""
     return bool(_FICTION.search(text))
+
+
+def invented(text: str) -> list[str]:
+    """Return the names that a turn gives to people of a story, in lower case."""
+    return [name.casefold() for name in _INVENTED.findall(text)]
 
 
 def addressee(text: str) -> str:
