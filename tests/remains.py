@@ -7,6 +7,7 @@ log included, and term by term of the full-text index.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import zlib
@@ -27,7 +28,9 @@ class Place(NamedTuple):
 def places(home: Path, text: str) -> list[Place]:
     """Return every place below a folder where a text is, in whatever case."""
     found: list[Place] = []
-    for file in sorted(path for path in home.rglob("*") if path.is_file() and not path.is_symlink()):
+    # Unlike Path.rglob it takes no offence at a folder that goes meanwhile.
+    walked = (Path(root, name) for root, _, names in os.walk(home) for name in names)
+    for file in sorted(path for path in walked if path.is_file() and not path.is_symlink()):
         if "models" in file.relative_to(home).parts:
             continue
         kind = _kind(file)
