@@ -149,6 +149,7 @@ def test_nothing_is_learned_from_answers_or_passages():
         "My salary is a joke",
         "Here's what the candidate wrote: I am a senior engineer and I live in Warsaw.",
         "We're called Larkspur.",
+        "Dictation follows. Dear Mr Bassi, I live in Warsaw and I work for the council.",
         "Mein Bruder ist Lehrer, sagt er",
         "Ich arbeite an meiner Laune",
         "Ich spiele mit dem Gedanken",

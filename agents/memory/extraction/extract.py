@@ -170,7 +170,9 @@ class Reader:
             stated += [
                 statements.in_time(one, found) for one in new if not statements.outdated([one], active, found)
             ]
-        for old in statements.outdated(active, active, found):
+        # What is known holds, whatever reading the earlier turns once more seems to end of it.
+        held = {fact.attribute: fact for fact in [*self._known, *active] if statements.is_statement(fact)}
+        for old in statements.outdated(list(held.values()), active, found):
             if not any(one.attribute == old.attribute for one in found):
                 change = transitions.Change(old, "ends", old.attribute, old.value)
                 by = Sentence(found[0].quote, is_question=False)

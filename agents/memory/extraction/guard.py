@@ -24,6 +24,12 @@ _MAIL = re.compile(
     r"viele grüße|liebe grüße|beste grüße|gruß|lg)\b.*\Z",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
+_LETTER = re.compile(
+    r"\b(?:dear|sehr geehrter?|sehr geehrte) (?:mr|mrs|ms|miss|mx|dr|prof\w*|sirs?|madam|herrn?|frau|damen|"
+    r"hiring|team|all|neighbou?rs?|colleagues|parents|customers?|members)\b[^\n]*,.*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A letter without its end, as one dictates it."""
 _HEADER = re.compile(
     r"^(?:from|to|cc|subject|date|sent|von|an|betreff|gesendet|datum): .*$", re.IGNORECASE | re.MULTILINE
 )
@@ -200,7 +206,7 @@ def own_words(text: str) -> str:
         return ""
     text = _FENCE.sub(_blank, _ENDLESS.sub(" \ufffc ", text))
     text = _BLOCK_QUOTE.sub(_blank, text)
-    text = _MAIL.sub(_blank, text)
+    text = _LETTER.sub(_blank, _MAIL.sub(_blank, text))
     header = _HEADER.search(text)
     if header:
         text = text[: header.start()]
