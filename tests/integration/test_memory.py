@@ -105,6 +105,21 @@ async def test_a_fact_is_learned_superseded_and_answered_as_of_then(start_bus, s
         assert ["Hamburg" in p.text for p in before] == [True]
 
 
+async def test_what_no_rule_understands_is_kept_as_it_was_said(start_bus, settings):
+    """The learned judge works with the real embedder: a lasting fact is kept, a request is not."""
+    async with memory(start_bus, settings) as bus:
+        said = "We adopted a grumpy old greyhound from a rescue centre and he sleeps on the landing."
+        await say(bus, "Can you write me a poem about a greyhound that sleeps on a landing?")
+        await say(bus, said, conversation="c2")
+
+        async def learned():
+            return (await bus.call(ListFacts())).facts
+
+        (fact,) = await until(learned)
+        assert said in fact.text
+        assert fact.conversation == "c2"
+
+
 async def test_the_owner_adds_and_corrects_facts(start_bus, settings):
     """What the owner writes counts; the version before it stays in the history."""
     async with memory(start_bus, settings) as bus:
