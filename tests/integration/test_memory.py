@@ -108,16 +108,16 @@ async def test_a_fact_is_learned_superseded_and_answered_as_of_then(start_bus, s
 async def test_what_no_rule_understands_is_kept_as_it_was_said(start_bus, settings):
     """The learned judge works with the real embedder: a lasting fact is kept, a request is not."""
     async with memory(start_bus, settings) as bus:
-        said = "We adopted a grumpy old greyhound from a rescue centre and he sleeps on the landing."
-        await say(bus, "Can you write me a poem about a greyhound that sleeps on a landing?")
+        said = "Our greyhound Bertie is allergic to chicken, so he only gets the salmon food from Hooper's."
+        await say(bus, "Can you write me a poem about a greyhound that eats salmon?")
         await say(bus, said, conversation="c2")
 
         async def learned():
             return (await bus.call(ListFacts())).facts
 
-        (fact,) = await until(learned)
-        assert said in fact.text
-        assert fact.conversation == "c2"
+        facts = await until(learned)
+        assert any(said in fact.text for fact in facts)
+        assert {fact.conversation for fact in facts} == {"c2"}
 
 
 async def test_the_owner_adds_and_corrects_facts(start_bus, settings):
