@@ -12,8 +12,9 @@ OPTIONS = $(if $(STORAGE),--storage '$(STORAGE)') $(if $(PORT),--port $(PORT)) $
           $(if $(NATS),--nats '$(NATS)')
 KARAIS  = $(BIN)/karais $(if $(HOME_DIR),--home '$(HOME_DIR)')
 
-# Three at a time, a file in one process: most tests wait for processes and clocks.
-PYTEST ?= -n 3 --dist loadfile
+# Three at a time, a file in one process: most tests wait for processes and clocks. In the order of the
+# folders, so that what takes longest does not come last, on one core alone.
+PYTEST ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 # Tests keep weights here and touch no ~/.karais.
 TEST_HOME := $(VENV)/test-home
