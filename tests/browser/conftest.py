@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from agents.gateway.agent import Gateway
 from bus.settings import Settings
@@ -25,6 +25,9 @@ FLAGS = (
     "--disable-sync",
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# As for a page's actions: other tests may have the processors.
+expect.set_options(timeout=15_000)
 
 
 class Household:
