@@ -13,7 +13,6 @@ _ABBREVIATED = re.compile(
 )
 _BEGINS = re.compile(r"\s*(?:[-*+\u2022\u25e6\u2013] |#|\||>|(?:\d{1,3}|[a-zA-Z])[.)] |```|~~~)")
 """What begins a heading, an item of a list, a row, a quotation or code, never the rest of a sentence."""
-_BEGINS_ALONE = re.compile(r"\s*[#|]")
 _CLOSED = (".", "!", "?", ":", "\u3002", "\uff01", "\uff1f", "\uff1a")
 WRAPPED_CHARS = 45
 """A shorter line ended where its writer ended it."""
@@ -50,8 +49,8 @@ def sentences(text: str, *, code: bool = False) -> list[Sentence]:
     found: list[Sentence] = []
     at = begun = 0
     fenced = False
-    head = above = open_lines = ""
-    """``open_lines`` is what may go on in the next line, from ``begun``, with spaces for line ends."""
+    head = above = ""
+    open_lines = ""  # what may go on in the next line, from ``begun``, with spaces for line ends
     lines = text.splitlines(keepends=True)
     width = max((len(line.rstrip()) for line in lines), default=0)
     last = ""
@@ -83,9 +82,9 @@ def _goes_on(line: str, after: str, width: int) -> bool:
 
     ``width`` is the longest line's length in characters.
     """
-    if len(line) < WRAPPED_CHARS or not after or _BEGINS.match(after) or _BEGINS_ALONE.match(line):
+    if len(line) < WRAPPED_CHARS or line.lstrip().startswith("#") or line.endswith(_CLOSED):
         return False
-    if line.endswith(_CLOSED):
+    if _DIVIDER.match(after) or _BEGINS.match(after):
         return False
     return after.lstrip()[0].islower() or len(line) >= NEARLY_FULL * width
 
