@@ -11,7 +11,7 @@ from schemas.documents import Passage, Recall
 from schemas.embeddings import Vectors
 from stores.follow_up import in_context
 from stores.passages import PassagesReader, with_texts
-from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank
+from stores.ranking import BESIDE_SECONDS, Candidate, best_turns, named_speakers, passage_of, rank, stacked
 from stores.scope import Scope
 from stores.terms import telling, without_stop_words
 
@@ -90,9 +90,7 @@ def _candidates(searches: Sequence[Rows], query: Any, keep: Callable[[Rows], Row
     if comparable:
         import numpy as np
 
-        # Quicker than np.stack.
-        vectors = np.concatenate([candidate.row["vector"] for candidate in comparable])
-        cosines = np.vecdot(vectors.reshape(len(comparable), -1), query)
+        cosines = np.vecdot(stacked([candidate.row["vector"] for candidate in comparable]), query)
         for candidate, cosine in zip(comparable, cosines.tolist(), strict=True):
             candidate.cosine = cosine
     return candidates

@@ -37,6 +37,7 @@ from typing import Any
 
 from agents.memory.extraction import extract
 from agents.memory.extraction.judging import Judge, load, texts_to_judge
+from agents.memory.extraction.statements import is_statement
 from ops.bench.figures import Report
 from ops.bench.search_corpus import embedded
 from schemas.chat import Turn
@@ -137,12 +138,13 @@ def judges_of(files: Sequence[Path], model: Path | None, cache: Path) -> Judges:
     if weights is None or model is None or not model.is_dir() or model.name != weights.model:
         return no_judge
     texts = sorted({text for file in files for text in texts_to_judge(turns_of(file))})
-    vectors = dict(zip(texts, embedded(texts, model, cache).tolist(), strict=True))
+    judge = weights.judge(dict(zip(texts, embedded(texts, model, cache).tolist(), strict=True)))
+    return always(judge)
 
-    def judges(turns: Sequence[Turn]) -> Judge:
-        return weights.judge(vectors)
 
-    return judges
+def always(judge: Judge) -> Judges:
+    """Return what gives one judge for all turns."""
+    return lambda turns: judge
 
 
 def turns_of(file: Path) -> list[Turn]:
@@ -258,11 +260,6 @@ def _count(score: Score, entry: dict[str, Any], facts: Sequence[Fact]) -> None:
             day = datetime.fromtimestamp(fact.valid_from, UTC).date().isoformat()
             score.dated_right += day.startswith(found["from"])
     score.missed += [(entry["text"], e) for e in expected if not e.get("optional")]
-
-
-def is_statement(fact: Fact) -> bool:
-    """Say whether a fact is a statement that was kept whole."""
-    return fact.attribute.startswith("statement:")
 
 
 def _count_statement(

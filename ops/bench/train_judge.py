@@ -20,18 +20,17 @@ from typing import Any
 from agents.memory.extraction import extract, judging
 from agents.memory.extraction.extract import Reader
 from agents.memory.extraction.judging import Judge, Spoken, Weights
+from agents.memory.extraction.statements import is_statement
 from ops.bench.memory_quality import (
     IN_CHECKOUT,
-    Judges,
     Score,
+    always,
     contains,
     dialogues,
-    is_statement,
     score_dialogues,
     turns_of,
 )
 from ops.bench.search_corpus import embedded
-from schemas.chat import Turn
 
 PENALTY = 0.3
 """Inverse strength of regularisation; chosen by the figures of authors left out, as the thresholds were."""
@@ -130,15 +129,6 @@ def fit(found: Sequence[Example], vectors: Vectors, model: str) -> Weights:
     return Weights(model, float(fitted.intercept_[0]), fitted.coef_[0].tolist())
 
 
-def judges(weights: Weights, vectors: Vectors) -> Judges:
-    """Return what makes judges from weights and vectors of all sentences there are."""
-
-    def judge(turns: Sequence[Turn]) -> Judge:
-        return weights.judge(vectors)
-
-    return judge
-
-
 def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print) -> int:
     """Fit, compare, write."""
     parser = argparse.ArgumentParser(prog="python -m ops.bench.train_judge", description=__doc__)
@@ -158,10 +148,10 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     if not options.no_comparison:
         for author, scripts in files.items():
             others = [one for one in found if one.author != author]
-            judged = judges(fit(others, vectors, options.model.name), vectors)
+            judge = fit(others, vectors, options.model.name).judge(vectors)
             score = Score()
             for file in scripts:
-                score_dialogues(file, score, judged)
+                score_dialogues(file, score, always(judge))
             show(
                 f"{author} by the others: precision {score.precision:.3f}, recall {score.recall:.3f} "
                 f"({score.right} right, {len(score.wrong)} wrong, {score.repeated} repeated, "

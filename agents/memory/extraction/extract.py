@@ -134,6 +134,7 @@ class Reader:
             self._people.is_casual = not re.search(r"[^\W\d_a-zäöüß]", own.replace("I", ""))
             said = sentences(own)
             judged: list[statements.Judged] = []
+            slots = {(fact.subject, fact.attribute) for fact in [*self._known, *self._said]}
             for place, sentence in enumerate(said):
                 spoken = Spoken(sentence.text, own, place, len(said), self._since_fiction)
                 if self._people.is_casual:
@@ -146,7 +147,6 @@ class Reader:
                 stated = self._sentence(turn, sentence, language, found)
                 if self._judge:
                     odds = self._judge(spoken)
-                    slots = {(fact.subject, fact.attribute) for fact in [*self._known, *self._said]}
                     stated = statements.believed(statements.Judged(sentence, odds, stated), slots)
                     if not self._recalled.tells(sentence.text):
                         judged.append(statements.Judged(sentence, odds, stated))

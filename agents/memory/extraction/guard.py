@@ -25,7 +25,7 @@ _MAIL = re.compile(
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 _LETTER = re.compile(
-    r"\b(?:dear|sehr geehrter?|sehr geehrte) (?:mr|mrs|ms|miss|mx|dr|prof\w*|sirs?|madam|herrn?|frau|damen|"
+    r"\b(?:dear|sehr geehrter?) (?:mr|mrs|ms|miss|mx|dr|prof\w*|sirs?|madam|herrn?|frau|damen|"
     r"hiring|team|all|neighbou?rs?|colleagues|parents|customers?|members)\b[^\n]*,.*\Z",
     re.IGNORECASE | re.DOTALL,
 )
@@ -304,6 +304,7 @@ class Recalled:
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._seen: set[tuple[str, ...]] = set()
         self._whole: list[str] = []
+        self._told: set[str] = set()
         for text in texts:
             self.add(text)
 
@@ -312,6 +313,7 @@ class Recalled:
         words = _words(text)
         self._seen.update(_grams(words, self.size))
         self._whole.append(f" {' '.join(words)} ")
+        self._told.update(words)
 
     def repeats(self, sentence: str) -> bool:
         """Say whether a sentence is made of recalled words: more than half of its sequences of four."""
@@ -324,9 +326,8 @@ class Recalled:
 
     def tells(self, sentence: str) -> bool:
         """Say whether what a sentence tells was told to the user: two thirds of its longer words."""
-        told = {word for text in self._whole for word in text.split()}
         words = [word for word in _words(sentence) if len(word) > 3 or word.isdigit()]
-        return bool(words) and sum(word in told for word in words) * 3 >= len(words) * 2
+        return bool(words) and sum(word in self._told for word in words) * 3 >= len(words) * 2
 
 
 def _grams(words: list[str], size: int) -> list[tuple[str, ...]]:

@@ -44,9 +44,12 @@ _FREE = ("note", "answers", "nickname", "address")
 _NAMED = ("city",)
 _CERTAIN = ("name", "age", "birthday", "diet", "condition", "allergy", "intolerance", "city", "employer")
 """Attributes of which rules take the right words out of a longer sentence."""
+_HALF = re.compile(
+    r",(?!\d)|;|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|myself|altogether)\b", re.IGNORECASE
+)
 _UNCLEAN = re.compile(
-    r",(?!\d)|;|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|at|for|by|with|on|years|ago|before|"
-    r"after|each|every|own|myself|altogether|in the|in this|one in|same)\b",
+    rf"{_HALF.pattern}|\b(?:at|for|by|with|on|years|ago|before|after|each|every|own|in the|in this|"
+    r"one in|same)\b",
     re.IGNORECASE,
 )
 _CODE = re.compile(
@@ -68,9 +71,6 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 """Of a sentence without a word for oneself: it asks, or says what is to be made."""
-_HALF = re.compile(
-    r",(?!\d)|;|\b(?:i|me|my|it|its|him|her|them|that|this|and|no|not|myself|altogether)\b", re.IGNORECASE
-)
 _WORD = re.compile(r"\w+")
 _BLANK = re.compile(r"\s*\ufffc[\s\ufffc]*")
 
