@@ -149,8 +149,12 @@ class Up:
             keeper = self.supervisor.keepers.get(BUS)
             if keeper is None:
                 raise
-            reason = processes.last_line(keeper.unit.log)
-            raise Unavailable(f"The bus did not start: {reason or error} (log: {keeper.unit.log}).") from None
+            log = keeper.unit.log
+            if keeper.process is not None:
+                raise Unavailable(f"The bus runs and does not answer: {error} (log: {log})") from None
+            raise Unavailable(
+                f"The bus did not start: {processes.last_line(log) or error} (log: {log})."
+            ) from None
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what an attempt gives. A first start fails with it; a successor tries again for ever."""

@@ -13,8 +13,12 @@ class Embed(Message, frozen=True, kw_only=True):
     """Ask for the vectors of texts. Replied with Vectors."""
 
     texts: Annotated[tuple[str, ...], Meta(min_length=1, max_length=256)]
-    purpose: Literal["query", "passage"] = "passage"
-    """Queries go before passages that wait."""
+    purpose: Literal["query", "passage", "statement"] = "passage"
+    """Queries go before passages that wait.
+
+    Vectors of a ``statement`` tell whether it states a fact, and not what it is about: they come
+    from the model with an adapter, and cannot be compared with the others.
+    """
 
 
 class Vectors(Message, frozen=True, kw_only=True):

@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from agents.common.giving_way import GivingWay
-from agents.embedder import computing, model
+from agents.embedder import adapters, computing, model
 from agents.embedder.batching import Batcher
 from agents.embedder.bulk import BulkProcess, cores
+from agents.embedder.on_demand import OnDemand
 from bus.agent import Agent, answers, hears
 from bus.settings import Settings
 from schemas.chat import Answering
@@ -32,24 +33,28 @@ class Embedder(Agent):
         loaded = await asyncio.to_thread(model.load, folder)
         on_processor = await asyncio.to_thread(model.best_device) == "cpu"
 
-        def batcher(name: str) -> Batcher:
+        def thread(name: str) -> ThreadPoolExecutor:
             # A query's few rows are computed faster by one thread than by several that wait for
             # each other, above all while the language model has the cores.
-            thread = resources.enter_context(
+            return resources.enter_context(
                 ThreadPoolExecutor(1, name, initializer=one_thread if on_processor else None)
             )
 
+        def batcher(name: str) -> Batcher:
+            own = thread(name)
+
             async def compute(texts: list[str]) -> bytes:
-                return await asyncio.get_running_loop().run_in_executor(
-                    thread, computing.compute, loaded, texts
-                )
+                return await asyncio.get_running_loop().run_in_executor(own, computing.compute, loaded, texts)
 
             return Batcher(compute)
 
         self._queries = batcher("queries")
         self._passages = batcher("passages")
+        judging = OnDemand(lambda: model.load(folder, adapters.load("statement")), thread("statements"))
+        resources.callback(judging.close)
+        self._statements = Batcher(judging.compute)
         self._bulk = BulkProcess(folder) if on_processor else None
-        batchers = [self._queries, self._passages]
+        batchers = [self._queries, self._passages, self._statements]
         if self._bulk is not None:
             resources.push_async_callback(self._bulk.close)
             self._way = GivingWay(self._bulk.hold)
@@ -82,6 +87,8 @@ class Embedder(Agent):
     def _batcher(self, ask: Embed) -> Batcher:
         if ask.purpose == "query":
             return self._queries
+        if ask.purpose == "statement":
+            return self._statements
         if self._bulk is None:
             return self._passages
         # A turn of a conversation or a note that was saved is not worth a process of its own.

@@ -14,13 +14,19 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.embedder.adapters import Adapter
 
 
 class BertEmbedding:
-    """A BERT encoder, mean pooling, vectors of length 1. Any thread may use it."""
+    """A BERT encoder, mean pooling, vectors of length 1. Any thread may use it.
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    An ``adapter`` makes another model of it, for another purpose than search.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", adapter: Adapter | None = None) -> None:
         import torch
         from safetensors.torch import load_file
         from tokenizers import Tokenizer
@@ -39,6 +45,8 @@ class BertEmbedding:
         self._tokenizer.enable_truncation(self._maximum)
         weights = load_file(folder / "model.safetensors", device=device)
         weights = {name.removeprefix("bert."): tensor for name, tensor in weights.items()}
+        if adapter is not None:
+            adapter.apply(weights)
         self._words = weights["embeddings.word_embeddings.weight"]
         # Every token is of type 0, so its vector is the same at each position.
         self._positions = (

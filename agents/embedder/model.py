@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from agents.embedder.adapters import Adapter
 from schemas.errors import KaraisError
 from schemas.failure import Code
 
@@ -46,11 +47,11 @@ class SentenceTransformerEmbedding:
         return bytes(vectors.astype("<f4", copy=False).tobytes())
 
 
-def load(folder: Path) -> EmbeddingModel:
-    """Load the embedding model in ``folder``; blocking, seconds.
+def load(folder: Path, adapter: Adapter | None = None) -> EmbeddingModel:
+    """Load the embedding model in ``folder``, changed by an adapter; blocking, seconds.
 
     Raises KaraisError that names the folder when the model is not there or
-    cannot be read.
+    cannot be read, or is not the adapter's.
     """
     from agents.embedder.bert import BertEmbedding
 
@@ -58,10 +59,15 @@ def load(folder: Path) -> EmbeddingModel:
         raise KaraisError(
             f"The embedding model is not in {folder}: `karais models pull` fetches it.", code=Code.UNAVAILABLE
         )
+    if adapter is not None and (adapter.model != folder.name or not BertEmbedding.fits(folder)):
+        raise KaraisError(
+            f"The adapter for {adapter.purpose} belongs to {adapter.model}, not to the model {folder.name}.",
+            code=Code.UNAVAILABLE,
+        )
     device = best_device()
     try:
         if BertEmbedding.fits(folder):
-            return BertEmbedding(folder, device)
+            return BertEmbedding(folder, device, adapter)
         return SentenceTransformerEmbedding(folder, device)
     except Exception as error:
         raise KaraisError(

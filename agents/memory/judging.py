@@ -39,7 +39,7 @@ class Judges:
         if missing := [text for text in texts if text not in vectors]:
             data = array.array("f", await self._embed(missing))
             width = len(data) // len(missing)
-            if width != weights.dimensions:
+            if width != len(weights.dense):
                 return self._rules_alone()
             vectors |= {text: data[at * width : (at + 1) * width].tolist() for at, text in enumerate(missing)}
         self._vectors = dict([*self._vectors.items(), *vectors.items()][-KEPT:])

@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from functools import partial
+from typing import Literal, NamedTuple, Self
 
 from agents.common.table_writer import WriterProcess
 from agents.memory.extraction import extract
@@ -62,7 +63,7 @@ class Learner:
         self._model = settings.embedding_model
         self._conversations = conversations
         self._facts = facts
-        self._judges = Judges(settings.embedding_model, self._embed)
+        self._judges = Judges(settings.embedding_model, partial(self._embed, purpose="statement"))
         self._lance = settings.memory / "lance"
         self._writer = WriterProcess(self._lance, TABLE, settings.embedding_model)
         self._reconciled = False
@@ -294,10 +295,12 @@ class Learner:
             if left:
                 await self._wrote(await self._writer.replace(left))
 
-    async def _embed(self, texts: Sequence[str]) -> bytes:
+    async def _embed(
+        self, texts: Sequence[str], purpose: Literal["passage", "statement"] = "passage"
+    ) -> bytes:
         vectors = bytearray()
         for start in range(0, len(texts), TEXTS_A_CALL):
-            ask = Embed(texts=tuple(texts[start : start + TEXTS_A_CALL]), purpose="passage")
+            ask = Embed(texts=tuple(texts[start : start + TEXTS_A_CALL]), purpose=purpose)
             reply: Vectors = await self._bus.call(ask, timeout=EMBED_SECONDS, patience=EMBED_SECONDS)
             vectors += reply.data
         return bytes(vectors)

@@ -35,6 +35,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from agents.embedder import adapters
 from agents.memory.extraction import extract
 from agents.memory.extraction.judging import Judge, load, texts_to_judge
 from agents.memory.extraction.statements import is_statement
@@ -138,7 +139,8 @@ def judges_of(files: Sequence[Path], model: Path | None, cache: Path) -> Judges:
     if weights is None or model is None or not model.is_dir() or model.name != weights.model:
         return no_judge
     texts = sorted({text for file in files for text in texts_to_judge(turns_of(file))})
-    judge = weights.judge(dict(zip(texts, embedded(texts, model, cache).tolist(), strict=True)))
+    vectors = embedded(texts, model, cache, adapters.load("statement")).tolist()
+    judge = weights.judge(dict(zip(texts, vectors, strict=True)))
     return always(judge)
 
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.embedder.adapters import Adapter
 from schemas.base import HOME
 from stores.chunking import Piece, chunk_markdown
 
@@ -175,16 +176,22 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
 
 
-def embedded(texts: list[str], model: Path, cache: Path) -> Any:
-    """Return the texts' vectors, float32, rows of length 1; computed once for the same texts."""
+def embedded(texts: list[str], model: Path, cache: Path, adapter: Adapter | None = None) -> Any:
+    """Return the texts' vectors, float32, rows of length 1; computed once for the same texts.
+
+    ``adapter`` is what the model is changed by.
+    """
     import numpy as np
 
     from agents.embedder.model import load
 
-    key = hashlib.sha256("\0".join([model.name, *texts]).encode()).hexdigest()[:16]
-    file = cache / f"vectors-{key}.npy"
+    named = hashlib.sha256("\0".join([model.name, *texts]).encode())
+    for pair in adapter.parts.values() if adapter else ():
+        for part in pair:
+            named.update(np.asarray(part, "<f2").tobytes())
+    file = cache / f"vectors-{named.hexdigest()[:16]}.npy"
     if not file.exists():
-        embedding = load(model)
+        embedding = load(model, adapter)
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         vectors: Any = None
         for start in range(0, len(order), 64):

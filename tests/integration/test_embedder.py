@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+import torch
 
-from agents.embedder import Embedder, bulk
+from agents.embedder import Embedder, adapters, bulk
+from agents.embedder.adapters import Adapter
 from agents.embedder.bert import BertEmbedding
 from agents.embedder.model import SentenceTransformerEmbedding, load
+from agents.embedder.on_demand import OnDemand
 from bus.settings import Settings
 from schemas.chat import Answering
 from schemas.embeddings import Embed, Vectors
@@ -121,6 +125,77 @@ def test_the_light_model_and_the_library_agree(models):
         assert len(items) == len(sizes) == len(texts)
         vectors.append(np.frombuffer(model.embed(items), dtype="<f4").reshape(len(texts), model.dimensions))
     assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
+
+
+async def test_statements_have_vectors_of_their_own(start_bus, settings):
+    """By the model with the adapter that is shipped; what is searched for is not changed by it."""
+    async with embedder(start_bus, settings) as bus:
+        texts = ("Our cat is called Minka.", "How old do cats get?")
+        before = rows(await bus.call(Embed(texts=texts, purpose="query"), timeout=60))
+        stated = rows(await bus.call(Embed(texts=texts, purpose="statement"), timeout=60))
+        after = rows(await bus.call(Embed(texts=texts, purpose="query"), timeout=60))
+        assert np.allclose(np.linalg.norm(stated, axis=1), 1, atol=1e-5)
+        assert (before == after).all()
+        assert np.abs(stated - before).max() > 0.01
+
+
+async def test_a_model_on_demand_is_let_go_when_idle_and_loaded_again():
+    """Its memory is not held for the hours in which nobody states anything."""
+
+    class Echo:
+        dimensions = 1
+
+        def prepare(self, texts):
+            return texts, [1] * len(texts)
+
+        def embed(self, items):
+            return b"four" * len(items)
+
+    loads = 0
+
+    def load_echo():
+        nonlocal loads
+        loads += 1
+        return Echo()
+
+    with ThreadPoolExecutor(1) as thread:
+        model = OnDemand(load_echo, thread, idle_seconds=0.05)
+        assert await model.compute(["a", "b"]) == b"fourfour"
+        assert model.loaded
+        await until(lambda: not model.loaded)
+        assert await model.compute(["c"]) == b"four"
+        assert loads == 2
+        model.close()
+
+
+def test_an_adapter_is_added_to_the_matrices(models, tmp_path):
+    """Written and read again, the model with it is the library's model with the products added."""
+    folder = models / "all-minilm-l6-v2"
+    drawn = np.random.default_rng(5)
+    shapes = {"attention.self.value": (384, 384), "intermediate.dense": (384, 1536)}
+    parts = {
+        f"encoder.layer.3.{name}": (drawn.normal(0, 0.1, (4, inputs)), drawn.normal(0, 0.1, (outputs, 4)))
+        for name, (inputs, outputs) in shapes.items()
+    }
+    Adapter("trial", folder.name, parts).save(tmp_path / "trial.npz")
+    adapter = adapters.load("trial", tmp_path)
+    theirs = SentenceTransformerEmbedding(folder)
+    named = dict(theirs._model[0].model.named_parameters())
+    for name, (down, up) in adapter.parts.items():
+        product = up.astype(np.float32) @ down.astype(np.float32)
+        named[f"{name}.weight"].data += torch.from_numpy(product)
+    vectors = []
+    for model in (load(folder, adapter), theirs, load(folder)):
+        items, _ = model.prepare(["hello", "How does a durable consumer work?"])
+        vectors.append(np.frombuffer(model.embed(items), dtype="<f4"))
+    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
+    assert np.abs(vectors[0] - vectors[2]).max() > 0.01
+
+
+def test_an_adapter_of_another_model_is_refused(models):
+    """It says whose it is."""
+    with pytest.raises(KaraisError, match="belongs to other, not to the model all-minilm-l6-v2"):
+        load(models / "all-minilm-l6-v2", Adapter("statement", "other", {}))
 
 
 def test_a_missing_or_broken_model_is_named(tmp_path):

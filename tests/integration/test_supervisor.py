@@ -159,7 +159,7 @@ def test_a_new_supervisor_waits_for_a_bus_that_hangs(small: Small) -> None:
     try:
         os.kill(before["supervisor"], signal.SIGKILL)
         log = small.settings.logs / "supervisor.log"
-        small.until(lambda: "The bus did not start" in log.read_text())
+        small.until(lambda: "The bus runs and does not answer" in log.read_text())
     finally:
         os.kill(before["bus"], signal.SIGCONT)
     small.until(lambda: "Took over" in log.read_text())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agents.embedder import adapters
 from agents.memory.extraction import extract, judging
 from agents.memory.extraction.judging import Spoken, Weights, texts_to_judge
 from agents.memory.judging import Judges
@@ -98,9 +99,9 @@ def test_a_statement_ends_when_what_it_says_is_replaced():
 
 
 def test_weights_survive_their_file(tmp_path):
-    """They are written without pickle and judge the same within a byte's rounding."""
-    width = judging.width(3)
-    weights = Weights("some-model", -0.5, [((at * 37) % 11 - 5) / 10 for at in range(width)])
+    """They are written without pickle and judge the same."""
+    signs = [((at * 37) % 11 - 5) / 10 for at in range(len(judging.signs(Spoken("", ""))))]
+    weights = Weights("some-model", -0.5, [0.4, -2.0, 1.5], signs)
     file = tmp_path / "judge.npz"
     weights.save(file, {"examples": 1})
     loaded = judging.load(file)
@@ -108,14 +109,14 @@ def test_weights_survive_their_file(tmp_path):
     assert loaded.model == "some-model"
     vectors = {"I keep bees.": [0.6, 0.0, 0.8]}
     spoken = Spoken("I keep bees.", "I keep bees.")
-    assert loaded.judge(vectors)(spoken) == pytest.approx(weights.judge(vectors)(spoken), abs=0.2)
+    assert loaded.judge(vectors)(spoken) == pytest.approx(weights.judge(vectors)(spoken), abs=1e-4)
 
 
 def test_the_shipped_weights_say_which_model_they_belong_to():
-    """They are for the embedding model that KARAIS ships with, and as many as there are features."""
+    """They and their adapter are for the embedding model that KARAIS ships with, and as many as it needs."""
     weights = judging.load()
     assert weights is not None
-    assert weights.model == "all-minilm-l6-v2"
+    assert weights.model == adapters.load("statement").model == "all-minilm-l6-v2"
     vectors = {"I keep bees.": [0.05] * 384}
     assert -50 < weights.judge(vectors)(Spoken("I keep bees.", "I keep bees.")) < 50
 

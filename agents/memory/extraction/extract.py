@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +15,10 @@ from agents.memory.extraction import (
     exclusions,
     guard,
     lexicon,
+    making,
     mentioned,
     parsing,
     proper_names,
-    render,
     rules,
     statements,
     transitions,
@@ -68,13 +67,6 @@ def extract(
         else:
             reader.hear(turn)
     return found
-
-
-def identity(turn: Turn, subject: str, attribute: str, value: str) -> str:
-    """Return the identity of a statement in a turn: 32 hex digits."""
-    parts = (turn.project, turn.conversation, turn.answer, subject, attribute, value)
-    text = "\x1f".join(" ".join(part.casefold().split()) for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Reader:
@@ -176,8 +168,13 @@ class Reader:
             if not any(one.attribute == old.attribute for one in found):
                 change = transitions.Change(old, "ends", old.attribute, old.value)
                 by = Sentence(found[0].quote, is_question=False)
-                stated.append(self._of_change(turn, by, change, found[0].valid_from, None))
+                stated.append(making.changed(turn, by, change, found[0].valid_from, None))
         return stated
+
+    def _facts(
+        self, turn: Turn, sentence: Sentence, candidates: Sequence[Candidate], clause: Clause | None
+    ) -> list[Fact]:
+        return making.stated(turn, sentence, candidates, clause, self._zone)
 
     def _sentence(self, turn: Turn, sentence: Sentence, language: str, before: list[Fact]) -> list[Fact]:
         note = asked_to_remember(sentence.text)
@@ -224,37 +221,14 @@ class Reader:
                 fact.subject == change.fact.subject and fact.attribute == change.attribute for fact in found
             )
             if times is not None and not replaced:
-                changed.append(self._of_change(turn, sentence, change, *times))
+                changed.append(making.changed(turn, sentence, change, *times))
         changed += [
-            self._of_change(turn, sentence, change, fact.valid_from, None)
+            making.changed(turn, sentence, change, fact.valid_from, None)
             for fact in [*found, *changed]
             for other in exclusions.excluded_by(fact, active)
             for change in (transitions.Change(other, "ends", other.attribute, other.value),)
         ]
         return found + self._fresh(changed, [*before, *found])
-
-    def _of_change(
-        self, turn: Turn, sentence: Sentence, change: transitions.Change, start: float, end: float | None
-    ) -> Fact:
-        old = change.fact
-        text = f"No longer: {old.text}" if change.effect == "ends" else change.text
-        return msgspec.structs.replace(
-            old,
-            id=identity(turn, old.subject, change.attribute, f"{change.effect}{change.value}"),
-            text=text,
-            attribute=change.attribute,
-            value=change.value,
-            effect=change.effect,
-            confidence=0.85,
-            valid_from=start,
-            valid_to=end,
-            superseded_by="",
-            at=turn.at,
-            conversation=turn.conversation,
-            answer=turn.answer,
-            quote=sentence.quote,
-            project=turn.project,
-        )
 
     def _changed(self, turn: Turn, note: str, language: str, before: list[Fact]) -> list[Fact]:
         """Return what a note changes of the facts that are known: "note that my email is now …"."""
@@ -336,29 +310,10 @@ class Reader:
             return []
         wrong, value, _ = corrected
         base, _, _ = wrong.attribute.partition(":")
-        attribute = wrong.attribute  # the slot of the wrong value, so that it is that one which is corrected
-        text = (
-            wrong.text.replace(wrong.value, value)
-            if wrong.value in wrong.text
-            else f"{wrong.text} Rather: {value}."
-        )
-        right = msgspec.structs.replace(
-            wrong,
-            id=identity(turn, wrong.subject, attribute, value),
-            text=text,
-            attribute=attribute,
-            value=value,
-            effect="corrects",
-            at=turn.at,
-            conversation=turn.conversation,
-            answer=turn.answer,
-            quote=sentence.quote,
-            project=turn.project,
-        )
         path, _, last = base.rpartition(".")
         if last == "name" and path and wrong.subject == OWNER:
             self._people.introduce(path, value)
-        return [right]
+        return [making.corrected(turn, sentence, wrong, value)]
 
     def _as_correction(self, fact: Fact, before: list[Fact]) -> Fact:
         """Let a fact correct what the same slot said in this conversation."""
@@ -382,38 +337,3 @@ class Reader:
             latest[(fact.subject, fact.attribute)] = fact
             result.append(fact)
         return result
-
-    def _facts(
-        self, turn: Turn, sentence: Sentence, candidates: Sequence[Candidate], clause: Clause | None
-    ) -> list[Fact]:
-        found = []
-        for candidate in candidates:
-            times = render.times_of(candidate, clause, turn.at)
-            if times is None:
-                continue
-            valid_from, valid_to = times
-            found.append(
-                Fact(
-                    id=identity(
-                        turn,
-                        candidate.subject.name,
-                        candidate.attribute,
-                        f"{candidate.effect}{candidate.value}",
-                    ),
-                    text=render.sentence_of(candidate, valid_from, valid_to, turn.at, self._zone),
-                    subject=candidate.subject.name,
-                    attribute=candidate.attribute,
-                    value="" if candidate.value == "-" else candidate.value,
-                    kind=candidate.kind,
-                    effect=candidate.effect,
-                    confidence=candidate.confidence,
-                    valid_from=valid_from,
-                    valid_to=valid_to,
-                    at=turn.at,
-                    conversation=turn.conversation,
-                    answer=turn.answer,
-                    quote=sentence.quote,
-                    project=turn.project,
-                )
-            )
-        return found

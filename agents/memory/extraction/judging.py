@@ -1,20 +1,19 @@
 """How likely a sentence states a lasting fact of its owner: what is looked at, and the weights.
 
 Rules read one form of words each; this judges by all that a sentence says at
-once: its embedding, the person and time of its words, its word sequences and
-the letters of its words. The weights were fitted to dialogues that were
-labelled by hand (``ops.bench.train_judge``), and belong to one embedding model.
+once: its vector, made by the embedding model with an adapter that was trained
+for it, and signs of the turn that it stands in. The weights and the adapter
+were fitted together to dialogues that were labelled by hand
+(``ops.bench.train_judge``).
 """
 
 from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,6 @@ from agents.memory.extraction.sentences import sentences
 from schemas.chat import Turn
 
 WEIGHTS = Path(__file__).with_name("judge.npz")
-WORD_PLACES = 1 << 14
-LETTER_PLACES = 1 << 15
-_EMBEDDING_SCALE = 6.0
-_WORD_SCALE = 2.0
-_LETTER_SCALE = 3.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,6 @@ def texts_to_judge(turns: Sequence[Turn]) -> list[str]:
     return list(dict.fromkeys(spoken))
 
 
-_WORDS = re.compile(r"[a-zäöüß]+(?:'[a-z]+)?|\d+|[?!:\"“„\ufffc]")
 _SIGNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -108,89 +101,41 @@ def signs(spoken: Spoken) -> list[float]:
     ]
 
 
-def word_places(text: str) -> set[int]:
-    """Return the places of a sentence's sequences of one to three words."""
-    words = ["#" if word.isdigit() else word for word in _WORDS.findall(text.casefold().replace("’", "'"))]
-    marked = ["^", *words, "$"]
-    found = {*words}
-    found.update(" ".join(pair) for pair in pairwise(marked))
-    found.update(" ".join(three) for three in zip(marked, marked[1:], marked[2:], strict=False))
-    return {zlib.crc32(one.encode()) % WORD_PLACES for one in found}
-
-
-def letter_places(text: str) -> set[int]:
-    """Return the places of a sentence's sequences of three to five letters."""
-    plain = re.sub(r"\d", "0", f" {' '.join(text.casefold().replace('’', chr(39)).split())} ")
-    return {
-        zlib.crc32(plain[start : start + size].encode()) % LETTER_PLACES
-        for size in (3, 4, 5)
-        for start in range(len(plain) - size + 1)
-    }
-
-
-def features(spoken: Spoken, vector: Sequence[float]) -> dict[int, float]:
-    """Return what is looked at: a value for each place that is not 0.
-
-    ``vector`` is the embedding of ``spoken.text``, of length 1.
-    """
-    found = {at: _EMBEDDING_SCALE * value for at, value in enumerate(vector)}
-    start = len(vector)
-    own_signs = signs(spoken)
-    found.update((start + at, value) for at, value in enumerate(own_signs) if value)
-    start += len(own_signs)
-    for places, scale, width in (
-        (word_places(spoken.text), _WORD_SCALE, WORD_PLACES),
-        (letter_places(spoken.text), _LETTER_SCALE, LETTER_PLACES),
-    ):
-        for at in sorted(places):
-            found[start + at] = scale / len(places) ** 0.5
-        start += width
-    return found
-
-
-def width(dimensions: int) -> int:
-    """Return how many places there are, with embeddings of so many dimensions."""
-    return dimensions + len(signs(Spoken("", ""))) + WORD_PLACES + LETTER_PLACES
-
-
+@dataclass(frozen=True)
 class Weights:
     """What was fitted."""
 
-    def __init__(self, model: str, bias: float, weights: Any) -> None:
-        self.model = model
-        """Name of the embedding model that they belong to."""
-        self.dimensions = len(weights) - width(0)
-        """Numbers of its vectors."""
-        self._bias = bias
-        self._weights = weights
+    model: str
+    """Name of the embedding model that they belong to."""
+    bias: float
+    dense: Sequence[float]
+    """One for each number of a vector."""
+    signs: Sequence[float]
+    """One for each of ``signs``."""
 
     def judge(self, vectors: Mapping[str, Sequence[float]]) -> Judge:
-        """Return the judge of sentences whose embeddings are these."""
+        """Return the judge of sentences whose vectors (length 1, adapted) are these."""
 
         def judged(spoken: Spoken) -> float:
             vector = vectors.get(spoken.text)
             if vector is None:
                 return 0.0  # a turn that came into view since the vectors were asked for
-            found = features(spoken, vector)
-            return self._bias + float(sum(self._weights[at] * value for at, value in found.items()))
+            said = sum(weight * value for weight, value in zip(self.dense, vector, strict=True))
+            seen = sum(weight * value for weight, value in zip(self.signs, signs(spoken), strict=True))
+            return self.bias + said + seen
 
         return judged
 
     def save(self, file: Path, note: Mapping[str, Any]) -> None:
-        """Write them as whole numbers of a byte with a scale for each kind of feature."""
+        """Write them."""
         import numpy as np
 
-        weights = np.asarray(self._weights, dtype=np.float64)
-        ends = [len(weights) - LETTER_PLACES - WORD_PLACES, len(weights) - LETTER_PLACES, len(weights)]
-        parts = np.split(weights, ends[:-1])
-        scales = [(float(np.abs(part).max()) or 1.0) / 127 for part in parts[1:]]
-        manifest = {"model": self.model, "bias": self._bias, "scales": scales, **note}
+        manifest = json.dumps({"model": self.model, "bias": self.bias, **note}, sort_keys=True).encode()
         np.savez_compressed(
             file,
-            manifest=np.frombuffer(json.dumps(manifest, sort_keys=True).encode(), np.uint8),
-            dense=parts[0].astype("<f4"),
-            words=np.rint(parts[1] / scales[0]).clip(-127, 127).astype(np.int8),
-            letters=np.rint(parts[2] / scales[1]).clip(-127, 127).astype(np.int8),
+            manifest=np.frombuffer(manifest, np.uint8),
+            dense=np.asarray(self.dense, "<f4"),
+            signs=np.asarray(self.signs, "<f4"),
         )
 
 
@@ -203,7 +148,4 @@ def load(file: Path = WEIGHTS) -> Weights | None:
         return None
     with np.load(file, allow_pickle=False) as data:
         manifest = json.loads(data["manifest"].tobytes())
-        parts = [data["dense"].astype(np.float64)]
-        for name, scale in zip(("words", "letters"), manifest["scales"], strict=True):
-            parts.append(data[name].astype(np.float64) * scale)
-    return Weights(manifest["model"], float(manifest["bias"]), np.concatenate(parts).tolist())
+        return Weights(manifest["model"], manifest["bias"], data["dense"].tolist(), data["signs"].tolist())

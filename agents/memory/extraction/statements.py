@@ -26,7 +26,7 @@ KNOWN_FROM = -1.0
 """Log odds from which they are believed of what is known to have a value, which may change."""
 PART_FROM = 1.5
 """Log odds from which they are believed of a part."""
-KEPT_FROM = 2.0
+KEPT_FROM = 1.7
 """Log odds of a turn's likeliest sentence from which it is kept."""
 ALSO_FROM = 0.0
 """Log odds of the others from which they are kept with it: they say whom it is about, or more of it."""

@@ -202,7 +202,8 @@ def listed(text: str) -> list[str]:
     """Return the parts of an enumeration."""
     text = re.sub(r"^both\s+", "", text.strip())
     parts = re.split(
-        r"\s*,\s*(?:and\s+|und\s+|as well as\s+)?|\s+(?:and|und|&|as well as|plus|sowie)\s+(?:also\s+)?", text
+        r"\s*,(?!\d)\s*(?:(?:and|und|as well as)\s+)?|\s+(?:and|und|&|as well as|plus|sowie)\s+(?:also\s+)?",
+        text,
     )
     return [part.strip() for part in parts if part.strip()]
 

@@ -150,7 +150,7 @@ def uses(clause: Clause) -> list[Candidate]:
         if (
             what
             and (re.search(r"[A-Z]|\d", what) or is_listed)
-            and not re.match(r"^(?:I|Your|This|That)\b", what)
+            and not re.match(r"^(?:I|Your|This|That|about|\d)\b", what)
         ):
             found += fact(clause, "uses", what, f"uses {what}", "technical", many=True)
     return found
