@@ -53,6 +53,34 @@ def test_what_rules_do_not_understand_is_kept_as_it_was_said():
     assert learned(said, odds=1.0) == []
 
 
+def test_what_is_had_is_kept_by_its_name_and_ends_by_it():
+    """A likely "I have X" that no rule knows is a possession, so that what becomes of X ends it."""
+    facts = learned(turn("I have braces.", "a1"), turn("My braces came off today!", "a2"), odds=4.0)
+    assert [(fact.attribute, fact.effect) for fact in facts[:2]] == [
+        ("owns:braces", "states"),
+        ("owns:braces", "ends"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["Ich bin gerade in Gotha bei meiner Tante.", "Wir sind heute in Ulm."])
+def test_where_somebody_is_just_now_is_not_kept(text):
+    """A stay that passes is no fact, however likely it seemed."""
+    assert learned(turn(text), odds=20.0) == []
+
+
+def test_half_a_number_is_no_fact():
+    """A comma within a number divides no enumeration."""
+    facts = learned(turn("We use about 3,200 kWh a year."), odds=4.0)
+    assert [fact.attribute.partition(":")[0] for fact in facts] == ["statement"]
+
+
+def test_a_correction_of_what_is_known_is_believed_however_short():
+    """Its few words seem unlikely by themselves."""
+    said = turn("My phone number is 0170 222.", "a1"), turn("Sorry, I meant 0170 223.", "a2")
+    facts = extract(said, judge=lambda spoken: 4.0 if "number" in spoken.text else -2.0)
+    assert [(fact.value, fact.effect) for fact in facts] == [("0170 222", "states"), ("0170 223", "corrects")]
+
+
 def test_what_rules_understood_is_not_kept_twice():
     """A sentence of which they took up everything has no statement beside its facts."""
     facts = learned(turn("My sister is called Anna."), odds=6.0)

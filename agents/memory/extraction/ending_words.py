@@ -40,7 +40,7 @@ ITSELF_ENDS = tuple(
         r"passed away|passed on|passed|put down|put to sleep|moved (?:out|away|on)|retired|left(?: (?:the|"
         r"our|my) "
         r"\w+| us| me)?|quit|gone|ran away|run over|(?<=was )run|(?<=got )run|cancell?ed|called off|off|"
-        r"over|fallen through|fell through|"
+        r"over|came off|fallen through|fell through|"
         r"ended|finished|sold|stolen|scrapped|written off|totall?ed|expired|closed down|shut down|closed|"
         r"discontinued|dumped me|broke up with me|fired|let go|rehomed|decommissioned|switched off|"
         r"stepped down|stood down|"

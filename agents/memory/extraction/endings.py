@@ -143,7 +143,18 @@ def may_end_itself(verb: str, fact: Fact) -> bool:
             verb.startswith("gone") and relation in _PETS
         )
     if verb.startswith(
-        ("sold", "stolen", "scrapped", "written", "total", "gestohlen", "geklaut", "verkauft", "decomm")
+        (
+            "sold",
+            "stolen",
+            "scrapped",
+            "written",
+            "total",
+            "gestohlen",
+            "geklaut",
+            "verkauft",
+            "decomm",
+            "came off",
+        )
     ):
         return fact.kind in ("possession", "technical")
     if verb.startswith(

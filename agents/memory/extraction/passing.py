@@ -29,8 +29,8 @@ _FOR_A_WHILE = re.compile(
     re.IGNORECASE,
 )
 _NOT_FOR_GOOD = re.compile(
-    r"\b(?:left|leave|leaving|off|cancell?ed|called off|gone|over|finished|away|back|stopped|closed|"
-    r"verlassen|"
+    r"\b(?:left|leave|leaving|(?<!came )off|cancell?ed|called off|gone|over|finished|away|back|stopped|"
+    r"closed|verlassen|"
     r"abgesagt|ausgefallen|weg|am|are|bin|sind)\b",
     re.IGNORECASE,
 )

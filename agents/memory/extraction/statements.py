@@ -20,9 +20,9 @@ from agents.memory.extraction.sentences import Sentence
 from agents.memory.extraction.subjects import THE_OWNER
 from schemas.memory import Fact
 
-WHOLE_FROM = 0.0
+WHOLE_FROM = -1.0
 """Log odds from which rules are believed that took up all of a sentence."""
-KNOWN_FROM = -1.0
+KNOWN_FROM = -3.0
 """Log odds from which they are believed of what is known to have a value, which may change."""
 PART_FROM = 1.5
 """Log odds from which they are believed of a part."""
@@ -71,6 +71,13 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 """Of a sentence without a word for oneself: it asks, or says what is to be made."""
+_HAVING = re.compile(
+    r"^(?:I|we)(?: also| still| now)? (?:have|own|have got|'ve got) (?:an? |some |my |our )?"
+    r"(?P<what>\w[\w' -]{2,30})[.!]?$",
+    re.IGNORECASE,
+)
+"""What ends by its own name: "my braces came off"."""
+_PASSING = re.compile(r"\b(?:bin|sind|ist) (?:gerade|momentan|derzeit|heute)\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _BLANK = re.compile(r"\s*\ufffc[\s\ufffc]*")
 
@@ -153,6 +160,12 @@ def proposed(judged: Sequence[Judged]) -> tuple[Sentence, list[Candidate]] | Non
     said = _BLANK.sub(" … ", said).strip()
     if not _says_more(said, [fact for one in judged for fact in one.found]):
         return None
+    if having := _HAVING.match(said):
+        what = having["what"]
+        owned = Candidate(
+            THE_OWNER, f"owns:{what.casefold()}", what, f"has {what}", "possession", confidence=_CONFIDENCE
+        )
+        return best.sentence, [owned]
     key = " ".join(re.findall(r"\w+", said.casefold()))[:120]
     statement = Candidate(
         THE_OWNER,
@@ -206,7 +219,7 @@ def _may_stand(text: str) -> bool:
     """Say whether a sentence may be kept as it was said: it is no secret, order, question, code or report."""
     if common_words.SECRET.search(text) or asked_to_remember(text):
         return False
-    if guard.is_reported(text) or _SAYS.search(text):
+    if guard.is_reported(text) or _SAYS.search(text) or _PASSING.search(text):
         return False
     return not _CODE.search(text) and (bool(_OWN.search(text)) or not _ASKS.search(text))
 
