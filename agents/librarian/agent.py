@@ -77,6 +77,9 @@ class Librarian(Agent):
         self.condition.queued = lambda: len(self._outstanding)
         self._folders: dict[str, str] | None = None
         """Folders of projects, once memory has said them."""
+        self._heard: dict[str, tuple[int, str]] = {}
+        """By project, the folder that was heard of last, and its number among all that was heard."""
+        self._hearings = 0
         self._assigning = asyncio.Lock()
         self.bus.reconnected.append(self._ask_for_projects)
         self._dropping: asyncio.Task[None] | None = None
@@ -101,9 +104,11 @@ class Librarian(Agent):
     @hears(ProjectChanged, ProjectRemoved)
     async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
         """Give a project the files of its folder, and take those of a folder that it has no longer."""
+        folder = entry.now.folder if isinstance(entry, ProjectChanged) else ""
+        self._hearings += 1
+        self._heard[entry.project] = (self._hearings, folder)
         if self._folders is None:
             return  # memory is being asked for all of them
-        folder = entry.now.folder if isinstance(entry, ProjectChanged) else ""
         folders = {**self._folders, entry.project: folder}
         await self._assign({project: folder for project, folder in folders.items() if folder})
 
@@ -229,13 +234,17 @@ class Librarian(Agent):
     async def _learn_projects(self) -> None:
         """Ask memory for the projects until it says; what was kept from the last time counts meanwhile."""
         while True:
+            asked = self._hearings
             try:
                 found: Projects = await self.bus.call(ListProjects(), patience=PROJECTS_SECONDS)
                 break
             except KaraisError as error:
                 log.info("the projects are not known yet: %s", error)
                 await asyncio.sleep(1)
-        await self._assign({one.project: one.folder for one in found.projects if one.folder})
+        folders = {one.project: one.folder for one in found.projects}
+        # What was changed after memory replied may have been heard before the reply.
+        folders |= {project: folder for project, (number, folder) in self._heard.items() if number > asked}
+        await self._assign({project: folder for project, folder in folders.items() if folder})
 
     def _ask_for_projects(self) -> None:
         self._asking = asyncio.ensure_future(self._learn_projects())  # changes may have been missed

@@ -30,7 +30,7 @@ from schemas.documents import (
 from schemas.embeddings import Embed, Vectors
 from schemas.errors import Refused
 from schemas.failure import Code
-from schemas.projects import ChangeProject
+from schemas.projects import ChangeProject, ListProjects, Projects
 from stores.files import file_identity
 from stores.passages import Book, state
 
@@ -164,6 +164,29 @@ async def test_a_projects_folder_takes_its_files_there_and_back(start_bus, setti
         await until([], ["boats/knots.txt"])
         await bus.call(ChangeProject(project="boat", folder=""))
         await until(["boats/knots.txt"], [])
+
+
+async def test_a_project_that_is_made_while_the_projects_are_asked_for_is_not_lost(start_bus, settings):
+    """The librarian hears of it before the reply arrives that knows nothing of it yet."""
+    replied, made = asyncio.Event(), asyncio.Event()
+
+    class LateMemory(Memory):
+        @answers(ListProjects)
+        async def list_projects(self, ask: ListProjects) -> Projects:
+            known = await super().list_projects(ask)
+            replied.set()
+            await made.wait()
+            return known
+
+    async with storage_agents(start_bus, settings, Librarian, Embedder, LateMemory) as (_, bus):
+        await replied.wait()
+        await bus.call(ChangeProject(project="boat", create=True, folder="boats"))
+        await asyncio.sleep(0.2)  # the change is heard
+        made.set()
+        recall = Recall(query="which knot makes a loop?", project="boat")
+        async with asyncio.timeout(20):
+            while not (await bus.call(recall)).passages:
+                await asyncio.sleep(0.1)
 
 
 async def test_files_wait_for_an_embedder_and_are_then_indexed(start_bus, settings, monkeypatch):
