@@ -105,7 +105,7 @@ class _Net:
         )
         self.encoder: Any = get_peft_model(base, config)
         self.encoder.train()
-        self.unit = torch.nn.Linear(base.config.hidden_size + len(_signs(Spoken("", ""))), 1)
+        self.unit = torch.nn.Linear(base.config.hidden_size + len(judging.signs(Spoken("", ""))), 1)
         torch.nn.init.zeros_(self.unit.weight)
         torch.nn.init.zeros_(self.unit.bias)
         self._tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -120,7 +120,7 @@ class _Net:
         states = self.encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
         means = (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
         vectors = torch.nn.functional.normalize(means, dim=1) * SCALE
-        seen = torch.tensor([_signs(one) for one in spoken])
+        seen = torch.tensor([judging.signs(one) for one in spoken])
         return self.unit(torch.cat([vectors, seen], dim=1)).squeeze(1)
 
     def fitted(self, model: str) -> tuple[Adapter, Weights]:
@@ -132,9 +132,6 @@ class _Net:
                 sides.setdefault(matrix, {})[rest[0]] = tensor.detach().numpy()
         adapter = Adapter("statement", model, {name: (side["A"], side["B"]) for name, side in sides.items()})
         weights = self.unit.weight.detach()[0].tolist()
-        dimensions = len(weights) - len(_signs(Spoken("", "")))
+        dimensions = len(weights) - len(judging.signs(Spoken("", "")))
         dense = [SCALE * weight for weight in weights[:dimensions]]
         return adapter, Weights(model, float(self.unit.bias.detach()), dense, weights[dimensions:])
-
-
-_signs = judging.signs
