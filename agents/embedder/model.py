@@ -59,14 +59,15 @@ def load(folder: Path, adapter: Adapter | None = None) -> EmbeddingModel:
         raise KaraisError(
             f"The embedding model is not in {folder}: `karais models pull` fetches it.", code=Code.UNAVAILABLE
         )
-    if adapter is not None and (adapter.model != folder.name or not BertEmbedding.fits(folder)):
+    is_bert = BertEmbedding.fits(folder)
+    if adapter is not None and (adapter.model != folder.name or not is_bert):
         raise KaraisError(
             f"The adapter for {adapter.purpose} belongs to {adapter.model}, not to the model {folder.name}.",
             code=Code.UNAVAILABLE,
         )
     device = best_device()
     try:
-        if BertEmbedding.fits(folder):
+        if is_bert:
             return BertEmbedding(folder, device, adapter)
         return SentenceTransformerEmbedding(folder, device)
     except Exception as error:

@@ -105,7 +105,8 @@ class _Net:
         )
         self.encoder: Any = get_peft_model(base, config)
         self.encoder.train()
-        self.unit = torch.nn.Linear(base.config.hidden_size + len(judging.signs(Spoken("", ""))), 1)
+        self._dimensions = int(base.config.hidden_size)
+        self.unit = torch.nn.Linear(self._dimensions + len(judging.signs(Spoken("", ""))), 1)
         torch.nn.init.zeros_(self.unit.weight)
         torch.nn.init.zeros_(self.unit.bias)
         self._tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -132,6 +133,5 @@ class _Net:
                 sides.setdefault(matrix, {})[rest[0]] = tensor.detach().numpy()
         adapter = Adapter("statement", model, {name: (side["A"], side["B"]) for name, side in sides.items()})
         weights = self.unit.weight.detach()[0].tolist()
-        dimensions = len(weights) - len(judging.signs(Spoken("", "")))
-        dense = [SCALE * weight for weight in weights[:dimensions]]
-        return adapter, Weights(model, float(self.unit.bias.detach()), dense, weights[dimensions:])
+        dense = [SCALE * weight for weight in weights[: self._dimensions]]
+        return adapter, Weights(model, float(self.unit.bias.detach()), dense, weights[self._dimensions :])
