@@ -54,7 +54,9 @@ def _wanted(settings: Settings, builds: Mapping[str, Build]) -> set[str]:
     wanted = {installed.TORCH} if builds[installed.TORCH].backend == "cuda" else set()
     if settings.engine == "scripted" or settings.gpu_layers == 0:
         return wanted
-    engine = settings.engine if settings.engine != "auto" else choosing.engine_of(_weights(settings) or "gguf")
+    engine = (
+        settings.engine if settings.engine != "auto" else choosing.engine_of(_weights(settings) or "gguf")
+    )
     return wanted | {choosing.part_of(engine)}
 
 

@@ -54,13 +54,11 @@ LLAMACPP_WHEELS = (
     Wheel((12, 8), ((8, 6), (8, 9), (12, 0)), ((5, 0), (6, 1), (7, 0), (7, 5), (8, 0))),
     Wheel((13, 2), ((7, 5), (8, 6), (8, 9), (12, 0), (12, 1)), ((8, 0),)),
 )
-"""As xllamacpp's own description of its CUDA wheels says; a wheel tells the version, not the form."""
-_CTRANSLATE2_NATIVE = ((5, 0), (5, 2), (6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6))
-"""What CMake's "Common" stands for in the releases, which add PTX for the newest of them."""
+"""As xllamacpp's own description of its CUDA wheels says."""
 
 
 def read(find: Callable[[str], metadata.Distribution] = metadata.distribution) -> dict[str, Build]:
-    """Return a build for each part, installed or not. Reads a few megabytes; imports nothing."""
+    """Return a build for each part, installed or not. Reads a few megabytes, and imports nothing."""
     found: dict[str, Build] = {}
     for part, name in DISTRIBUTIONS.items():
         try:
@@ -84,27 +82,11 @@ def _llamacpp(root: Path, version: str) -> Build:
     if ".nv_fatbin" not in library and b"libcuda.so" not in linked:
         return Build(part=LLAMACPP, version=version)
     cuda = _tagged(version) or _major(linked)
-    made_for = _llamacpp_architectures(library.part(".rodata"))
-    for wheel in LLAMACPP_WHEELS:
-        if wheel.cuda[: len(cuda)] == cuda and made_for in (set(), {*wheel.native, *wheel.portable}):
-            return Build(
-                part=LLAMACPP, version=version, backend="cuda",
-                cuda=wheel.cuda, native=wheel.native, portable=wheel.portable,
-            )  # fmt: skip
-    archs = tuple(sorted(made_for))  # somebody's own build: CMake puts both forms in, unless told otherwise
-    return Build(part=LLAMACPP, version=version, backend="cuda", cuda=cuda, native=archs, portable=archs)
-
-
-def _llamacpp_architectures(constants: bytes) -> set[Capability]:
-    """Return what ggml notes of its own build, such as ``500,610,700``; nothing when it is not found.
-
-    A build for one architecture alone cannot be told from any other number.
-    """
-    for found in re.findall(rb"\0(\d{3,4}(?:,\d{3,4})+)\0", constants):
-        numbers = [int(number) for number in found.split(b",")]
-        if numbers == sorted(set(numbers)) and all(350 <= n < 2000 and n % 10 == 0 for n in numbers):
-            return {(number // 100, number % 100 // 10) for number in numbers}
-    return set()
+    native, portable = library.architectures()
+    for wheel in LLAMACPP_WHEELS:  # a wheel's own files say no more than 12 or 13
+        if wheel.cuda[: len(cuda)] == cuda and (native, portable) == (wheel.native, wheel.portable):
+            cuda = wheel.cuda
+    return Build(part=LLAMACPP, version=version, backend="cuda", cuda=cuda, native=native, portable=portable)
 
 
 def _torch(root: Path, version: str) -> Build:
@@ -138,7 +120,7 @@ def _flagged(flags: bytes, pattern: bytes) -> tuple[Capability, ...]:
 def _torch_release(version: str, cuda: tuple[int, ...]) -> tuple[tuple[Capability, ...], ...]:
     """Return what PyTorch's own wheels are made for: machine code, and PTX."""
     if cuda >= (13,):
-        return ((7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)), ((12, 0),)
+        return ((7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)), ()
     if cuda >= (12, 8):
         release = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
         volta = ((7, 0),) if (2, 9) <= release < (2, 11) else ()
@@ -154,10 +136,10 @@ def _ctranslate2(root: Path, version: str) -> Build:
         library = Library(file)
         cuda = _major(library.part(".rodata")) or _major(library.part(".dynstr"))
         if cuda:
-            native = tuple(one for one in _CTRANSLATE2_NATIVE if cuda < (13,) or one >= (7, 5))
+            native, portable = library.architectures()
             return Build(
                 part=CTRANSLATE2, version=version, backend="cuda",
-                cuda=cuda, native=native, portable=native[-1:],
+                cuda=cuda, native=native, portable=portable,
             )  # fmt: skip
     return Build(part=CTRANSLATE2, version=version)
 

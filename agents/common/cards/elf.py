@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 _HEADER = 64
 _MAX_PART = 256 << 20
+_FAT_BINARY = struct.pack("<I", 0xBA55ED50)
+"""Begins each bundle of a program's GPU code, one for each file that was compiled."""
+_PTX, _MACHINE_CODE = 1, 2
+
+
+Capabilities = tuple[tuple[int, int], ...]
 
 
 class Library:
@@ -30,6 +38,33 @@ class Library:
         with self._path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
+
+    def architectures(self) -> tuple[Capabilities, Capabilities]:
+        """Return the compute capabilities for which it holds machine code, and for which PTX.
+
+        Reads the heads of the entries alone, so hundreds of megabytes of GPU code cost nothing.
+        """
+        offset, size = self._sections.get(".nv_fatbin", (0, 0))
+        found: dict[int, set[tuple[int, int]]] = {_PTX: set(), _MACHINE_CODE: set()}
+        if size:
+            with self._path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                for kind, number in _entries(data, offset, min(offset + size, len(data))):
+                    found.setdefault(kind, set()).add((number // 10, number % 10))
+        return tuple(sorted(found[_MACHINE_CODE])), tuple(sorted(found[_PTX]))
+
+
+def _entries(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield kind and architecture of each entry of each bundle; stops where a bundle makes no sense."""
+    while 0 <= (at := data.find(_FAT_BINARY, at, end)) <= end - 16:
+        _, head, length = struct.unpack_from("<HHQ", data, at + 4)
+        entry, at = at + head, at + head + length
+        while entry + 32 <= min(at, end):
+            kind, _, head, length = struct.unpack_from("<HHIQ", data, entry)
+            yield kind, struct.unpack_from("<I", data, entry + 28)[0]
+            if head + length == 0:
+                return
+            entry += head + length
+        at = max(at, entry)
 
 
 def _sections(path: Path) -> dict[str, tuple[int, int]]:
