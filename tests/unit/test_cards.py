@@ -145,6 +145,24 @@ def test_exllamav2_is_slow_without_flash_attention() -> None:
     assert verdict("rtx-3090", "cuda-13", EXLLAMAV2).works == "yes"
     assert verdict("gtx-1080-ti", "cuda-13", EXLLAMAV2).works == "no"
     assert verdict("gtx-970", "cuda-12", EXLLAMAV2).works == "no"
+    assert "nvcc" in verdict("rtx-3090", "cuda-13", EXLLAMAV2).reason
+
+
+@pytest.mark.parametrize(
+    ("version", "native", "works"),
+    [
+        ("0.3.2+cu130.torch2.13.0", ((8, 6),), "yes"),
+        ("0.3.2+cu128.torch2.8.0", ((8, 6),), "no"),
+        ("0.3.2+cu130.torch2.13.0", ((9, 0),), "no"),
+    ],
+)
+def test_a_compiled_exllamav2_goes_with_one_torch(
+    version: str, native: tuple[tuple[int, int], ...], works: str
+) -> None:
+    """A compiled extension runs with the torch that it was made for, on cards that it was made for."""
+    compiled = Build(part=EXLLAMAV2, version=version, backend="cuda", cuda=(13, 0), native=native)
+    found = support.exllamav2(card("rtx-3090"), {**builds("cuda-13"), EXLLAMAV2: compiled})
+    assert (found.works, bool(found.advice)) == (works, works == "no")
 
 
 @pytest.mark.parametrize(

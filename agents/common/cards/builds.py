@@ -33,7 +33,7 @@ class Build(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: str = ""
     """Empty when it is not installed."""
     backend: Backend = "cpu"
-    """What it computes on; only of llama.cpp, torch and CTranslate2, which come in several builds."""
+    """What it computes on, where a part comes in several builds; of exllamav2: compiled already, or not."""
     cuda: tuple[int, ...] = ()
     """CUDA version that it was made with: (12, 6), or (12,) when no more could be read; () for none."""
     native: tuple[Capability, ...] = ()
@@ -144,6 +144,17 @@ def _ctranslate2(root: Path, version: str) -> Build:
     return Build(part=CTRANSLATE2, version=version)
 
 
+def _exllamav2(root: Path, version: str) -> Build:
+    """The package of its releases holds a compiled extension; PyPI's compiles itself at the first start."""
+    for file in sorted(root.glob("exllamav2_ext*.so")):
+        native, portable = Library(file).architectures()
+        return Build(
+            part=EXLLAMAV2, version=version, backend="cuda",
+            cuda=_tagged(version), native=native, portable=portable,
+        )  # fmt: skip
+    return Build(part=EXLLAMAV2, version=version)
+
+
 def _tagged(version: str) -> tuple[int, ...]:
     """Return the CUDA version in a version such as ``2.13.0+cu126``; nothing when there is none."""
     tag = re.search(r"\+cu(\d\d)(\d)", version)
@@ -160,4 +171,5 @@ _DETAILS: dict[str, Callable[[Path, str], Build]] = {
     LLAMACPP: _llamacpp,
     TORCH: _torch,
     CTRANSLATE2: _ctranslate2,
+    EXLLAMAV2: _exllamav2,
 }

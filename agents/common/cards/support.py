@@ -15,6 +15,7 @@ Pure functions of a Card and the Builds. The rules and where they come from:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -104,7 +105,7 @@ def llamacpp(card: Card, build: Build) -> Verdict:
     """llama.cpp computes in integers and single precision where half is slow, so Pascal is fine."""
     if card.compute_capability < (5, 0):
         return _no(LLAMACPP, f"no CUDA build is made for compute {_number(card)} any more")
-    pin = f"=={build.version.partition('+')[0]}" if build.version else ""
+    pin = f"=={_release(build)}" if build.version else ""
     install = (
         f"Install its CUDA 12 build: pip install --force-reinstall xllamacpp{pin}"
         f" --index-url {_LLAMACPP_INDEX}"
@@ -130,15 +131,14 @@ def torch(card: Card, build: Build) -> Verdict:
     capability = card.compute_capability
     if capability < (5, 0):
         return _no(TORCH, f"no build is made for compute {_number(card)} any more")
-    release = build.version.partition("+")[0]
-    pin = f"=={release}" if release else ""
+    pin = f"=={_release(build)}" if build.version else ""
     old = "Install its CUDA 12.6 build"
     if capability < (7, 5):
         old += ", the only one for this card, which ends with torch 2.14"
     if capability >= (7, 5) and (card.cuda is None or card.cuda >= (13, 0)):
         install = f"Install its CUDA build: pip install --force-reinstall torch{pin}"
     elif capability < (10, 0):
-        pin = "" if release and _numbers(release) >= (2, 14) else pin
+        pin = "" if _numbers(build.version) > (2, 14) else pin
         install = f"{old}: pip install --force-reinstall torch{pin} --index-url {_TORCH_INDEX}"
         if card.cuda and card.cuda < (12, 0):
             install = f"{_driver_advice(card, (12, 0))} {install}"
@@ -158,11 +158,8 @@ def half(card: Card) -> Verdict:
     if capability < (5, 3):
         return _no(HALF, f"compute {_number(card)} has no arithmetic for it; KARAIS computes in float32 here")
     if capability == (6, 1):
-        return Verdict(
-            part=HALF, works="slow",
-            reason="float16 has 1/64 of float32's speed and there is no bfloat16; KARAIS computes in float32"
-            " here, and integers of 8 bits are fast",
-        )  # fmt: skip
+        reason = "float16 has 1/64 of float32's speed, and there is no bfloat16"
+        return _slow(HALF, f"{reason}; KARAIS computes in float32 here, and integers of 8 bits are fast")
     if capability < (7, 0):
         return _yes(HALF, "float16, but KARAIS computes in float32 here; bfloat16 needs compute 8.0")
     if capability < (8, 0):
@@ -186,21 +183,25 @@ def exllamav2(card: Card, builds: Mapping[str, Build]) -> Verdict:
         )
     if below.works == "no":
         return _no(EXLLAMAV2, _NEEDS_TORCH)
+    alone = (
+        f"Install the one that compiles itself: pip install --force-reinstall exllamav2=={_release(build)}"
+    )
+    made = re.search(r"torch(\d+)\.(\d+)", build.version)  # extensions run with the torch of their making
+    if made and (int(made[1]), int(made[2])) != _numbers(builds[TORCH].version):
+        return _no(EXLLAMAV2, f"the installed {build.version} goes with another torch", alone)
+    if build.backend == "cuda" and _reached(card, build, "", "").works == "no":
+        return _no(EXLLAMAV2, f"the installed {build.version} holds nothing for this card or driver", alone)
+    name = build.version
+    if build.backend != "cuda":
+        name += ", compiled at its first start with CUDA's nvcc, which must be there,"
     if card.compute_capability == (6, 1):
-        reason = f"{build.version} gives one answer at a time, in half precision, which is slow here"
-        return Verdict(part=EXLLAMAV2, works="slow", reason=reason, advice=instead)
+        return _slow(EXLLAMAV2, f"{name} gives one answer at a time, in half precision", instead)
     if card.compute_capability < (8, 0):
-        reason = (
-            f"{build.version} gives one answer at a time: several need flash-attn, which needs compute 8.0"
-        )
-        return Verdict(part=EXLLAMAV2, works="slow", reason=reason, advice=instead)
+        return _slow(EXLLAMAV2, f"{name} gives one answer at a time: flash-attn needs compute 8.0", instead)
     if not builds[FLASH_ATTENTION].version:
-        return Verdict(
-            part=EXLLAMAV2, works="slow",
-            reason=f"{build.version} gives one answer at a time: flash-attn is not installed",
-            advice="Install it for several at a time: pip install flash-attn --no-build-isolation",
-        )  # fmt: skip
-    return _yes(EXLLAMAV2, f"{build.version} with flash-attn, EXL2 and GPTQ weights")
+        install = "Install it for several at a time: pip install flash-attn --no-build-isolation"
+        return _slow(EXLLAMAV2, f"{name} gives one answer at a time: flash-attn is not installed", install)
+    return _yes(EXLLAMAV2, f"{name} with flash-attn, EXL2 and GPTQ weights")
 
 
 def ctranslate2(card: Card, build: Build) -> Verdict:
@@ -220,7 +221,7 @@ def ctranslate2(card: Card, build: Build) -> Verdict:
         types = "int8, int8_float32 and float32 only" if capability == (6, 1) else "float32 only"
     verdict = _reached(card, build, "", types)
     if verdict.works == "yes" and capability < (7, 0) and capability != (6, 1):
-        return Verdict(part=CTRANSLATE2, works="slow", reason=verdict.reason)
+        return _slow(CTRANSLATE2, verdict.reason)
     return verdict
 
 
@@ -287,7 +288,13 @@ def _number(card: Card) -> str:
     return _version(card.compute_capability)
 
 
+def _release(build: Build) -> str:
+    """Return the version without the mark of the build: 2.13.0 of 2.13.0+cpu."""
+    return build.version.partition("+")[0]
+
+
 def _numbers(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version; none when there is none."""
     return tuple(int(number) for number in version.split(".")[:2] if number.isdigit())
 
 
@@ -297,6 +304,10 @@ def _version(numbers: tuple[int, ...]) -> str:
 
 def _yes(part: str, reason: str) -> Verdict:
     return Verdict(part=part, works="yes", reason=reason)
+
+
+def _slow(part: str, reason: str, advice: str = "") -> Verdict:
+    return Verdict(part=part, works="slow", reason=reason, advice=advice)
 
 
 def _no(part: str, reason: str, advice: str = "") -> Verdict:
