@@ -12,6 +12,7 @@ Each request and each reply is a JSON object behind its length in four bytes.
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import struct
@@ -151,8 +152,10 @@ def look(template: str) -> None:
             _refuse_underscore(node.arg.value)
         elif isinstance(node, nodes.Pow):
             raise SecurityError(f"line {node.lineno} raises a number to a power")
-        elif isinstance(node, nodes.Const) and type(node.value) in (int, float):
-            if abs(node.value) > MAX_NUMBER:
+        elif isinstance(node, nodes.Const):
+            if isinstance(node.value, str) and re.fullmatch(r"__\w+__", node.value):
+                _refuse_underscore(node.value)
+            if type(node.value) in (int, float) and abs(node.value) > MAX_NUMBER:
                 raise SecurityError(f"line {node.lineno} has a number above {MAX_NUMBER:,}")
     if (deep := _loops(tree)) > MAX_LOOPS:
         raise SecurityError(f"it has {deep} loops in one another")
