@@ -254,7 +254,9 @@ def largest_context(
 
 def size(count: int) -> str:
     """Return bytes as a person reads them."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    if count >= 1e10:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _place(parts: Sequence[int], room: list[int]) -> int:
