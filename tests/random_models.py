@@ -79,7 +79,9 @@ def weights(made: Made) -> dict[str, Array]:
     random = np.random.default_rng(made.seed)
 
     def matrix(out: int, into: int, scale: float = 1.0) -> Array:
-        return (random.standard_normal((out, into), dtype=np.float32) * (scale / into**0.5)).astype(np.float32)
+        return (random.standard_normal((out, into), dtype=np.float32) * (scale / into**0.5)).astype(
+            np.float32
+        )
 
     keys = made.kv_heads * made.head_size
     found = {"model.embed_tokens.weight": matrix(made.vocabulary, made.hidden, made.hidden**0.5)}
@@ -162,7 +164,7 @@ def write_gguf(path: Path, *, dtype: str = "F32", template: str | None = TEMPLAT
 
 
 def write_safetensors(folder: Path, *, template: str | None = TEMPLATE, **shape: Any) -> Made:
-    """Write the model as ``transformers`` saves it: config.json, safetensors, tokenizer, template; float32."""
+    """Write the model in float32 as ``transformers`` saves it: configuration, weights, tokenizer, template."""
     from safetensors.numpy import save_file
 
     made = Made(**shape)

@@ -27,8 +27,8 @@ KV_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 24 / 3
 
 BATCH = 256
 """Tokens that go through the model at once, unless a caller says otherwise."""
-PROCESS_BYTES = 200 << 20
-"""What the engine's process takes beside the model: its libraries, tokenizer and buffers for requests."""
+PROCESS_BYTES = 16 << 20
+"""What the engine takes beside: its tokenizer, its slots. The process itself is there before it is asked."""
 CARD_BYTES = 400 << 20
 """What the driver's context and CUDA's libraries take on each card."""
 RESERVE_BYTES = 512 << 20

@@ -24,7 +24,8 @@ from typing import Any, BinaryIO, NoReturn
 import jinja2
 import jinja2.ext
 from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 MEMORY_BYTES = 384 << 20
@@ -45,7 +46,7 @@ class _Raised(jinja2.TemplateError):
 class _Environment(ImmutableSandboxedEnvironment):
     def handle_exception(self, source: str | None = None) -> NoReturn:
         """Raise what is being handled as it is; Jinja would open files to make its traceback nicer."""
-        raise  # noqa: PLE0704 - called while an exception is handled
+        raise
 
 
 class _Generation(jinja2.ext.Extension):

@@ -57,7 +57,8 @@ class _Child:
         with self._lock:
             if self._process is None or self._process.poll() is not None or self._owner != os.getpid():
                 self._start()
-            assert self._process and self._process.stdin
+            assert self._process
+            assert self._process.stdin
             try:
                 self._process.stdin.write(struct.pack("<I", len(data)) + data)
                 self._process.stdin.flush()
@@ -98,7 +99,8 @@ class _Child:
             ) from None
 
     def _read(self, length: int, until: float) -> bytes:
-        assert self._process and self._process.stdout
+        assert self._process
+        assert self._process.stdout
         descriptor = self._process.stdout.fileno()
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
@@ -207,7 +209,11 @@ def _samples() -> list[tuple[list[dict[str, Any]], list[dict[str, Any]] | None]]
     reply = {"role": "assistant", "content": "Noon."}
     schema = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}
     about = {"name": "clock", "description": "Tells the time.", "parameters": schema}
-    call = {"id": "123456789", "type": "function", "function": {"name": "clock", "arguments": {"zone": "UTC"}}}
+    call = {
+        "id": "123456789",
+        "type": "function",
+        "function": {"name": "clock", "arguments": {"zone": "UTC"}},
+    }
     called = {"role": "assistant", "content": "", "tool_calls": [call]}
     result = {"role": "tool", "tool_call_id": "123456789", "name": "clock", "content": "12:00"}
     tools = [{"type": "function", "function": about}]
