@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from bus import codec
 from bus.subjects import ROOT, pattern_of
 from schemas.base import Message
-from schemas.chat import AnswerEvent, Delta, Done, Failed, Sources
+from schemas.chat import AnswerEvent, Delta, Done, Failed, Sources, ToolCalls
 from schemas.errors import KaraisError, TimedOut, Unavailable
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class AnswerReader:
 
     def _accept(self, payload: bytes) -> None:
         try:
-            event: AnswerEvent = codec.decode((Sources, Delta, Done, Failed), payload)
+            event: AnswerEvent = codec.decode((Sources, Delta, ToolCalls, Done, Failed), payload)
         except KaraisError as error:
             log.warning("left out an event of the answer %s: %s", self._answer, error)
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 
-from schemas import chat, documents, embeddings, forgetting, health, memory, projects
+from schemas import chat, completion, documents, embeddings, forgetting, health, memory, projects
 from schemas.base import Message, snake_case
 
 ROOT = "karais"
@@ -61,10 +61,12 @@ Route = Rpc | Control | Event | Log | Job
 
 ROUTES: dict[type[Message], Route] = {
     chat.Ask: Rpc("brain", chat.Accepted),
+    completion.Complete: Rpc("brain", chat.Accepted),
     chat.Cancel: Control("brain", "ctl.brain.cancel.{answer}"),
     health.DescribeEngine: Rpc("brain", health.EngineDescription, read_only=True),
     chat.Sources: Event("answer.{answer}"),
     chat.Delta: Event("answer.{answer}"),
+    chat.ToolCalls: Event("answer.{answer}"),
     chat.Done: Event("answer.{answer}"),
     chat.Failed: Event("answer.{answer}"),
     chat.Answering: Event("ctl.all.answering"),

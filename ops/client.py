@@ -22,7 +22,18 @@ from yarl import URL
 
 from bus.settings import Settings
 from ops import running
-from schemas.chat import Accepted, Ask, Cancel, Conversations, Delta, Done, Failed, History, Sources
+from schemas.chat import (
+    Accepted,
+    Ask,
+    Cancel,
+    Conversations,
+    Delta,
+    Done,
+    Failed,
+    History,
+    Sources,
+    ToolCalls,
+)
 from schemas.documents import Files, PassageInContext, Recalled, StorageStatus
 from schemas.errors import KaraisError, Refused, TimedOut, Unavailable
 from schemas.failure import Code, Failure
@@ -32,7 +43,7 @@ from schemas.projects import Project, Projects
 from schemas.web import WEBSOCKET_PATH, Attach, Problem
 
 T = TypeVar("T")
-Event = Accepted | Sources | Delta | Done | Failed
+Event = Accepted | Sources | Delta | ToolCalls | Done | Failed
 
 SECONDS = 30.0
 """How long the gateway may take to reply."""
@@ -40,7 +51,7 @@ FORGET_SECONDS = 150.0
 """How long it may take to forget: files are written anew."""
 PATIENCE_SECONDS = 20.0
 """How long a lost gateway, bus or brain may take to come back before a question fails."""
-_FRAME = msgspec.json.Decoder(Accepted | Sources | Delta | Done | Failed | Problem)
+_FRAME = msgspec.json.Decoder(Accepted | Sources | Delta | ToolCalls | Done | Failed | Problem)
 _PASSING = frozenset({Code.UNAVAILABLE, Code.INTERNAL})
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import Acting, Message, Token
+from schemas.base import Acting, Message, OptionalToken, Token
 from schemas.documents import Passage
 from schemas.failure import Code
 
@@ -51,6 +51,18 @@ class Sampling(Struct, frozen=True, kw_only=True):
     """Strings that end the answer; they are not part of it."""
     ignore_end: bool = False
     """Generate ``max_tokens`` whatever the model says. For measurements."""
+    top_k: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """Only this many of the most likely tokens; None takes the model's default."""
+    min_p: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    """Only tokens at least so likely, to the most likely one."""
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] = 0.0
+    """Taken from a token's logit when the answer has it already."""
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] = 0.0
+    """Taken from a token's logit for each time that the answer has it."""
+    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    """Report each token's log probability, and those of so many others; None for neither."""
+    adapter: OptionalToken = ""
+    """Adapter over the model's weights; empty for the project's, or none."""
 
 
 class Ask(Acting, frozen=True, kw_only=True):
@@ -104,15 +116,46 @@ class Sources(Message, frozen=True, kw_only=True):
     """Best first; citation ``[n]`` in the answer means ``passages[n - 1]``."""
 
 
+class Likelihood(Struct, frozen=True, kw_only=True):
+    """A token and how likely it was."""
+
+    token: str
+    """Its text; replacement characters stand for bytes that are no whole character."""
+    logprob: float
+    """Natural logarithm of its probability, before temperature and penalties."""
+    bytes: tuple[int, ...] = ()
+    top: tuple[Likelihood, ...] = ()
+    """The most likely tokens of its place, itself perhaps among them; empty within ``top``."""
+
+
 class Delta(Message, frozen=True, kw_only=True):
     """The next piece of an answer's text."""
 
     answer: Token
     index: int
     text: str
+    logprobs: tuple[Likelihood, ...] = ()
+    """Of its tokens, when they were asked for."""
 
 
-FinishReason = Literal["stop", "length", "cancelled"]
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A tool that the model wants to be called."""
+
+    id: str
+    name: str
+    arguments: str
+    """A JSON object, as the tool's schema wants it."""
+
+
+class ToolCalls(Message, frozen=True, kw_only=True):
+    """The model wants tools; whoever asked with tools of its own calls them and asks again."""
+
+    answer: Token
+    index: int
+    calls: tuple[ToolCall, ...]
+
+
+FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
 
 Grounding = Literal["", "supported", "unsupported", "nothing_found", "not_searched"]
 """What an answer has to do with the owner's files and memory: a passage supports it; passages were
@@ -154,7 +197,7 @@ class Failed(Message, frozen=True, kw_only=True):
     message: str
 
 
-AnswerEvent = Sources | Delta | Done | Failed
+AnswerEvent = Sources | Delta | ToolCalls | Done | Failed
 
 
 class Turn(Acting, frozen=True, kw_only=True):

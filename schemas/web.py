@@ -32,6 +32,7 @@ from schemas.chat import (
     Grounding,
     Sampling,
     Sources,
+    ToolCalls,
     Usage,
 )
 from schemas.documents import MAX_QUERY_CHARS, Passage, StorageStatus
@@ -132,6 +133,7 @@ ServerFrame = (
     Accepted
     | Sources
     | Delta
+    | ToolCalls
     | Done
     | Failed
     | Watching

@@ -33,6 +33,7 @@ from schemas.chat import (
     OpenAnswers,
     ReadConversation,
     Sources,
+    ToolCalls,
     Turn,
     Usage,
 )
@@ -63,7 +64,7 @@ class Brain(Agent):
 
     kind = "brain"
     calls = (Recall, ReadConversation, OpenAnswers, ReadProject, Embed)
-    publishes = (Answering, Sources, Delta, Done, Failed, Turn)
+    publishes = (Answering, Sources, Delta, ToolCalls, Done, Failed, Turn)
     streams = ("ANSWER",)
 
     async def start(self, resources: AsyncExitStack) -> None:

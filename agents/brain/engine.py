@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from schemas.chat import FinishReason, Sampling, Usage
+from schemas.base import OWNER
+from schemas.chat import FinishReason, Likelihood, Sampling, Usage
 from schemas.health import EngineDescription
 
 
@@ -22,6 +23,27 @@ class ChatMessage(Struct, frozen=True, gc=False):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+class Constraint(Struct, frozen=True, gc=False):
+    """What a text has to look like from some place on."""
+
+    schema: str
+    """JSON schema, as JSON text; the generation ends where the value is complete."""
+    trigger: str = ""
+    """The text is free until this stands in it, and constrained from there on; empty for all of it."""
+
+
+class Place(Struct, frozen=True, gc=False):
+    """Whose a generation is, for the order of those that wait."""
+
+    user: str = OWNER
+    """Users get equal shares."""
+    background: bool = False
+    """Nobody waits for it: it begins when no chat waits, and gives way."""
+
+
+ANYONE = Place()
 
 
 @dataclass(slots=True)
@@ -37,6 +59,8 @@ class Piece:
     """Tokens that the text was made of, as far as the engine tells; ``usage`` has the exact sum."""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    logprobs: tuple[Likelihood, ...] = ()
+    """Of its tokens, when the sampling asks for them."""
 
 
 class Engine(Protocol):
@@ -62,7 +86,14 @@ class Engine(Protocol):
         """Generations that wait for a slot or for room in the context."""
         ...
 
-    def generate(self, messages: Sequence[ChatMessage], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    def generate(
+        self,
+        messages: Sequence[ChatMessage],
+        sampling: Sampling,
+        *,
+        constraint: Constraint | None = None,
+        place: Place = ANYONE,
+    ) -> AsyncGenerator[Piece, None]:
         """Generate the answer to a prompt, piece by piece.
 
         Work starts at the first step of the iteration. Closing the iterator
@@ -71,8 +102,10 @@ class Engine(Protocol):
         processing within one batch.
 
         Raises KaraisError: ``invalid`` when the prompt does not fit (the text
-        names both numbers of tokens) or a value is not understood;
-        ``unavailable`` when the engine died or is closed.
+        names both numbers of tokens) or a value is not understood, such as a
+        schema that nothing satisfies; ``not_found`` for an unknown adapter;
+        ``busy`` when too many wait; ``unavailable`` when the engine died or is
+        closed.
         """
         ...
 

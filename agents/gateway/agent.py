@@ -30,6 +30,7 @@ from schemas.chat import (
     ReadConversation,
     Sources,
     Titled,
+    ToolCalls,
 )
 from schemas.documents import GetStorageStatus, ListFiles, OpenPassage, Recall, Rescan
 from schemas.errors import KaraisError, Unavailable
@@ -71,7 +72,7 @@ class Gateway(Agent):
         DescribeEngine,
     )
     publishes = (Cancel, Titled)
-    subscribes = (Sources, Delta, Done, Failed, *HEARD)
+    subscribes = (Sources, Delta, ToolCalls, Done, Failed, *HEARD)
     streams = ("ANSWER", "KV_nodes")
 
     address: GatewayAddress

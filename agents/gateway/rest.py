@@ -18,7 +18,7 @@ from agents.gateway.openapi import STREAM, Operation, openapi_document
 from agents.gateway.part import API, Part, as_json, given
 from agents.gateway.projects import ProjectsPart
 from bus.reading import stored
-from schemas.chat import Accepted, Ask, Cancel, Delta, Done, Failed, Sources
+from schemas.chat import Accepted, Ask, Cancel, Delta, Done, Failed, Sources, ToolCalls
 from schemas.documents import (
     Files,
     GetStorageStatus,
@@ -256,7 +256,7 @@ async def _stream(
     else:
         first = begin
     async for received in _behind(first, events):
-        event: Sources | Delta | Done | Failed = received.message
+        event: Sources | Delta | ToolCalls | Done | Failed = received.message
         head = f"id: {event.index}\nevent: {type(event).__struct_config__.tag}\ndata: "
         await response.write(head.encode() + received.raw + b"\n\n")
     await response.write_eof()

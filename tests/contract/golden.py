@@ -1,6 +1,6 @@
 """One message of every type that crosses the bus, with every field set."""
 
-from schemas import chat, documents, embeddings, failure, forgetting, health, memory, projects
+from schemas import chat, completion, documents, embeddings, failure, forgetting, health, memory, projects
 
 PASSAGE = documents.Passage(
     id="0f-3", path="notes/boiler.md", text="The boiler was serviced in May.", first_line=3, last_line=4,
@@ -8,7 +8,13 @@ PASSAGE = documents.Passage(
 )  # fmt: skip
 USAGE = chat.Usage(prompt_tokens=12, cached_tokens=8, completion_tokens=5, seconds_to_first_token=0.25)
 SAMPLING = chat.Sampling(
-    max_tokens=64, temperature=0.5, top_p=0.9, seed=7, stop=("###",), ignore_end=False
+    max_tokens=64, temperature=0.5, top_p=0.9, seed=7, stop=("###",), ignore_end=False, top_k=40, min_p=0.1,
+    presence_penalty=0.5, frequency_penalty=0.25, logprobs=1, adapter="tone",
+)  # fmt: skip
+CALL = chat.ToolCall(id="t1", name="clock", arguments="{}")
+LIKELIHOOD = chat.Likelihood(
+    token="In", logprob=-0.5, bytes=(73, 110),
+    top=(chat.Likelihood(token="On", logprob=-1.5, bytes=(79, 110)),),
 )  # fmt: skip
 CITATION = chat.Citation(start=0, end=11, passage=1)
 TURN = chat.Turn(
@@ -40,7 +46,20 @@ MESSAGES = (
     chat.Cancel(answer="a1"),
     chat.Answering(worker="brain-1", running=2),
     chat.Sources(answer="a1", index=0, passages=(PASSAGE,)),
-    chat.Delta(answer="a1", index=1, text="In May \u00e9\u4e2d."),
+    chat.Delta(answer="a1", index=1, text="In May \u00e9\u4e2d.", logprobs=(LIKELIHOOD,)),
+    chat.ToolCalls(answer="a1", index=2, calls=(CALL,)),
+    completion.Complete(
+        answer="a1",
+        messages=(
+            completion.CompletionMessage(role="user", content="When?"),
+            completion.CompletionMessage(role="assistant", calls=(CALL,)),
+            completion.CompletionMessage(role="tool", content="In May.", call="t1"),
+        ),
+        sampling=SAMPLING,
+        tools=(completion.Tool(name="clock", description="The time.", parameters={"type": "object"}),),
+        tool_choice="required", tool="clock", format='{"type": "object"}', background=True, retrieve=True,
+        remember=True, conversation="c1",
+    ),
     chat.Done(
         answer="a1", index=2, finish_reason="stop", usage=USAGE, cited=(1,), citations=(CITATION,),
         grounding="supported",

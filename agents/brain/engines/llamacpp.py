@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agents.brain.engine import ChatMessage, Piece
+from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place
 from agents.brain.engines import llamacpp_wire as wire
 from schemas.chat import FinishReason, Sampling, Usage
 from schemas.errors import KaraisError, Unavailable
@@ -137,7 +137,12 @@ class LlamaCppEngine:
         return len(self._queue)
 
     async def generate(
-        self, messages: Sequence[ChatMessage], sampling: Sampling
+        self,
+        messages: Sequence[ChatMessage],
+        sampling: Sampling,
+        *,
+        constraint: Constraint | None = None,
+        place: Place = ANYONE,
     ) -> AsyncGenerator[Piece, None]:
         """Generate the answer to a prompt: see ``Engine.generate``."""
         self._check_open()

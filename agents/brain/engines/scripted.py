@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from agents.brain.engine import ChatMessage, Piece
+from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place
 from schemas.chat import Sampling, Usage
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
@@ -150,7 +150,12 @@ class ScriptedEngine:
         self._fail_all(Unavailable("The engine was closed during the answer: ask again."))
 
     async def generate(
-        self, messages: Sequence[ChatMessage], sampling: Sampling
+        self,
+        messages: Sequence[ChatMessage],
+        sampling: Sampling,
+        *,
+        constraint: Constraint | None = None,
+        place: Place = ANYONE,
     ) -> AsyncGenerator[Piece, None]:
         """Generate the answer to a prompt: see ``Engine.generate``."""
         self._check()
