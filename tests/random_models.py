@@ -164,7 +164,7 @@ def write_gguf(path: Path, *, dtype: str = "F32", template: str | None = TEMPLAT
 
 
 def write_safetensors(folder: Path, *, template: str | None = TEMPLATE, **shape: Any) -> Made:
-    """Write the model in float32 as ``transformers`` saves it: configuration, weights, tokenizer, template."""
+    """Write the model as ``transformers`` saves it, in float32, with tokenizer and template."""
     from safetensors.numpy import save_file
 
     made = Made(**shape)

@@ -1,4 +1,4 @@
-"""Models of a hub that KARAIS knows: where they are, pinned, how they want to be used, which file for which machine."""
+"""Models of a hub that KARAIS knows: where they are, how they are used, which file is for which machine."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ MISTRAL_TEMPLATE = """\
                 {%- set wanted = call['function'] if call['function'] else call %}
                 {{- ', ' if not loop.first else '' }}
                 {{- '{"name": ' + (wanted['name'] | tojson) + ', "arguments": ' }}
-                {{- wanted['arguments'] if wanted['arguments'] is string else (wanted['arguments'] | tojson) }}
+                {%- set given = wanted['arguments'] %}
+                {{- given if given is string else (given | tojson) }}
                 {{- ', "id": ' + (call['id'] | tojson) + '}' }}
             {%- endfor %}
             {{- ']' + eos_token }}
@@ -193,8 +194,8 @@ def choose(model: HubModel, *, cards: Sequence[int], ram: int) -> Choice:
     least = model.variants[-1]
     found = fit(model.shape(least), context=model.contexts[-1], cards=best, ram=ram)
     raise Unavailable(
-        f"No variant of {model.name} fits this machine. The smallest is {least.quantisation}. {found.sentence}"
-        " Take a smaller model."
+        f"No variant of {model.name} fits this machine. The smallest is {least.quantisation}."
+        f" {found.sentence} Take a smaller model."
     )
 
 

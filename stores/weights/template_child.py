@@ -50,7 +50,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 class _Generation(jinja2.ext.Extension):
-    """The tag ``generation``, by which training finds the assistant's text: only what is in it counts here."""
+    """The tag ``generation``, by which training finds the assistant's text: its body alone counts."""
 
     tags = {"generation"}  # noqa: RUF012 - so Jinja names it
 
