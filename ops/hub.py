@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ _PREFERRED = ("q4_0", "q8_0", "q4_k_m", "q5_k_m", "q6_k", "f16", "bf16")
 _ATTEMPTS = 5
 """Attempts in a row that bring nothing before a download is given up."""
 _PAUSE_S = 1.0
+_TIMEOUT_S = 30.0
+"""Without a byte for so long a connection counts as cut."""
+_PARTIAL = 206
 _SHA256_LENGTH = 64
 _NETWORK = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 """The hub's HTTP library changes between releases; its errors are all about the network."""
@@ -50,21 +54,31 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
-def snapshot(repository: str, folder: Path, *, room: Callable[[int], None], quantisation: str = "") -> None:
-    """Download a repository's weights and configuration; whole files are not fetched again. Blocks.
+def snapshot(
+    repository: str,
+    folder: Path,
+    *,
+    room: Callable[[int], None],
+    progress: Progress,
+    quantisation: str = "",
+) -> str:
+    """Download a repository's weights and configuration; goes on where it was cut off. Blocks.
 
-    ``room`` is called with the bytes before they are fetched and may refuse;
-    ``quantisation`` names the GGUF file to take of several. Raises
-    KaraisError: ``not_found`` for an unknown repository, ``forbidden``
-    when it asks for a login, ``invalid`` when it has no weights in a format
-    that is taken, ``unavailable`` when the hub cannot be reached.
+    Returns the commit that they are of. ``room`` is called with the bytes
+    before they are fetched and may refuse; ``quantisation`` names the GGUF
+    file to take of several. Raises KaraisError: ``not_found`` for an unknown
+    repository, ``forbidden`` when it asks for a login, ``invalid`` when it has
+    no weights in a format that is taken, ``unavailable`` when the hub cannot
+    be reached.
     """
     _quiet()
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download
 
     with _hub_errors(repository):
-        files = HfApi(endpoint=endpoint()).model_info(repository, files_metadata=True).siblings or []
+        about = HfApi(endpoint=endpoint()).model_info(repository, files_metadata=True)
+        files, commit = about.siblings or [], about.sha or "main"
         sizes = {file.rfilename: file.size or 0 for file in files}
+        hashes = {file.rfilename: file.lfs.sha256 for file in files if file.lfs is not None}
         wanted = choose(sizes, quantisation)
         if not wanted:
             raise KaraisError(
@@ -73,8 +87,27 @@ def snapshot(repository: str, folder: Path, *, room: Callable[[int], None], quan
                 else f"The repository {repository} has no safetensors, GGUF, ONNX or OpenVINO weights.",
                 code=Code.INVALID,
             )
-        room(sum(sizes[name] for name in wanted) * 2)
-        snapshot_download(repository, local_dir=folder, allow_patterns=wanted, endpoint=endpoint())
+        done, total = 0, sum(sizes[name] for name in wanted)
+        room(total - sum(sizes[name] for name in wanted if (folder / name).exists()))
+        for name in wanted:
+            if name not in hashes:
+                hf_hub_download(repository, name, revision=commit, local_dir=folder, endpoint=endpoint())
+                continue
+            whole = folder / name
+            if not whole.exists() or sha256_of(whole) != hashes[name]:  # it may be of an earlier commit
+                got = fetch(
+                    repository,
+                    commit,
+                    name,
+                    folder.with_name(f"{folder.name}.parts"),
+                    sha256=hashes[name],
+                    room=room,
+                    progress=partial(_part_of, progress, done, total),
+                )
+                whole.parent.mkdir(parents=True, exist_ok=True)
+                got.path.replace(whole)
+            done += sizes[name]
+    return commit
 
 
 def fetch(
@@ -138,16 +171,7 @@ def choose(sizes: dict[str, int], quantisation: str = "") -> list[str]:
     safe = [name for name in sizes if any(fnmatch(name.lower(), pattern) for pattern in _SAFE)]
     ggufs = sorted(name for name in safe if name.lower().endswith(".gguf"))
     if quantisation:
-        word = quantisation.lower().replace("-", "_")
-        return [name for name in ggufs if re.search(rf"(^|[^a-z0-9]){re.escape(word)}\.gguf$", _plain(name))][
-            :1
-        ]
-    if ggufs:
-        for word in _PREFERRED:
-            for name in ggufs:
-                if word in _plain(name):
-                    return [name]
-        return ggufs[:1]
+        return [name for name in ggufs if variant_of(name, quantisation)][:1]
     weights = [name for name in safe if name.endswith((".safetensors", ".onnx", ".xml"))]
     if not weights:
         return []
@@ -155,51 +179,29 @@ def choose(sizes: dict[str, int], quantisation: str = "") -> list[str]:
     return sorted({*safe, *beside})
 
 
+def variant_of(name: str, quantisation: str) -> bool:
+    """Tell whether a GGUF file's name ends in a quantisation's."""
+    return re.search(rf"(^|[^a-z0-9]){re.escape(_plain(quantisation))}\.gguf$", _plain(name)) is not None
+
+
+def _part_of(progress: Progress, done: int, total: int, part: int, _: int) -> None:
+    progress(done + part, total)
+
+
 def _plain(name: str) -> str:
     return name.lower().replace("-", "_")
-
-
-class _Counting:
-    """The growing file, as the hub's library writes it; tells how far it is."""
-
-    def __init__(self, file: Any, total: int, progress: Progress) -> None:
-        self._file = file
-        self._total = total
-        self._progress = progress
-
-    def write(self, data: bytes) -> int:
-        written: int = self._file.write(data)
-        self._progress(self._file.tell(), self._total)
-        return written
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
 
 
 def _download(url: str, part: Path, size: int, headers: dict[str, str], progress: Progress) -> None:
     """Fetch what is missing of a file. A cut connection is taken up again while something comes."""
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
 
     failed = 0
     part.touch()
-    while True:
-        before = part.stat().st_size
-        if before > size:
-            part.unlink()
-            part.touch()
-            before = 0
+    while (before := part.stat().st_size) != size:
         try:
-            with part.open("rb+") as file:
-                file.seek(before)
-                http_get(
-                    url,
-                    _Counting(file, size, progress),  # type: ignore[arg-type]
-                    resume_size=before,
-                    headers=headers,
-                    expected_size=size,
-                )
-            return
+            _stream(url, part, before, size, headers, progress)
+            continue
         except HfHubHTTPError as error:
             if error.response is None or error.response.status_code < 500:
                 raise
@@ -216,6 +218,29 @@ def _download(url: str, part: Path, size: int, headers: dict[str, str], progress
         if failed >= _ATTEMPTS:
             raise reason
         time.sleep(_PAUSE_S * failed)
+
+
+def _stream(url: str, part: Path, start: int, size: int, headers: dict[str, str], progress: Progress) -> None:
+    """Write what one connection brings. The library's own way loses up to 10 MB when it is cut."""
+    from huggingface_hub.utils._http import get_session, hf_raise_for_status
+
+    headers = {**headers, "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    with (
+        get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True) as reply,
+        part.open("rb+") as file,
+    ):
+        hf_raise_for_status(reply)
+        if start and reply.status_code != _PARTIAL:
+            start = 0  # it does not know of ranges: from the beginning
+        file.seek(start)
+        file.truncate()
+        for block in reply.iter_bytes():
+            if file.tell() + len(block) > size:
+                raise _other(part.stem, f"it is longer than {size:,} bytes")
+            file.write(block)
+            progress(file.tell(), size)
 
 
 def _other(file: str, why: str) -> Unavailable:
@@ -288,6 +313,5 @@ def _unreachable(repository: str, why: str) -> str:
     why = why.splitlines()[0][:200].rstrip(".")
     return (
         f"The hub {endpoint()} cannot be reached for {repository} ({why}): look at the network and at"
-        " HF_ENDPOINT, or download the model elsewhere and run `karais models add PATH`. What is here already is"
-        " kept."
+        " HF_ENDPOINT, or download the model elsewhere and run `karais models add PATH`. What came is kept."
     )

@@ -281,21 +281,31 @@ def _unpack(wanted: Published, wheel: Path, folder: Path, tell: OnStep) -> None:
 
 
 def _pull_hub(settings: Settings, name: str, quantisation: str, tell: OnStep) -> Model:
-    from ops.hub import snapshot
+    from ops.hub import snapshot, variant_of
     from stores.weights import intake
 
     own = intake.name_for(Path(name.split("/")[-1]))
     if (model := there(settings, own)) is not None and model.manifest.source == f"hub:{name}":
+        if quantisation and not variant_of(model.manifest.main, quantisation):
+            raise KaraisError(
+                f"The model {own} is there already, as {model.manifest.main}: to have {quantisation} instead,"
+                f" run `karais models remove {own}` first.",
+                code=Code.CONFLICT,
+            )
         tell(Step(own, "there", model.bytes, model.bytes))
         return model
     with lock(settings.models):
         cache = settings.home / "cache" / "hub" / own
-        tell(Step(own, "downloading"))
         snapshot(
-            name, cache, room=lambda size: need_room(settings.home, size, name), quantisation=quantisation
+            name,
+            cache,
+            room=lambda size: need_room(settings.home, size, name),
+            progress=lambda done, total: tell(Step(own, "downloading", done, total)),
+            quantisation=quantisation,
         )
         model = intake.take(settings.models, cache, own, source=f"hub:{name}")
         shutil.rmtree(cache, ignore_errors=True)
+        shutil.rmtree(cache.with_name(f"{own}.parts"), ignore_errors=True)
     tell(Step(own, "done", model.bytes, model.bytes))
     return model
 

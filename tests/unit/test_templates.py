@@ -24,15 +24,16 @@ CHATML = (
     "{% for message in messages %}\n"
     "    {% if not loop.first %}{{ '' }}{% endif %}\n"
     "    {{- '<|im_start|>' + message['role'] + '\\n' }}\n"
-    "    {%- if message.role == 'assistant' %}{% generation %}{{ message['content'] | trim }}{% endgeneration %}"
-    "{% else %}{{ message['content'] }}{% endif %}\n"
+    "    {%- if message.role == 'assistant' %}{% generation %}{{ message['content'] | trim }}"
+    "{% endgeneration %}{% else %}{{ message['content'] }}{% endif %}\n"
     "    {{- '<|im_end|>' + '\\n' }}\n"
     "{%- endfor %}\n"
-    "{%- if tools %}{% for tool in tools %}{{ tool | tojson(indent=2) }}{% if loop.index > 1 %}{% break %}{% endif %}"
-    "{% endfor %}{% endif %}\n"
+    "{%- if tools %}{% for tool in tools %}{{ tool | tojson(indent=2) }}"
+    "{% if loop.index > 1 %}{% break %}{% endif %}{% endfor %}{% endif %}\n"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% for k in range(99999) %}{% endfor %}{% endfor %}{% endfor %}"
+ENDLESS = "{% for i in range(99999) %}" * 3 + "{% endfor %}" * 3
+DOUBLING = "{% set n = namespace(x='ab') %}{% for i in range(64) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
 HOSTILE = {
     "internals": "{{ ''.__class__.__mro__ }}",
     "internals by filter": "{{ (''|attr('__class__')).__mro__ }}",
@@ -43,7 +44,7 @@ HOSTILE = {
     "a huge string, put together": "{{ 'a' * (1000 * 1000 * 1000 * 1000) }}",
     "a huge width": "{{ '%99999999999s' % 'x' }}",
     "a huge number": "{{ (999999 ** 999999) ** 99 }}",
-    "a text that doubles": "{% set n = namespace(x='ab') %}{% for i in range(64) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+    "a text that doubles": DOUBLING,
     "a macro that calls itself": "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
     "deep brackets": "{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}",
     "a namespace with an underscore": "{% set n = namespace(__class__=1) %}",
@@ -142,10 +143,13 @@ def test_several_threads_render_at_a_time_and_a_killed_process_is_replaced() -> 
     from stores.weights.templates import _CHILD
 
     said: list[str] = []
+    lock = threading.Lock()
 
     def ask(number: int) -> None:
         for _ in range(20):
-            said.append(render("{{ messages[0].content }}", [{"role": "user", "content": f"{number}"}]))
+            text = render("{{ messages[0].content }}", [{"role": "user", "content": f"{number}"}])
+            with lock:
+                said.append(text)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -169,7 +173,8 @@ def test_a_model_with_a_hostile_template_is_not_taken_in(tmp_path: Path) -> None
     ]
     (folders[0] / "chat_template.jinja").write_text(HOSTILE["a range without end"])
     (folders[1] / "tokenizer_config.json").write_text(
-        '{"chat_template": [{"name": "default", "template": "x"}, {"name": "tool", "template": "{{ x.__init__ }}"}]}'
+        '{"chat_template": [{"name": "default", "template": "x"},'
+        ' {"name": "tool", "template": "{{ x.__init__ }}"}]}'
     )
     named = (tmp_path / "bad.gguf", folders[0] / "chat_template.jinja", folders[1] / "tokenizer_config.json")
     for path, file in zip((tmp_path / "bad.gguf", *folders), named, strict=True):
