@@ -39,8 +39,8 @@ Works = Literal["yes", "slow", "no"]
 ComputeType = Literal["float32", "float16", "bfloat16"]
 HALF = "half precision"
 _NEEDS_TORCH = "it computes through torch, which does not reach the card"
-_LLAMACPP_INDEX = "https://xorbitsai.github.io/xllamacpp/whl/cu128"
-_TORCH_INDEX = "https://download.pytorch.org/whl/cu126"
+_FROM_LLAMACPP = "with the --index-url (whl/cu128) that xllamacpp's README names"
+_FROM_TORCH = "with the --index-url (whl/cu126) that PyTorch's page of previous versions names"
 _LAST_OF_OLD = (13, 0)
 """CUDA version of the last driver branch for cards below 7.5."""
 
@@ -106,10 +106,7 @@ def llamacpp(card: Card, build: Build) -> Verdict:
     if card.compute_capability < (5, 0):
         return _no(LLAMACPP, f"no CUDA build is made for compute {_number(card)} any more")
     pin = f"=={_release(build)}" if build.version else ""
-    install = (
-        f"Install its CUDA 12 build: pip install --force-reinstall xllamacpp{pin}"
-        f" --index-url {_LLAMACPP_INDEX}"
-    )
+    install = f"Install its CUDA 12 build: pip install --force-reinstall xllamacpp{pin} {_FROM_LLAMACPP}"
     wheel = LLAMACPP_WHEELS[0]
     published = Build(
         part=LLAMACPP, backend="cuda", cuda=wheel.cuda, native=wheel.native, portable=wheel.portable
@@ -139,7 +136,7 @@ def torch(card: Card, build: Build) -> Verdict:
         install = f"Install its CUDA build: pip install --force-reinstall torch{pin}"
     elif capability < (10, 0):
         pin = "" if _numbers(build.version) > (2, 14) else pin
-        install = f"{old}: pip install --force-reinstall torch{pin} --index-url {_TORCH_INDEX}"
+        install = f"{old}: pip install --force-reinstall torch{pin} {_FROM_TORCH}"
         if card.cuda and card.cuda < (12, 0):
             install = f"{_driver_advice(card, (12, 0))} {install}"
     else:

@@ -52,7 +52,9 @@ def _load(settings: Settings, model: Model, threads: int) -> tuple[OpenVinoRunne
         runner = _runner(folder / MODEL, settings.context, threads)
     except RuntimeError as error:
         line = str(error).strip().splitlines()[-1][:200]
-        raise Unavailable(f"OpenVINO cannot load {folder} ({line}): remove the folder and try again.") from None
+        raise Unavailable(
+            f"OpenVINO cannot load {folder} ({line}): remove the folder and try again."
+        ) from None
     return runner, vocabulary, prompts
 
 
