@@ -294,14 +294,8 @@ def _pull_hub(settings: Settings, name: str, quantisation: str, tell: OnStep) ->
             )
         tell(Step(own, "there", model.bytes, model.bytes))
         return model
-<<<<<<< HEAD
-    with _lock(settings.models):
-        cache = settings.cache / "hub" / own
-        tell(Step(own, "downloading"))
-        snapshot(name, cache, room=lambda size: _need_room(settings.home, size, name))
-=======
     with lock(settings.models):
-        cache = settings.home / "cache" / "hub" / own
+        cache = settings.cache / "hub" / own
         snapshot(
             name,
             cache,
@@ -309,7 +303,6 @@ def _pull_hub(settings: Settings, name: str, quantisation: str, tell: OnStep) ->
             progress=lambda done, total: tell(Step(own, "downloading", done, total)),
             quantisation=quantisation,
         )
->>>>>>> w-mistral
         model = intake.take(settings.models, cache, own, source=f"hub:{name}")
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(cache.with_name(f"{own}.parts"), ignore_errors=True)
