@@ -100,7 +100,7 @@ def _byte_level(meta: dict[str, Any]) -> Tokenizer:
     pre = meta.get("tokenizer.ggml.pre", "default")
     vocabulary = {text: number for number, text in enumerate(meta["tokenizer.ggml.tokens"])}
     merges = [tuple(line.split(" ", 1)) for line in meta.get("tokenizer.ggml.merges") or ()]
-    model = models.BPE(vocabulary, merges, ignore_merges=pre == "llama-bpe")  # type: ignore[arg-type]
+    model = models.BPE(vocabulary, merges, ignore_merges=pre == "llama-bpe")
     tokenizer = Tokenizer(model)
     bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     if pre in _WORDS:

@@ -71,7 +71,7 @@ class Pages:
         return len(self._free) + self._kept - self._promised
 
     def begin(self, tokens: Sequence[int], most: int, space: str) -> PagedLane | None:
-        """Return a lane that holds as much of ``tokens``, but the last, as is remembered; None without room."""
+        """Return a lane with as much of ``tokens``, but the last, as is remembered; None without room."""
         self._clock += 1
         path, rest = self._walk(tokens, space)
         needed = -(-most // self.size) - (len(path) - 1)

@@ -16,7 +16,7 @@ Row = NDArray[np.float32]
 """The logits of one place, (vocabulary)."""
 
 _FAR = 25.0
-"""Tokens that are e^-25 times as likely as the best one are left out: all 100,000 of them together come to 1e-6."""
+"""Tokens less than e^-25 times as likely as the best are left out: 100,000 of them come to 1e-6."""
 _DRY_LENGTH = 4
 """Phrases of more tokens than this are not to be repeated word for word."""
 _DRY_BASE = 1.75

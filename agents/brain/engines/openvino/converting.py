@@ -9,7 +9,6 @@ that wrote it: it can be removed at any time.
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 import subprocess
 import sys
@@ -63,17 +62,18 @@ def _convert(source: Path, draft: Path) -> None:
     command = [sys.executable, "-m", "agents.brain.engines.openvino.converting", str(link)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False,
-            env=os.environ | {"OPENVINO_TELEMETRY": "0"},
-        )  # fmt: skip
+            command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         raise Unavailable(
-            f"The weights file {source} could not be converted in {_SECONDS:.0f} s: choose the engine llamacpp."
+            f"The weights file {source} could not be converted in {_SECONDS:.0f} s:"
+            " choose the engine llamacpp."
         ) from None
     if done.returncode != 0 or not (draft / MODEL).exists():
         lines = done.stderr.strip().splitlines() or ["no reason given"]
         raise Unavailable(
-            f"OpenVINO cannot convert the weights file {source} ({lines[-1][:200]}): choose the engine llamacpp."
+            f"OpenVINO cannot convert the weights file {source} ({lines[-1][:200]}):"
+            " choose the engine llamacpp."
         )
 
 
