@@ -31,6 +31,12 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
 
         model = registry.find(settings.models, settings.model)
         engine = await open_openvino(settings, model, "chosen", settings.threads or physical_cores())
+    elif settings.engine == "transformers":
+        from agents.brain.engines.huggingface.opening import open_transformers
+        from agents.brain.engines.llamacpp_load import physical_cores
+
+        model = registry.find(settings.models, settings.model)
+        engine = await open_transformers(settings, model, "chosen", settings.threads or physical_cores())
     else:
         from agents.brain.engines.llamacpp import LlamaCppEngine
 
