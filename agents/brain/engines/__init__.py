@@ -37,6 +37,10 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
 
         model = registry.find(settings.models, settings.model)
         engine = await open_transformers(settings, model, "chosen", settings.threads or physical_cores())
+    elif settings.engine == "exllamav2":
+        from agents.brain.engines.exllamav2.opening import open_exllamav2
+
+        engine = await open_exllamav2(settings, registry.find(settings.models, settings.model), "chosen")
     else:
         from agents.brain.engines.llamacpp import LlamaCppEngine
 

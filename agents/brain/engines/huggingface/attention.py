@@ -29,7 +29,7 @@ State = dict[int, tuple["Tensor", "Tensor"]]
 
 
 class NotPacked(Exception):
-    """This model's attention is of another kind: its lanes cannot share a call."""
+    """The model's attention is of another kind: its lanes cannot share a call."""
 
 
 class Step:

@@ -214,8 +214,9 @@ def _load(torch: Any, transformers: Any, model: Model, kind: str, place: str) ->
 
 def _read(transformers: Any, model: Model, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     kind = transformers.AutoModelForCausalLM
+    found: tuple[Any, dict[str, Any]]
     if model.manifest.kind != "gguf":
-        found: tuple[Any, dict[str, Any]] = kind.from_pretrained(str(model.folder), **options)
+        found = kind.from_pretrained(str(model.folder), **options)
         return found
     from agents.brain.engines.huggingface.gguf import reading_quickly
 
@@ -226,7 +227,7 @@ def _read(transformers: Any, model: Model, options: dict[str, Any]) -> tuple[Any
             quantization_config=transformers.GgufConfig(dequantize=True),
             **options,
         )
-    return found
+        return found
 
 
 def _names(keys: Iterable[Any]) -> list[str]:

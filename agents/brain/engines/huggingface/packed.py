@@ -136,9 +136,7 @@ def can_be_packed(model: Any) -> State | None:
         states: list[State] = [{}, {}]
         done = [0, 0]
         for portions in _PORTIONS:
-            step = Step(
-                [(states[lane], _TRIED[lane], done[lane], new) for lane, new in enumerate(portions)]
-            )
+            step = Step([(states[lane], _TRIED[lane], done[lane], new) for lane, new in enumerate(portions)])
             tokens = [t for lane, new in enumerate(portions) for t in texts[lane][done[lane] :][:new]]
             logits = torch.from_numpy(_logits(model, step, tokens))
             done = [done[lane] + new for lane, new in enumerate(portions)]
@@ -150,7 +148,9 @@ def can_be_packed(model: Any) -> State | None:
         log.info("%s is run lane by lane: %s", type(model).__name__, error or type(error).__name__)
         model.set_attn_implementation(before)
         return None
-    return {layer: (keys[:, :0].clone(), values[:, :0].clone()) for layer, (keys, values) in states[0].items()}
+    return {
+        layer: (keys[:, :0].clone(), values[:, :0].clone()) for layer, (keys, values) in states[0].items()
+    }
 
 
 @torch.inference_mode()
