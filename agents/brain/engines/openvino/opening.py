@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import ctypes
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from agents.brain.engines.llamacpp_load import physical_cores
 from agents.brain.engines.openvino import fitting, graph
 from agents.brain.engines.openvino.converting import MODEL, converted
 from agents.brain.engines.openvino.runner import OpenVinoRunner
@@ -21,13 +24,18 @@ if TYPE_CHECKING:
     from stores.weights.registry import Model
 
 
-async def open_openvino(settings: Settings, model: Model, reason: str, threads: int) -> SteppingEngine:
+_DONTNEED = 4
+"""Linux' MADV_DONTNEED."""
+
+
+async def open_openvino(settings: Settings, model: Model, reason: str) -> SteppingEngine:
     """Load a model. Raises KaraisError naming the file when that fails."""
     if objection := fitting.objection(model):
         raise KaraisError(
             f"OpenVINO cannot run the model {model.name}: {objection}; choose the engine llamacpp.",
             code=Code.INVALID,
         )
+    threads = settings.threads or physical_cores()
     runner, vocabulary, prompts = await asyncio.to_thread(_load, settings, model, threads)
     description = EngineDescription(
         engine="openvino",
@@ -42,12 +50,11 @@ async def open_openvino(settings: Settings, model: Model, reason: str, threads: 
 
 
 def _load(settings: Settings, model: Model, threads: int) -> tuple[OpenVinoRunner, Vocabulary, Prompts]:
-    main = next(file for file in model.manifest.files if file.path == model.manifest.main)
     header = gguf_header.read_header(model.weights)
     vocabulary = Vocabulary(tokenizer.build(header), tokenizer.special(header))
     control = model.manifest.profile.control_tokens or gguf_header.control_tokens(header)
     prompts = Prompts(str(header.metadata["tokenizer.chat_template"]), vocabulary, control)
-    folder = converted(model.weights, main.sha256, settings.cache / "openvino")
+    folder = converted(model)
     try:
         runner = _runner(folder / MODEL, settings.context, threads)
     except RuntimeError as error:
@@ -58,9 +65,28 @@ def _load(settings: Settings, model: Model, threads: int) -> tuple[OpenVinoRunne
     return runner, vocabulary, prompts
 
 
-def _runner(model: Any, context: int, threads: int) -> OpenVinoRunner:
+def _runner(model: Path, context: int, threads: int) -> OpenVinoRunner:
     import openvino
 
     core = openvino.Core()
     ready, caches = graph.compiled(core, model, threads)
-    return OpenVinoRunner(ready, caches, context)
+    runner = OpenVinoRunner(ready, caches, context)
+    runner.warm_up()
+    _unmap(model.with_suffix(".bin"))
+    return runner
+
+
+def _unmap(file: Path) -> None:
+    """Give back the memory of the weights' file, which the first pass has copied in another order.
+
+    The file stays mapped, so whatever should still read it gets it from the disk.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        maps = Path("/proc/self/maps").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return
+    for line in maps:
+        if line.endswith(str(file)) and line.split()[1].startswith("r-"):
+            begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+            libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)

@@ -74,6 +74,14 @@ class OpenVinoRunner:
         logits: Logits = self._request.get_output_tensor(0).data
         return logits.reshape(len(work), -1)
 
+    def warm_up(self) -> None:
+        """Compute once what is computed only once: the weights in the order that the kernels want."""
+        lane = self.begin([0, 0], 2, "warming up")
+        assert lane is not None
+        self.forward([(lane, [0])])
+        self.end(lane)
+        self._pages.forget("warming up")
+
     def end(self, lane: PagedLane) -> None:
         """Take a lane back; its blocks stay until others need them."""
         self._pages.end(lane)
