@@ -75,10 +75,14 @@ class OpenVinoRunner:
         return logits.reshape(len(work), -1)
 
     def warm_up(self) -> None:
-        """Compute once what is computed only once: the weights in the order that the kernels want."""
-        lane = self.begin([0, 0], 2, "warming up")
+        """Compute once what is computed only once: the weights in the orders that the kernels want.
+
+        There is one for a token or a few, and one for many.
+        """
+        lane = self.begin([0] * 2 * BLOCK, 2 * BLOCK, "warming up")
         assert lane is not None
         self.forward([(lane, [0])])
+        self.forward([(lane, [0] * BLOCK)])
         self.end(lane)
         self._pages.forget("warming up")
 
