@@ -38,6 +38,7 @@ _GGUF = {"attn_q": "q", "attn_k": "k", "attn_v": "v", "attn_output": "o", "ffn_g
          "ffn_down": "down"}  # fmt: skip
 _PEFT_NAME = re.compile(r"\.layers\.(\d+)\.\w+\.(\w+_proj)\.lora_([AB])(?:\.default)?\.weight$")
 _GGUF_NAME = re.compile(r"^blk\.(\d+)\.(\w+)\.weight\.lora_([ab])$")
+_GGUF_WEIGHT = re.compile(r"^blk\.(\d+)\.(\w+)\.weight$")
 _MOST_RANK = 512
 
 
@@ -86,9 +87,9 @@ def shape_of(name: str, header: Header) -> Shape:
     heads = int(meta[f"{kind}.attention.head_count"])
     sizes = {}
     for info in header.tensors:
-        found = re.match(r"^blk\.0\.(\w+)\.weight$", info.name)
-        if found and found[1] in _GGUF:
-            sizes[_GGUF[found[1]]] = (int(info.shape[1]), int(info.shape[0]))
+        place = place_of(info.name)
+        if place is not None and place[0] == 0:
+            sizes[place[1]] = (int(info.shape[1]), int(info.shape[0]))
     return Shape(
         name=name,
         layers=int(meta[f"{kind}.block_count"]),
@@ -203,6 +204,18 @@ def _unpermuted(rows: Array, heads: int) -> Array:
     """Return the rows of q or k as PEFT has them."""
     count = rows.shape[0]
     return rows.reshape(heads, count // heads // 2, 2, -1).swapaxes(1, 2).reshape(count, -1)
+
+
+def permuted(rows: Array, heads: int) -> Array:
+    """Return the rows of q or k as GGUF files of the Llama family have them."""
+    count = rows.shape[0]
+    return rows.reshape(heads, 2, count // heads // 2, -1).swapaxes(1, 2).reshape(count, -1)
+
+
+def place_of(tensor: str) -> Place | None:
+    """Return the place of a GGUF file's tensor; None when adapters cannot change it."""
+    found = _GGUF_WEIGHT.match(tensor)
+    return (int(found[1]), _GGUF[found[2]]) if found and found[2] in _GGUF else None
 
 
 def _wrong(model: Model, reason: str) -> KaraisError:
