@@ -9,6 +9,7 @@ order, one half of a head beside the other; here they are as PEFT has them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def shape_of(name: str, header: Header) -> Shape:
 
 def key_of(model: Model) -> str:
     """Return what tells an adapter from others, of the same name too."""
-    return f"{model.name}@{max(file.sha256 for file in model.manifest.files)[:12]}"
+    sums = "".join(sorted(file.sha256 for file in model.manifest.files))
+    return f"{model.name}@{hashlib.sha256(sums.encode()).hexdigest()[:12]}"
 
 
 def read(model: Model, shape: Shape) -> Adapter:
@@ -122,7 +124,7 @@ def read(model: Model, shape: Shape) -> Adapter:
         raise _wrong(model, f"it cannot be read ({error})") from None
     if not places:
         raise _wrong(model, "it has no tensors for layers that are known")
-    for place, low in places.items():
+    for place, low in sorted(places.items()):
         _check(model, shape, place, low)
     return Adapter(model.name, key_of(model), places)
 
