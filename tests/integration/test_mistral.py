@@ -165,7 +165,7 @@ async def test_quantised_weights_load_too(tmp_path: Path, dtype: str) -> None:
 async def test_a_model_without_room_is_refused_before_it_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_gguf(tmp_path / "random.gguf", layers=8)
+    write_gguf(tmp_path / "random.gguf", layers=8, context=32_768)
     settings = settings_for(tmp_path, context=32_768)
     commands.add(settings, tmp_path / "random.gguf", name=NAME)
     shape = shape_of(read_header(tmp_path / "random.gguf"))
@@ -213,9 +213,8 @@ def test_the_estimate_is_close_to_what_llama_cpp_takes(tmp_path: Path) -> None:
     write_gguf(
         path, layers=6, hidden=512, heads=8, kv_heads=4, feed_forward=1536, vocabulary=16_384, dtype="F16"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", _LOAD, str(path)], capture_output=True, text=True, check=True, timeout=120
-    )
+    command = [sys.executable, "-c", _LOAD, str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     real = int(said.stdout)
     estimate = fit(shape_of(read_header(path)), context=8192, ram=1 << 40).ram_bytes
     assert real * 0.97 < estimate < real * 1.35
