@@ -198,8 +198,9 @@ _LOAD = """
 import os, sys, psutil, xllamacpp as x
 before = psutil.Process().memory_info().rss
 p = x.CommonParams()
-p.model.path, p.hostnames, p.verbosity, p.n_ctx, p.n_parallel = sys.argv[1], [sys.argv[1] + ".sock"], -1, 8192, 2
-p.kv_unified, p.cache_ram_mib, p.n_batch, p.n_ubatch, p.n_gpu_layers, p.fit_params = True, 0, 256, 256, 0, False
+p.model.path, p.hostnames, p.verbosity = sys.argv[1], [sys.argv[1] + ".sock"], -1
+p.n_ctx, p.n_parallel, p.kv_unified, p.cache_ram_mib = 8192, 2, True, 0
+p.n_batch, p.n_ubatch, p.n_gpu_layers, p.fit_params = 256, 256, 0, False
 p.load_mode = x.llama_load_mode.LLAMA_LOAD_MODE_NONE
 server = x.Server(p)
 print(psutil.Process().memory_info().rss - before, flush=True)
