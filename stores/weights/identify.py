@@ -162,18 +162,22 @@ def _is_pickle(file: IO[bytes]) -> bool:
     if not head or head[:1] not in _OPCODES:
         return False
     begun = head[0] == _PROTO and len(head) > 1 and head[1] in _PROTOCOLS
-    read = names = calls = 0
+    read = texts = names = calls = 0
     try:
-        for opcode, _, _ in pickletools.genops(_Limited(file)):  # type: ignore[arg-type]
+        for opcode, given, _ in pickletools.genops(_Limited(file)):  # type: ignore[arg-type]
             read += 1
-            names += opcode.name in _NAMING
+            named = isinstance(given, str) and re.fullmatch(r"[\w.]+( [\w.<>]+)?", given) is not None
+            texts += named
+            names += (opcode.name in ("GLOBAL", "INST") and named) or (
+                opcode.name == "STACK_GLOBAL" and texts > 1
+            )
             calls += opcode.name in _CALLING
             if opcode.name == "STOP":
-                return begun or calls > 0
+                return begun or names > 0 or (calls > 0 and head[0] in _FIRST_OPCODES)
             if read >= _MOST:
                 break
     except _Huge:
-        return begun or calls > 0
+        return begun or names > 0
     except ValueError:  # it ends in the middle of it, or it is something else
         pass
     except Exception:  # noqa: BLE001 - pickletools raises what its decoders raise
@@ -212,8 +216,21 @@ _MAX_PIECE = 16 << 20
 _OPCODES = frozenset(opcode.code.encode("latin-1") for opcode in pickletools.opcodes)
 _FIRST_OPCODES = frozenset(b"\x80(c]}ild")
 """With these what ``pickle`` itself writes begins; a pickle made by hand can begin with any."""
-_NAMING = frozenset(("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"))
-_CALLING = _NAMING | {"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
+_CALLING = frozenset(
+    (
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "INST",
+        "OBJ",
+        "NEWOBJ",
+        "NEWOBJ_EX",
+        "BUILD",
+        "EXT1",
+        "EXT2",
+        "EXT4",
+    )
+)
 
 
 def _pickle_in_zip(path: Path) -> str | None:

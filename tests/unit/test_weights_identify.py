@@ -144,6 +144,7 @@ def test_an_array_of_objects_is_refused_however_its_type_is_written(tmp_path: Pa
             identify(path)
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape:DeprecationWarning")
 def test_weights_are_not_taken_for_pickles(tmp_path: Path) -> None:
     """Numbers of every kind, whatever they begin with."""
     import random
