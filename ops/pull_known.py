@@ -77,7 +77,7 @@ def _choice(wanted: HubModel, quantisation: str) -> Choice:
 
 
 def _get(settings: Settings, wanted: HubModel, choice: Choice, tell: OnStep) -> Model:
-    cache = settings.home / "cache" / "hub" / wanted.name
+    cache = settings.cache / "hub" / wanted.name
     variant = choice.variant
     got = fetch(
         wanted.repository,
