@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import psutil
 import pytest
 from aiohttp import web
 
 from schemas.tools import ToolEntry, ToolServer
-from tests.integration.test_tools import House, house  # noqa: F401 - a fixture
+from tests.tool_house import House
 
 SERVER = Path(__file__).with_name("tool_server.py")
 
@@ -94,7 +92,7 @@ def lives(pid: int) -> bool:
 
 
 async def test_tools_of_a_program_are_used(house: House) -> None:
-    """They are named after the server, count as changing unless the file says otherwise, and are untrusted."""
+    """They are named after the server, change something unless the file says otherwise, and are untrusted."""
     await use(house, good=program("good", reads=["echo"]))
     found = await tools(house)
     assert found["good__echo"].effect == "reads"
@@ -116,7 +114,7 @@ async def test_tools_of_a_program_are_used(house: House) -> None:
 
 
 async def test_annotations_count_only_where_they_are_trusted(house: House) -> None:
-    """A server's own word that a tool only reads is believed when the administrator said so; no list is beaten."""
+    """A server's own word that a tool only reads counts where the administrator said so; lists win."""
     await use(
         house,
         plain=program("good"),
@@ -178,7 +176,7 @@ async def test_server_that_is_not_there_hurts_no_other(house: House, tmp_path: P
 
 
 async def test_tool_that_hangs_is_given_up_and_others_answer(house: House) -> None:
-    """Calls to a hanging server end in time, take no more than their places, and the server is connected anew."""
+    """Calls to a hanging server end in time and take no more than their places; it is connected anew."""
     await use(house, good=program("good", reads="all"), other=program("good", reads="all"))
     hanging = [asyncio.create_task(house.call("good__hang", seconds=2.0)) for _ in range(20)]
     await asyncio.sleep(0.3)
@@ -274,7 +272,7 @@ async def test_program_ends_with_all_that_it_started(house: House, tmp_path: Pat
 
 
 async def test_file_that_others_may_write_is_not_used(house: House) -> None:
-    """It names programs that are started, so nobody but the administrator may write it; a broken one changes nothing."""
+    """It names programs that are started; one that is broken changes nothing either."""
     await use(house, good=program("good", reads="all"))
     file = house.tools.settings.mcp
     file.chmod(0o666)

@@ -142,8 +142,8 @@ def sampling_fields(profile: Profile, sampling: Sampling) -> dict[str, Any]:
         fields["top_p"] = top_p
     if sampling.seed is not None:
         fields["seed"] = sampling.seed
-    if sampling.stop:
-        fields["stop"] = sampling.stop
+    if stop := sampling.stop if sampling.ignore_end else (*sampling.stop, *profile.stop):
+        fields["stop"] = stop
     if sampling.ignore_end:
         fields["ignore_eos"] = True
     return fields
