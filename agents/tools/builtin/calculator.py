@@ -28,7 +28,7 @@ CONTEXT = decimal.Context(
     Emax=MAX_DIGITS,
     Emin=-MAX_DIGITS,
     rounding=decimal.ROUND_HALF_EVEN,
-    traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
+    traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow, decimal.Underflow],
 )
 
 
@@ -71,8 +71,8 @@ def calculate(expression: str) -> str:
             return _shown(_value(tree.body))
     except (decimal.DivisionByZero, ZeroDivisionError):
         raise _wrong("it divides by zero") from None
-    except decimal.Overflow:
-        raise _wrong(f"the number is too large: {MAX_DIGITS} digits are computed with") from None
+    except (decimal.Overflow, decimal.Underflow):
+        raise _wrong(f"its numbers need more than the {MAX_DIGITS} digits that are computed with") from None
     except (decimal.InvalidOperation, ValueError, OverflowError):
         raise _wrong("it has no value, or one with too many digits") from None
     except RecursionError:
@@ -189,6 +189,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Decimal], int, int]] = {
 
 
 def _shown(value: Decimal) -> str:
+    if not value.is_finite():
+        raise ValueError(value)
     if value == value.to_integral_value():
         return format(value.to_integral_value() + 0, "f")
     with decimal.localcontext(prec=SHOWN_DIGITS):
