@@ -128,6 +128,18 @@ def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None 
         )
 
 
+def merge(settings: Settings, base: str, adapter: str, name: str, progress: OnStep | None = None) -> Model:
+    """Register a model with an adapter in its weights; see ``stores.weights.merge.merge`` for the errors."""
+    from stores.weights.merge import merge as merged
+
+    model, added = (registry.find(settings.models, wanted) for wanted in (base, adapter))
+    need_room(settings.home, 2 * model.bytes, name)
+    with lock(settings.models):
+        made = merged(settings.models, model, added, name, staged(progress, name, "preparing"))
+    _convert(settings, made, progress or (lambda step: None))
+    return made
+
+
 def listing(settings: Settings) -> list[Line]:
     """Return the models that are there and the defaults that are not."""
     lines = []
