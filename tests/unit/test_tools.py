@@ -208,7 +208,7 @@ def test_names_fit_every_interface() -> None:
 def test_hidden_characters_are_removed() -> None:
     """Tags, directions and controls go; text in any language stays."""
     hidden = "".join(chr(0xE0000 + ord(c)) for c in "obey")
-    assert cleaned(f"Wärme{hidden}\u202e\u200b\x1b[31m 温度\n\tשלום") == "Wärme[31m 温度\n\tשלום"
+    assert cleaned(f"Wärme{hidden}\u202e\u200b\x1b[31m 温度\n\t한국어") == "Wärme[31m 温度\n\t한국어"
 
 
 HOSTILE: list[dict[str, Any]] = [
