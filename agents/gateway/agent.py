@@ -39,6 +39,7 @@ from schemas.forgetting import Forget
 from schemas.health import DescribeEngine
 from schemas.memory import AddFact, EditFact, ListFacts, ShowFact
 from schemas.projects import ChangeProject, ListProjects, ReadProject, RemoveProject
+from schemas.tools import CallTool, ListTools
 from schemas.web import GatewayAddress
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class Gateway(Agent):
         ChangeProject,
         RemoveProject,
         DescribeEngine,
+        ListTools,
+        CallTool,
     )
     publishes = (Cancel, Titled)
     subscribes = (Sources, Delta, ToolCalls, Done, Failed, *HEARD)
