@@ -41,7 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     backup_days: Annotated[int, Meta(ge=0)] = 0
     """Days for which snapshots and backups of the data folder, made outside of KARAIS, are kept; 0 for none.
     KARAIS says, by it, until when they hold what was forgotten."""
-    engine: Literal["auto", "llamacpp", "scripted"] = "auto"
+    engine: Literal["auto", "llamacpp", "openvino", "transformers", "exllamav2", "scripted"] = "auto"
+    """What runs the language model; ``auto`` chooses by what the machine and the weights allow."""
     model: str = "smollm2-135m-instruct"
     """Name of the language model, as ``karais models list`` shows it."""
     embedding_model: str = "all-minilm-l6-v2"
@@ -75,6 +76,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def models(self) -> Path:
         """Weights (Tier-0)."""
         return self.home / "models"
+
+    @property
+    def cache(self) -> Path:
+        """What can be got or computed again: downloads, converted weights."""
+        return self.home / "cache"
 
     @property
     def memory(self) -> Path:

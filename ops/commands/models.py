@@ -35,14 +35,25 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 @models.command()
-def pull(context: typer.Context, names: Names = None, as_json: Json = False) -> None:
+def pull(
+    context: typer.Context,
+    names: Names = None,
+    quantisation: Annotated[
+        str, typer.Option(help="Variant of a hub's model, such as Q4_K_M; by default what fits this machine.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
     """Fetch models, verify and prepare them; what is here already is left alone."""
     from ops.models import pull as fetch
 
     with _progress(quiet=as_json) as progress:
-        pulled = fetch(settings_of(context), names or (), progress)
+        pulled = fetch(settings_of(context), names or (), progress, quantisation=quantisation)
     if as_json:
         print_json({"models": [_facts(model) for model in pulled]})
+        return
+    for model in pulled:
+        if model.manifest.chosen:
+            typer.echo(f"{model.name}: {model.manifest.chosen}")
 
 
 @models.command()
@@ -97,7 +108,13 @@ def verify(context: typer.Context, names: Known = None, as_json: Json = False) -
 
 
 def _facts(model: Model) -> dict[str, object]:
-    return {"name": model.name, "kind": model.manifest.kind, "bytes": model.bytes, "path": model.weights}
+    return {
+        "name": model.name,
+        "kind": model.manifest.kind,
+        "bytes": model.bytes,
+        "path": model.weights,
+        "chosen": model.manifest.chosen,
+    }
 
 
 @contextmanager

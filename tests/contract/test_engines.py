@@ -43,10 +43,10 @@ def settings_for(kind: str, folder: Path) -> Settings:
             raise
         pytest.skip(f"needs the default model: {error}")
     (folder / "models").symlink_to(models, target_is_directory=True)
-    return Settings(home=folder, engine="llamacpp", model=MODEL, slots=SLOTS, context=CONTEXT, gpu_layers=0)
+    return Settings(home=folder, engine=kind, model=MODEL, slots=SLOTS, context=CONTEXT, gpu_layers=0)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["scripted", "llamacpp"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["scripted", "llamacpp", "openvino"])
 async def shared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Engine]:
@@ -236,7 +236,7 @@ async def test_the_engine_listens_on_no_network(engine: Engine) -> None:
     assert listening == []
 
 
-@pytest.mark.parametrize("kind", ["scripted", "llamacpp"])
+@pytest.mark.parametrize("kind", ["scripted", "llamacpp", "openvino"])
 async def test_closing_the_engine_fails_what_runs_and_what_comes(kind: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_engine(settings_for(kind, tmp_path)))

@@ -25,6 +25,12 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
         from agents.brain.engines.scripted import ScriptedEngine
 
         engine = ScriptedEngine.open(settings)
+    elif settings.engine == "openvino":
+        from agents.brain.engines.llamacpp_load import physical_cores
+        from agents.brain.engines.openvino.opening import open_openvino
+
+        model = registry.find(settings.models, settings.model)
+        engine = await open_openvino(settings, model, "chosen", settings.threads or physical_cores())
     else:
         from agents.brain.engines.llamacpp import LlamaCppEngine
 

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.brain.engines import room
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
+from stores.weights.fit import size
 from stores.weights.registry import Model
 
 if TYPE_CHECKING:
@@ -38,7 +40,11 @@ def check(model: Model) -> None:
 
 
 def load(settings: Settings, model: Model, socket: Path) -> tuple[Any, str, str, int]:
-    """Return the running server, its device, why that device, and its threads. Blocks for seconds."""
+    """Return the running server, its device, why that device, and its threads. Blocks for seconds.
+
+    Raises KaraisError: ``unavailable`` when the model cannot be loaded or has
+    no room (with the numbers), ``invalid`` when its template is not harmless.
+    """
     # llama.cpp's threads meet hundreds of times a token, and spin while they wait for one another. When
     # another process takes a core, spinning for as long as OpenMP's default does slows the answers down
     # by a factor of ten and more; so short a spin costs nothing on an idle machine. Read at the import.
@@ -52,7 +58,13 @@ def load(settings: Settings, model: Model, socket: Path) -> tuple[Any, str, str,
         ) from None
 
     threads = settings.threads or physical_cores()
-    card, reason = _card(xllamacpp, settings.gpu_layers)
+    card, reason, free = _card(xllamacpp, settings.gpu_layers)
+    header = room.header_of(model.weights)
+    if header is not None:
+        room.check_template(model, header)
+        found = room.room_for(settings, model, header, cards=free)
+        if card and found is not None and not found.layers:
+            card, reason = "", f"no layer of the model fits on {card}, {size(sum(free))} of it are free"
     if card:
         try:
             server = xllamacpp.Server(_params(xllamacpp, settings, model, socket, threads, gpu=True))
@@ -60,6 +72,8 @@ def load(settings: Settings, model: Model, socket: Path) -> tuple[Any, str, str,
             reason = f"the model could not be loaded on {card}"
         else:
             return server, card, reason, threads
+        if header is not None:
+            room.room_for(settings, model, header, cards=())
     try:
         server = xllamacpp.Server(_params(xllamacpp, settings, model, socket, threads, gpu=False))
     except (RuntimeError, ValueError) as error:
@@ -78,10 +92,10 @@ def physical_cores() -> int:
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 
 
-def _card(xllamacpp: Any, layers: int) -> tuple[str, str]:
-    """Return the card to use, or nothing, and the reason."""
+def _card(xllamacpp: Any, layers: int) -> tuple[str, str, tuple[int, ...]]:
+    """Return the card to use, or nothing, the reason, and the free bytes of each card."""
     if layers == 0:
-        return "", "gpu_layers is 0"
+        return "", "gpu_layers is 0", ()
     kinds = xllamacpp.ggml_backend_dev_type
     cards = [
         device
@@ -90,10 +104,11 @@ def _card(xllamacpp: Any, layers: int) -> tuple[str, str]:
     ]
     if cards:
         count = "as many layers as fit" if layers < 0 else f"{layers} layers"
-        return ", ".join(device["description"] for device in cards), f"{count} on the card"
+        names = ", ".join(device["description"] for device in cards)
+        return names, f"{count} on the card", tuple(int(device["memory_free"]) for device in cards)
     if Path("/dev/nvidia0").exists():
-        return "", "the installed xllamacpp is built without CUDA; its CUDA wheel would use the card"
-    return "", "no GPU was found"
+        return "", "the installed xllamacpp is built without CUDA; its CUDA wheel would use the card", ()
+    return "", "no GPU was found", ()
 
 
 def _params(
@@ -101,6 +116,8 @@ def _params(
 ) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(model.weights)
+    if model.manifest.profile.template:
+        params.chat_template = model.manifest.profile.template
     params.hostnames = [str(socket)]  # a UNIX socket; otherwise it opens a TCP port without a key
     params.verbosity = -1
     params.warmup = True

@@ -170,6 +170,7 @@ def sampling_fields(profile: Profile, sampling: Sampling, grammar: str = "") -> 
         # would be those of the passages, which it may well repeat.
         fields |= {"dry_multiplier": profile.dry, "dry_allowed_length": 4, "dry_penalty_last_n": 96}
         fields["dry_sequence_breakers"] = ['"']
+    stop = sampling.stop if sampling.ignore_end else (*sampling.stop, *profile.stop)
     said = {
         "temperature": temperature,
         "top_p": top_p,
@@ -179,7 +180,7 @@ def sampling_fields(profile: Profile, sampling: Sampling, grammar: str = "") -> 
         # Of the last 64 tokens, which at first are the prompt's: llama.cpp keeps no other count.
         "presence_penalty": sampling.presence_penalty or None,
         "frequency_penalty": sampling.frequency_penalty or None,
-        "stop": sampling.stop or None,
+        "stop": stop or None,
         "ignore_eos": sampling.ignore_end or None,
         "grammar": grammar or None,
     }
