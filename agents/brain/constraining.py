@@ -57,10 +57,14 @@ def holds(constraint: Constraint, text: str) -> bool:
     return matcher.try_consume_tokens(data) == len(data) and bool(matcher.is_accepting())
 
 
-def smallest(schema: str, most: int = 4096) -> str:
-    """Return a short value that satisfies a schema, or the beginning of one that gets too long."""
+def completed(schema: str, wanted: str = "", most: int = 4096) -> str:
+    """Return a short value that satisfies a schema and begins as ``wanted`` does, as far as it may.
+
+    One that gets too long is broken off.
+    """
     matcher = _matcher(_grammar(Constraint(schema=schema), compact=True)).deep_copy()
-    value = bytearray()
+    value = bytearray(wanted.encode())
+    del value[matcher.try_consume_tokens(list(value)) :]
     while len(value) < most and not (value and matcher.is_accepting()):
         mask = matcher.compute_bitmask()
         tried = _IN_STRINGS if value.count(b'"') % 2 else _BETWEEN

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.brain.constraining import MOST_BYTES, Follower, grammar_of, holds, smallest
+from agents.brain.constraining import MOST_BYTES, Follower, completed, grammar_of, holds
 from agents.brain.engine import Constraint
 from schemas.errors import KaraisError
 from schemas.failure import Code
@@ -94,9 +94,18 @@ def test_what_is_no_json_is_refused(text: str) -> None:
 )
 def test_the_smallest_value_satisfies_its_schema(schema: Any, value: str) -> None:
     text = json.dumps(schema)
-    assert value in ("", smallest(text))
-    assert holds(Constraint(schema=text), smallest(text))
-    Follower(Constraint(schema=text)).read(smallest(text))
+    assert value in ("", completed(text))
+    assert holds(Constraint(schema=text), completed(text))
+    Follower(Constraint(schema=text)).read(completed(text))
+
+
+def test_a_value_is_completed_from_where_it_goes_wrong() -> None:
+    schema = json.dumps(POINT)
+    assert completed(schema, '{"x": 12, "y": 7}') == '{"x": 12, "y": 7}'
+    assert completed(schema, '{"x": 12, "z": 7}').startswith('{"x": 12')
+    assert completed(json.dumps({"enum": ["yes", "no"]}), '"yellow"') == '"yes"'
+    for wanted in ('{"x": "twelve"}', "nonsense", '{"x": 1, "y"', "{"):
+        assert holds(Constraint(schema=schema), completed(schema, wanted)), wanted
 
 
 def test_a_value_holds_however_it_is_spaced() -> None:
