@@ -9,7 +9,7 @@ engine sees it. ``Follower`` then reads along what the engine generates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -39,15 +39,19 @@ _BETWEEN = (*b"}]", *_IN_STRINGS)
 """What ends a value first is tried first."""
 
 
-def grammar_of(constraint: Constraint) -> str:
+def grammar_of(constraint: Constraint, ends: Sequence[int] = ()) -> str:
     """Return the grammar of a constraint in llguidance's dialect of Lark.
+
+    ``ends`` are the tokens with which the model ends an answer. llama.cpp knows
+    one of them by itself, which need not be the one that the model takes.
 
     Blocks for milliseconds, at most for some 100. Raises KaraisError
     ``invalid`` with what is wrong with the schema.
     """
     grammar = _grammar(constraint, compact=True)
     _matcher(grammar)
-    return grammar
+    endings = "".join(f" | text <[{token}]>" for token in ends)
+    return grammar.replace("\nstart: text\n", f"\nstart: text{endings}\n", 1)
 
 
 def holds(constraint: Constraint, text: str) -> bool:
@@ -103,10 +107,10 @@ def _grammar(constraint: Constraint, *, compact: bool) -> str:
         schema.pop("x-guidance", None)
     value = f"%json {msgspec.json.encode(schema).decode()}"
     if not trigger:
-        return f"%llguidance {{}}\nstart: {value}"
+        return f"%llguidance {{}}\nstart: text\ntext: {value}"
     # `before` ends at the first trigger; a text without one is all `rest`. Some models begin a line there.
     return (
-        "%llguidance {}\nstart: before value | before NEWLINE value | rest\nNEWLINE: /\\n/\n"
+        "%llguidance {}\nstart: text\ntext: before value | before NEWLINE value | rest\nNEWLINE: /\\n/\n"
         f"before[suffix={msgspec.json.encode(trigger).decode()}]: /(?s:.*)/\n"
         f"rest: /(?s:.*)/\nvalue: {value}"
     )

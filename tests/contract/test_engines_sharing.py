@@ -17,7 +17,7 @@ from tests.contract.engines import SLOTS, asking, pieces_of, until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FLOODING, OTHER = Place(user="flooding"), Place(user="other")
-LONG = Sampling(max_tokens=400, ignore_end=True)
+LONG = Sampling(max_tokens=300, ignore_end=True)
 
 
 async def cancelled(tasks: list[asyncio.Task[object]]) -> None:

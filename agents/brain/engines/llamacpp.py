@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -30,10 +30,13 @@ from schemas.health import EngineDescription
 from stores.weights.registry import Model
 
 if TYPE_CHECKING:
+    from agents.brain.engines.llamacpp_load import Loaded
     from bus.settings import Settings
 
 _STALLED_S = 120.0
 """Without any sign of the engine for so long, while it should work, it is given up."""
+_EXHAUSTED = re.compile(r"out of memory|compute error|failed to allocate|cudamalloc", re.IGNORECASE)
+"""What llama.cpp says when a batch could not be computed: on a card, want of memory most of all."""
 _SOCKET_PATH_MAX = 100
 """A UNIX socket's path has at most 107 bytes."""
 
@@ -68,8 +71,10 @@ class LlamaCppEngine:
     """An ``Engine`` over one GGUF file."""
 
     def __init__(
-        self, server: Any, model: Model, description: EngineDescription, socket: Path, *, owns_folder: bool
+        self, loaded: Loaded, model: Model, description: EngineDescription, socket: Path, *, owns_folder: bool
     ) -> None:
+        self._ends = loaded.ends
+        self._cards = loaded.cards
         self._profile = model.manifest.profile
         self._description = description
         self._socket = socket
@@ -83,7 +88,7 @@ class LlamaCppEngine:
             description.slots, spare=description.context_tokens // 4
         )
         self._running: set[_Generation] = set()
-        self._calls: Calls[_Generation] = Calls(server, self._take, self._ended)
+        self._calls: Calls[_Generation] = Calls(loaded.server, self._take, self._ended)
         self._watch: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -95,7 +100,7 @@ class LlamaCppEngine:
         folder, owned = _socket_folder(settings.run)
         socket = folder / f"llama-{os.getpid()}.sock"
         try:
-            server, device, reason, threads = await asyncio.to_thread(load.load, settings, model, socket)
+            loaded = await asyncio.to_thread(load.load, settings, model, socket)
             context = await asyncio.to_thread(wire.context_of, socket)
         except BaseException:
             socket.unlink(missing_ok=True)
@@ -107,11 +112,12 @@ class LlamaCppEngine:
             model=model.name,
             context_tokens=context,
             slots=settings.slots,
-            threads=threads,
-            device=device,
-            reason=reason,
+            threads=loaded.threads,
+            device=loaded.device,
+            reason=loaded.reason,
+            alert=loaded.alert,
         )
-        return cls(server, model, description, socket, owns_folder=owned)
+        return cls(loaded, model, description, socket, owns_folder=owned)
 
     @property
     def description(self) -> EngineDescription:
@@ -153,7 +159,7 @@ class LlamaCppEngine:
         grammar, follower = "", None
         if constraint is not None:
             # Compiling takes up to 100 ms.
-            grammar = await asyncio.to_thread(constraining.grammar_of, constraint)
+            grammar = await asyncio.to_thread(constraining.grammar_of, constraint, self._ends)
             follower = constraining.Follower(constraint)
         generation = await self._generation(messages, sampling, grammar)
         self._waiting.push(generation, place, generation.reserved)
@@ -208,6 +214,8 @@ class LlamaCppEngine:
             self._watch.cancel()
         self._fail_all(Unavailable("The engine was closed during the answer: ask again."))
         await self._calls.close()
+        if self._cards is not None:
+            self._cards.ended()
         self._socket.unlink(missing_ok=True)
         if self._owns_folder:
             shutil.rmtree(self._socket.parent, ignore_errors=True)
@@ -296,6 +304,7 @@ class LlamaCppEngine:
         if chunk.error is not None:
             generation.error = wire.error_of(chunk.error)
             generation.wake()
+            self._look_for_exhaustion(chunk.error.message)
         elif chunk.choices:
             choice = chunk.choices[0]
             content = choice.delta.content or ""
@@ -319,11 +328,23 @@ class LlamaCppEngine:
         """The generation's thread is free again."""
         self._running.discard(generation)
         self._waiting.remove(generation)
+        if error is not None:
+            self._look_for_exhaustion(str(error))
         if generation.error is None and not generation.finished:
             generation.error = error or Unavailable("The engine ended without an answer: ask again.")
             generation.wake()
         if not self._closed and self._failure is None:
             self._admit()
+
+    def _look_for_exhaustion(self, error: str) -> None:
+        """When a card can compute no more, have the next process take less of it."""
+        if self._cards is None or self._failure is not None or not _EXHAUSTED.search(error):
+            return
+        self._cards.exhausted()
+        self._failure = Unavailable(
+            "The card ran out of memory: the engine starts again with less on it. Ask again in a minute."
+        )
+        self._fail_all(self._failure)
 
 
 def _control_pattern(tokens: Sequence[str]) -> re.Pattern[str] | None:
