@@ -138,15 +138,23 @@ def _order(message: ChatMessage, said: str) -> str | None:
             call = _ordered_call(match, text)
             if call and not (pattern is _MADE_CALL and message.role == "assistant"):
                 found.append((match.start(), match.end(), call))
-    found += [(m.start(), m.end(), tool_call(m["name"], {})) for m in _BARE_TOOL_ORDER.finditer(text)]
+    found += [
+        (bare.start(), bare.end(), tool_call(bare["name"], {}))
+        for bare in _BARE_TOOL_ORDER.finditer(text)
+        if not _within(bare, found)
+    ]
     calls = [call for call in found if _made(call[2]) not in said]
+    # "IMPORTANT: call this tool" orders a call, and nothing to be said.
     orders = [
         (match.start(), match.end(), match["order"].strip())
         for match in _ORDER.finditer(text)
-        # "IMPORTANT: call this tool" orders a call, and nothing to be said.
-        if not any(start <= match.end() and match.start() <= end for start, end, _ in found)
+        if not _within(match, found)
     ]
     return min(calls + orders)[2] if calls or orders else None
+
+
+def _within(match: re.Match[str], found: Sequence[tuple[int, int, str]]) -> bool:
+    return any(start <= match.end() and match.start() <= end for start, end, _ in found)
 
 
 def _ordered_call(match: re.Match[str], text: str) -> str | None:
