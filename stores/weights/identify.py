@@ -18,7 +18,8 @@ import msgspec
 from schemas.errors import KaraisError
 from schemas.failure import Code
 
-Kind = Literal["gguf", "safetensors", "onnx", "ctranslate2", "openvino", "gptq", "exl2"]
+Kind = Literal["gguf", "safetensors", "onnx", "ctranslate2", "openvino", "gptq", "exl2", "lora"]
+"""``lora`` is an adapter over a model's weights; the others are models."""
 
 _HEAD = 4096
 _MAX_FILES = 10_000
@@ -54,8 +55,7 @@ def kind_of_file(path: Path) -> Kind | None:
             head = file.read(_HEAD)
         refuse_pickle(path, head)
         if head.startswith(b"GGUF"):
-            _check_gguf(path)
-            return "gguf"
+            return _check_gguf(path)
         if _is_safetensors(path, head):
             return "safetensors"
         if _is_openvino(head):
@@ -98,13 +98,15 @@ def _folder(path: Path) -> Kind:
         if kind is not None:
             kinds.setdefault(kind, file)
     if "safetensors" in kinds:
+        if (path / "adapter_config.json").is_file():
+            return "lora"
         return _quantised(path) or "safetensors"
     if "openvino" in kinds and not _weights_beside(kinds["openvino"]):
         raise KaraisError(
             f"The OpenVINO model {kinds['openvino']} has no .bin file beside it: copy it there.",
             code=Code.INVALID,
         )
-    for kind in ("gguf", "openvino", "ctranslate2", "onnx"):
+    for kind in ("gguf", "openvino", "ctranslate2", "onnx", "lora"):
         if kind in kinds:
             return kind
     raise _unknown(path)
@@ -138,7 +140,7 @@ def _quantised(folder: Path) -> Kind | None:
     return None
 
 
-def _check_gguf(path: Path) -> None:
+def _check_gguf(path: Path) -> Kind:
     from stores.weights.gguf_header import read_header
 
     header = read_header(path)
@@ -148,6 +150,7 @@ def _check_gguf(path: Path) -> None:
             f"The GGUF file {path} is truncated: it has {size:,} of {header.bytes:,} bytes; get it again.",
             code=Code.INVALID,
         )
+    return "lora" if header.metadata.get("adapter.type") == "lora" else "gguf"
 
 
 def _is_pickle(head: bytes) -> bool:

@@ -16,6 +16,7 @@ from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 
 if TYPE_CHECKING:
+    from agents.brain.stepping.adapters import Adapters
     from agents.brain.stepping.prompts import Prompts
     from agents.brain.stepping.runner import Runner
     from agents.brain.stepping.vocabulary import Vocabulary
@@ -38,12 +39,14 @@ class SteppingEngine:
         profile: Profile,
         vocabulary: Vocabulary,
         prompts: Prompts,
+        adapters: Adapters,
     ) -> None:
         self._description = description
         self._profile = profile
         self._vocabulary = vocabulary
         self._prompts = prompts
         self._grammars = Grammars(vocabulary)
+        self._adapters = adapters
         self._runner = runner
         self._events = asyncio.get_running_loop()
         self._loop = Loop(runner, self._tell)
@@ -86,8 +89,7 @@ class SteppingEngine:
     ) -> AsyncGenerator[Piece, None]:
         """Generate the answer to a prompt: see ``Engine.generate``."""
         self._check_open()
-        if sampling.adapter:
-            raise KaraisError(f"There is no adapter {sampling.adapter!r}.", code=Code.NOT_FOUND)
+        adapter = await self._adapters.get(sampling.adapter) if sampling.adapter else None
         prompt = await asyncio.to_thread(self._prompts.tokens, messages)
         context = self._description.context_tokens
         if len(prompt) >= context:
@@ -98,6 +100,7 @@ class SteppingEngine:
             )
         most = min(len(prompt) + sampling.max_tokens, context)
         request = Request(self._vocabulary, self._profile, prompt, sampling, place, most)
+        request.adapter = adapter
         if constraint is not None:
             matcher = await asyncio.to_thread(self._grammars.compile, constraint.schema)
             request.hold_to(constraint, Guide(matcher, self._vocabulary.size))

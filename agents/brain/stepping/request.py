@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agents.brain.stepping.vocabulary import Vocabulary
     from schemas.chat import Sampling
     from schemas.errors import KaraisError
+    from stores.weights.adapters import Adapter
     from stores.weights.registry import Profile
 
 
@@ -40,6 +41,7 @@ class Request:
         self.guide: Guide | None = None
         """Holds the answer to a schema: from its first token on, or from the trigger on."""
         self.trigger = ""
+        self.adapter: Adapter | None = None
 
         # the event loop's
         self.pieces: list[Piece] = []
