@@ -107,6 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Process ids, addresses and sockets of what runs now."""
         return self.home / "run"
 
+    @property
+    def card_memory(self) -> Path:
+        """What the brain notes of cards whose memory did not suffice; a new ``karais up`` forgets it."""
+        return self.run / "brain" / "gpu.json"
+
 
 def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings for this process.

@@ -113,6 +113,7 @@ MESSAGES = (
     health.DescribeEngine(),
     health.EngineDescription(
         engine="llamacpp", model="m", context_tokens=8192, slots=8, threads=2, device="cpu", reason="no GPU",
+        alert="a",
     ),
     health.Heartbeat(
         kind="brain", instance="brain-1", node="n", version="0.1.0", pid=7, started=1.0, at=2.0,
