@@ -57,8 +57,8 @@ MESSAGES = (
         ),
         sampling=SAMPLING,
         tools=(completion.Tool(name="clock", description="The time.", parameters={"type": "object"}),),
-        tool_choice="required", tool="clock", format='{"type": "object"}', share="phone", background=True, retrieve=True,
-        remember=True, conversation="c1",
+        tool_choice="required", tool="clock", format='{"type": "object"}', share="phone",
+        background=True, retrieve=True, remember=True, conversation="c1",
     ),
     chat.Done(
         answer="a1", index=2, finish_reason="stop", usage=USAGE, cited=(1,), citations=(CITATION,),
