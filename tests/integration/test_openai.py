@@ -314,9 +314,9 @@ async def test_embeddings_come_as_numbers_and_as_bytes(assistant: Client, client
     assert [len(ask.texts) for ask in embedder.asked[2:]] == [256, 256, 88]
 
 
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
+async def test_wrong_embeddings_name_the_field(client: openai.AsyncOpenAI) -> None:
+    """Whatever is no text, or cannot be had, is a typed error."""
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"input": [1, 2, 3]}, "input[0]"),
         ({"input": [[1, 2]]}, "input[0]"),
         ({"input": []}, "input"),
@@ -324,16 +324,12 @@ async def test_embeddings_come_as_numbers_and_as_bytes(assistant: Client, client
         ({"input": "x", "dimensions": 2}, "dimensions"),
         ({"input": "x", "encoding_format": "int8"}, "encoding_format"),
         ({"input": "x", "model": "scripted"}, "model"),
-    ],
-)
-async def test_wrong_embeddings_name_the_field(
-    client: openai.AsyncOpenAI, body: dict[str, Any], param: str
-) -> None:
-    """Whatever is no text, or cannot be had, is a typed error."""
-    with pytest.raises(openai.APIStatusError) as refused:
-        await client.embeddings.create(**{"model": "karais", **body})
-    assert refused.value.status_code in (400, 404)
-    assert refused.value.param == param
+    ]
+    for body, param in wrong:
+        with pytest.raises(openai.APIStatusError) as refused:
+            await client.embeddings.create(**{"model": "karais", **body})
+        assert refused.value.status_code in (400, 404)
+        assert refused.value.param == param
 
 
 def _deep(levels: int) -> dict[str, Any]:
@@ -390,34 +386,33 @@ async def test_what_is_wrong_is_named(client: openai.AsyncOpenAI) -> None:
     assert reply.choices[0].message.content == "Fine."
 
 
-@pytest.mark.parametrize(
-    ("raw", "status"),
-    [
-        (b"", 400),
-        (b"{", 400),
-        (b"[]", 400),
-        (b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}', 400),
-        (b'{"messages": [{"role": "user", "content": "x"}], "temperature": NaN}', 400),
-        (b'{"messages": [{"role": "user", "content": "x"}], "temperature": 1e999}', 400),
-        (b'{"messages": ' + b"[" * 200_000, 400),
-        (b'{"x": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, 400),
-        (b'{"messages": [{"role": "user", "content": "' + b"x" * 500_000 + b'"}]}', 413),
-        (b'{"messages": [{"role": "user", "content": "' + b"x" * 5_000_000 + b'"}]}', 413),
-    ],
-)
-async def test_bodies_that_are_none_are_refused_in_the_clients_own_words(
-    assistant: Client, raw: bytes, status: int
-) -> None:
+_SAID = b'{"messages": [{"role": "user", "content": "'
+NO_BODIES = [
+    (b"", 400),
+    (b"{", 400),
+    (b"[]", 400),
+    (_SAID + b'\xff\xfe"}]}', 400),
+    (_SAID + b'x"}], "temperature": NaN, "options": {"temperature": NaN}}', 400),
+    (_SAID + b'x"}], "temperature": 1e999, "options": {"temperature": 1e999}}', 400),
+    (b'{"messages": ' + b"[" * 200_000, 400),
+    (b'{"x": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, 400),
+    (_SAID + b"x" * 500_000 + b'"}]}', 413),
+    (_SAID + b"x" * 5_000_000 + b'"}]}', 413),
+]
+
+
+async def test_bodies_that_are_none_are_refused_in_the_clients_own_words(assistant: Client) -> None:
     """On /v1 every error has the shape of OpenAI's, on Ollama's routes that of Ollama's."""
-    async with assistant.session.post(f"{assistant.url}/v1/chat/completions", data=raw) as response:
-        assert response.status == status
-        error = (await response.json())["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert error["message"].endswith(".")
-    raw = raw.replace(b'{"m', b'{"model": "", "m', 1)
-    async with assistant.session.post(f"{assistant.url}/api/chat", data=raw) as response:
-        assert response.status == status
-        assert isinstance((await response.json())["error"], str)
+    for raw, status in NO_BODIES:
+        async with assistant.session.post(f"{assistant.url}/v1/chat/completions", data=raw) as response:
+            assert response.status == status
+            error = (await response.json())["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert error["message"].endswith(".")
+        raw = raw.replace(b'{"m', b'{"model": "", "m', 1)
+        async with assistant.session.post(f"{assistant.url}/api/chat", data=raw) as response:
+            assert response.status == status
+            assert isinstance((await response.json())["error"], str)
 
 
 async def test_a_prompt_longer_than_the_context_is_refused_before_the_stream(
