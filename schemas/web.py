@@ -290,22 +290,6 @@ class ToolRun(Struct, frozen=True, kw_only=True):
     """After so long it is given up."""
 
 
-class ModelCard(Struct, frozen=True, kw_only=True):
-    """A model as the OpenAI interface lists it."""
-
-    id: str
-    created: int = 0
-    object: str = "model"
-    owned_by: str = "karais"
-
-
-class ModelList(Struct, frozen=True, kw_only=True):
-    """Reply to ``GET /v1/models``."""
-
-    data: tuple[ModelCard, ...]
-    object: str = "list"
-
-
 class GatewayAddress(Struct, frozen=True, kw_only=True):
     """What ``run/gateway.json`` holds while the gateway listens."""
 

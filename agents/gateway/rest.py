@@ -1,10 +1,9 @@
-"""The REST interface under ``/api/v1``: all its parts, and here questions, the storage and the state."""
+"""The interfaces over HTTP: all parts, and here questions, the storage and the state under ``/api/v1``."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,8 +13,15 @@ from agents.gateway.asking import hand_over
 from agents.gateway.codec import decode_body, encode, first_event
 from agents.gateway.conversations import ConversationsPart
 from agents.gateway.memory import MemoryPart
+from agents.gateway.models import ServedModels
+from agents.gateway.ollama import OllamaPart
+from agents.gateway.openai.chat import ChatPart
+from agents.gateway.openai.embeddings import EmbeddingsPart
+from agents.gateway.openai.models import ModelsPart
+from agents.gateway.openai.responses import ResponsesPart
 from agents.gateway.openapi import STREAM, Operation, openapi_document
 from agents.gateway.part import API, Part, as_json, given
+from agents.gateway.places import Places
 from agents.gateway.projects import ProjectsPart
 from agents.gateway.tools import ToolsPart
 from bus.reading import stored
@@ -31,15 +37,12 @@ from schemas.documents import (
 )
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
-from schemas.health import DescribeEngine, Heartbeat
-from schemas.web import Answer, ModelCard, ModelList, Question
+from schemas.health import Heartbeat
+from schemas.web import Answer, Question
 
 if TYPE_CHECKING:
     from bus.connection import Bus
     from bus.reading import AnswerReader, Received
-
-MAX_ANSWERS = 64
-"""Answers that REST clients wait for at a time."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +66,21 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Rest(Part):
     """Turns HTTP requests into requests on the bus."""
 
-    def __init__(self, bus: Bus, model: str) -> None:
+    def __init__(self, bus: Bus, models: ServedModels) -> None:
         super().__init__(bus)
         self.tools = ToolsPart(bus)
-        self._parts = (ConversationsPart(bus), MemoryPart(bus), ProjectsPart(bus), self.tools)
-        self._model = model
-        self._waiting = 0
+        self._places = places = Places(bus)
+        self._parts = (
+            ConversationsPart(bus),
+            MemoryPart(bus),
+            ProjectsPart(bus),
+            self.tools,
+            ChatPart(bus, models, places),
+            ResponsesPart(bus, models, places),
+            EmbeddingsPart(bus, models),
+            ModelsPart(bus, models),
+            OllamaPart(bus, models, places),
+        )
 
     def operations(self) -> list[Operation]:
         """Return every operation; the router and the OpenAPI document both follow from it."""
@@ -97,7 +109,6 @@ class Rest(Part):
             Operation("GET", f"{API}/healthz", "Is the gateway alive?", self.health, Health, public=True),
             Operation("GET", "/healthz", "Is the gateway alive?", self.health, Health, public=True),
             Operation("GET", f"{API}/openapi.json", "This document.", self.document, dict[str, Any]),
-            Operation("GET", "/v1/models", "List models, as OpenAI does.", self.models, ModelList),
         ]
         return own + [operation for part in self._parts for operation in part.operations()]
 
@@ -118,7 +129,7 @@ class Rest(Part):
             as_of=question.as_of,
             sampling=question.sampling,
         )
-        with self._place():
+        with self._places.take():
             async with self.bus.answer_events(ask.answer, history=False) as events:
                 self.need_bus()
                 accepted = await hand_over(self.bus, ask)
@@ -145,7 +156,7 @@ class Rest(Part):
                 "Last-Event-ID must be the index of an event, such as 12.", code=Code.INVALID
             ) from None
         answer = given(request, Cancel).answer
-        with self._place():
+        with self._places.take():
             async with self.bus.answer_events(answer, after) as events:
                 first = await first_event(events)
                 if streamed:
@@ -192,31 +203,6 @@ class Rest(Part):
     async def document(self, request: web.Request) -> web.Response:
         """Return the OpenAPI document."""
         return as_json(openapi_document(self.operations()))
-
-    async def models(self, request: web.Request) -> web.Response:
-        """List the model; a brain that is dead or slow to answer does not matter."""
-        with suppress(KaraisError):  # then the model that was last known is the answer
-            self._model = (await self.call(DescribeEngine(), timeout=0.3)).model
-        return as_json(ModelList(data=(ModelCard(id=self._model),)))
-
-    def _place(self) -> _Place:
-        self.need_bus()
-        if self._waiting >= MAX_ANSWERS:
-            raise KaraisError(f"{MAX_ANSWERS} answers run already: ask again later.", code=Code.BUSY)
-        return _Place(self)
-
-
-class _Place:
-    """One of the places for answers that run."""
-
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-
-    def __enter__(self) -> None:
-        self._rest._waiting += 1
-
-    def __exit__(self, *error: object) -> None:
-        self._rest._waiting -= 1
 
 
 async def _behind(first: Received | None, events: AnswerReader) -> AsyncIterator[Received]:

@@ -16,11 +16,12 @@ import aiohttp
 import msgspec
 import pytest
 
+from agents.brain.agent import Brain
 from agents.gateway.agent import Gateway
 from agents.tools import Tools
 from bus.settings import Settings
 from schemas.web import GatewayAddress
-from tests.peers import PlayedBrain, PlayedLibrarian, PlayedMemory
+from tests.peers import PlayedBrain, PlayedEmbedder, PlayedLibrarian, PlayedMemory
 from tests.tool_house import House, Librarian, Memory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,26 @@ async def client(start_bus: Callable[..., Any], settings: Settings) -> AsyncIter
         client = Client(bus, settings, session)
         client.brain, client.memory = peers[0], peers[1]  # type: ignore[attr-defined]
         client.gateway = gateway  # type: ignore[attr-defined]
+        yield client
+
+
+@pytest.fixture
+async def assistant(start_bus: Callable[..., Any], settings: Settings) -> AsyncIterator[Client]:
+    """A gateway and the real brain with the scripted engine, memory and embedder played."""
+    settings = msgspec.structs.replace(settings, engine="scripted")
+    kinds = (Gateway, Brain, PlayedMemory, PlayedEmbedder)
+    bus = start_bus(*kinds)
+    await bus.provision()
+    agents = {kind.kind: kind(settings) for kind in kinds}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(bus.running(*agents.values()))
+        key = settings.api_key.read_text().strip()
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"})
+        )
+        client = Client(bus, settings, session)
+        client.agents = agents  # type: ignore[attr-defined]
+        client.key = key  # type: ignore[attr-defined]
         yield client
 
 
