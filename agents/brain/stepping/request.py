@@ -47,7 +47,6 @@ class Request:
         self.pieces: list[Piece] = []
         self.error: KaraisError | None = None
         self.waiter: asyncio.Future[None] | None = None
-        self.admitted = False
         self.cancelled = False
         """Set by the event loop, read by the thread."""
 
