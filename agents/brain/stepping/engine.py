@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agents.brain.admission import Admission
 from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place, merged
-from agents.brain.stepping.grammar import Grammars, Guide
+from agents.brain.stepping.grammar import Grammars
 from agents.brain.stepping.loop import Loop, Told
 from agents.brain.stepping.request import Request
 from schemas.errors import KaraisError, Unavailable
@@ -103,8 +103,7 @@ class SteppingEngine:
         request = Request(self._vocabulary, self._profile, prompt, sampling, place, most)
         request.adapter = adapter
         if constraint is not None:
-            matcher = await asyncio.to_thread(self._grammars.compile, constraint.schema)
-            request.hold_to(constraint, Guide(matcher, self._vocabulary.size))
+            request.guide = await asyncio.to_thread(self._grammars.compile, constraint)
         self._check_open()
         self._waiting.push(request, place, most)
         self._admit()
