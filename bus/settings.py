@@ -68,6 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.keys / "api.key"
 
     @property
+    def mcp(self) -> Path:
+        """Which servers of tools may be used; written by the administrator alone."""
+        return self.home / "mcp.json"
+
+    @property
     def bus(self) -> Path:
         """Configuration and JetStream files of the own NATS server."""
         return self.home / "bus"
@@ -101,6 +106,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def run(self) -> Path:
         """Process ids, addresses and sockets of what runs now."""
         return self.home / "run"
+
+    @property
+    def card_memory(self) -> Path:
+        """What the brain notes of cards whose memory did not suffice; a new ``karais up`` forgets it."""
+        return self.run / "brain" / "gpu.json"
 
 
 def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -227,6 +227,9 @@ async def _bus(settings: Settings) -> list[Finding]:
     for agent in now.agents:
         if agent.health in ("ready", "up"):
             findings.append(fine(agent.name, f"{agent.health}, pid {agent.pid}"))
+            if agent.detail:
+                text, _, mend = agent.detail.partition(". ")
+                findings.append(wrong(agent.name, text, mend or f"see {settings.logs / f'{agent.name}.log'}"))
         elif agent.health == "starting":
             findings.append(fine(agent.name, f"starting for {agent.uptime_seconds:.0f} s"))
         else:

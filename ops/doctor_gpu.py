@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from agents.brain.engines.selecting import select
 from agents.common.cards import builds as installed
 from agents.common.cards import cards, choosing, support
 from agents.common.cards.builds import Build
@@ -11,7 +12,7 @@ from agents.common.cards.cards import Card, Machine
 from bus.settings import Settings
 from ops.findings import Finding, fine, wrong
 from schemas.errors import KaraisError
-from stores.weights.identify import Kind
+from stores.weights.registry import Model, find
 
 _SAYS = {"yes": "works", "slow": "is slow", "no": "does not work"}
 
@@ -54,34 +55,29 @@ def _wanted(settings: Settings, builds: Mapping[str, Build]) -> set[str]:
     wanted = {installed.TORCH} if builds[installed.TORCH].backend == "cuda" else set()
     if settings.engine == "scripted" or settings.gpu_layers == 0:
         return wanted
-    engine = (
-        settings.engine if settings.engine != "auto" else choosing.engine_of(_weights(settings) or "gguf")
-    )
+    model = _model(settings)
+    kind = model.manifest.kind if model else "gguf"
+    engine = settings.engine if settings.engine != "auto" else choosing.engine_of(kind)
     return wanted | {choosing.part_of(engine)}
 
 
 def _engine(settings: Settings, machine: Machine, builds: Mapping[str, Build]) -> Iterator[Finding]:
-    weights = _weights(settings)
+    model = _model(settings)
     if settings.engine != "auto":
         yield fine("engine", f"{settings.engine}, as the settings say")
-        return
-    if weights is None:
-        return
-    usable = () if settings.gpu_layers == 0 else machine.cards
-    choice = choosing.choose(usable, builds, weights)
-    if not choice.engine:
-        yield wrong("engine", f"none fits: {choice.reason}", choice.advice)
-        return
-    reason = "gpu_layers is 0" if machine.cards and not usable else choice.reason
-    yield fine("engine", f"{choice.engine} on {choice.card.name if choice.card else 'the CPU'}: {reason}")
+    elif model is not None:
+        choice = select(settings, model, machine, builds)
+        if choice.engine:
+            place = choice.card.name if choice.card else "the CPU"
+            yield fine("engine", f"{choice.engine} on {place}: {choice.reason}")
+        else:
+            yield wrong("engine", f"none fits: {choice.reason}", choice.advice)
 
 
-def _weights(settings: Settings) -> Kind | None:
-    """Return the kind of the model's weights; None when it is not there, which another check tells."""
-    from stores.weights.registry import find
-
+def _model(settings: Settings) -> Model | None:
+    """Return the model; None when it is not there, which another check tells."""
     try:
-        return find(settings.models, settings.model).manifest.kind
+        return find(settings.models, settings.model)
     except KaraisError:
         return None
 

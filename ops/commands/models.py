@@ -75,6 +75,25 @@ def add(
 
 
 @models.command()
+def merge(
+    context: typer.Context,
+    base: Annotated[str, typer.Argument(help="The model.")],
+    adapter: Annotated[str, typer.Argument(help="The adapter, as `karais models add` took it.")],
+    name: Annotated[str, typer.Option(help="Name of the merged model.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Add an adapter to a model's weights: a model of its own, as fast as the one without."""
+    from ops.models import merge as merged
+
+    with _progress(quiet=as_json) as progress:
+        model = merged(settings_of(context), base, adapter, name or f"{base}-{adapter}", progress)
+    if as_json:
+        print_json(_facts(model))
+    else:
+        typer.echo(f"{model.name} is ready: choose it with the setting `model`.")
+
+
+@models.command()
 def remove(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the model.")],

@@ -61,7 +61,10 @@ def take(
             ) from None
         main = ""
         profile = profile or Profile()
-        if kind == "gguf":
+        if kind == "lora":
+            ggufs = [file.name for file in folder.iterdir() if kind_of_file(file) == "lora"]
+            main = ggufs[0] if ggufs else ""
+        elif kind == "gguf":
             weights = _main_gguf(folder)
             main = weights.relative_to(folder).as_posix()
             profile = completed(profile, weights)

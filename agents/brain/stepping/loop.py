@@ -92,7 +92,11 @@ class Loop:
             self._told.append((request, None))
             return
         try:
-            request.lane = self._runner.begin(request.prompt, request.most, request.sampling.adapter)
+            space = ""
+            if request.adapter is not None:
+                self._runner.adapt(request.adapter)
+                space = request.adapter.key
+            request.lane = self._runner.begin(request.prompt, request.most, space)
         except KaraisError as error:
             self._told.append((request, error))
             return

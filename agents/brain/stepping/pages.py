@@ -43,6 +43,7 @@ class PagedLane:
     promised: int = 0
     """Blocks that it may still come to take."""
     length: int = 0
+    space: str = ""
 
     def blocks(self) -> list[int]:
         """Return all its blocks, in order."""
@@ -78,7 +79,7 @@ class Pages:
         unused = sum(node.lanes == 0 for node in path[1:])  # they are kept no more once this lane has them
         if needed > self.room - unused:
             return None
-        lane = PagedLane(path, promised=needed, length=(len(path) - 1) * self.size)
+        lane = PagedLane(path, promised=needed, length=(len(path) - 1) * self.size, space=space)
         self._promised += needed
         for node in path[1:]:
             self._kept -= node.lanes == 0

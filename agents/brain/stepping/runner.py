@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from stores.weights.adapters import Adapter
 
 Logits = NDArray[np.float32]
 
@@ -31,10 +34,15 @@ class Runner(Protocol):
     def begin(self, tokens: Sequence[int], most: int, space: str) -> Any | None:
         """Return a lane for a prompt, with as much of it as was computed before; None when there is no room.
 
-        ``most`` is how many tokens the lane may come to hold. Lanes share
-        prefixes within a ``space`` (the name of an adapter) alone. At least
-        the prompt's last token is left to be computed.
+        ``most`` is how many tokens the lane may come to hold. ``space`` is
+        the key of an adapter that ``adapt`` was given, or empty; lanes share
+        prefixes within their space alone. At least the prompt's last token is
+        left to be computed.
         """
+        ...
+
+    def adapt(self, adapter: Adapter) -> None:
+        """Take an adapter, unless it is there; others that no lane uses may have to go for it."""
         ...
 
     def forward(self, work: Sequence[tuple[Any, Sequence[int]]]) -> Logits:

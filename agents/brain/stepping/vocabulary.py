@@ -22,9 +22,14 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a rendered prompt; control tokens in it count as such."""
-        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        tokens = self.encode_text(text)
         if self.special.adds_begin and tokens[:1] != [self.special.begin]:
             tokens.insert(0, self.special.begin)
+        return tokens
+
+    def encode_text(self, text: str) -> list[int]:
+        """Return a text's tokens alone."""
+        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return tokens
 
     def bytes_of(self, token: int) -> bytes:
@@ -39,8 +44,28 @@ class Vocabulary:
         """Return the tokenizer as the library of grammars wants it. Takes some 0.3 s."""
         import llguidance
 
-        ends = list(self.special.ends) or None
-        return llguidance.LLTokenizer(self._tokenizer.to_str(), n_vocab=self.size, eos_token=ends)
+        ends = list(self.special.ends) or [0]
+        return llguidance.LLTokenizer(
+            llguidance.TokenizerWrapper(_ForGrammars(self, ends[0])), n_vocab=self.size, eos_token=ends
+        )
+
+
+class _ForGrammars:
+    """A vocabulary as the library of grammars asks for it."""
+
+    def __init__(self, vocabulary: Vocabulary, end: int) -> None:
+        self._vocabulary = vocabulary
+        self.eos_token_id = end
+        self.bos_token_id = vocabulary.special.begin if vocabulary.special.begin >= 0 else None
+        numbers = range(vocabulary.size)
+        # What is no text must not be taken for any: it gets bytes that no text has.
+        self.tokens = [vocabulary.bytes_of(n) or b"\xff<%d>" % n for n in numbers]
+        self.special_token_ids = [n for n in numbers if not vocabulary.bytes_of(n)]
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        return self._vocabulary.encode_text(
+            text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        )
 
 
 def _bytes_of(tokenizer: Tokenizer) -> list[bytes]:

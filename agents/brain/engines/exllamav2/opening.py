@@ -7,10 +7,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from agents.brain.engines.texts import text_side
+from agents.brain.stepping.adapters import Adapters
 from agents.brain.stepping.engine import SteppingEngine
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from schemas.health import EngineDescription
+from stores.weights.adapters import Shape
 
 if TYPE_CHECKING:
     from agents.brain.stepping.prompts import Prompts
@@ -37,7 +39,9 @@ async def open_exllamav2(settings: Settings, model: Model, reason: str) -> Stepp
         device=card,
         reason=f"{reason}; one answer at a time, since flash-attn is not there" if alone else reason,
     )
-    return SteppingEngine(runner, description, model.manifest.profile, vocabulary, prompts)
+    # Its own kind of adapters is bound to its weights: none is taken until that can be tried on a card.
+    adapters = Adapters(settings.models, Shape(model.name, 0, 1, 1, {}), lambda: None)
+    return SteppingEngine(runner, description, model.manifest.profile, vocabulary, prompts, adapters)
 
 
 def check(settings: Settings, model: Model) -> None:

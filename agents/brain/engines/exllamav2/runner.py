@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from agents.brain.stepping.pages import PagedLane, Pages
 from agents.brain.stepping.runner import Logits
-from schemas.errors import Unavailable
+from schemas.errors import KaraisError, Unavailable
+from schemas.failure import Code
+
+if TYPE_CHECKING:
+    from stores.weights.adapters import Adapter
 
 PAGE = 256
 """Tokens in a page: what flash-attn takes."""
@@ -44,6 +48,10 @@ class PagedRunner:
         if lane is not None:
             self._running.add(lane)
         return lane
+
+    def adapt(self, adapter: Adapter) -> None:
+        """Refuse an adapter."""
+        raise _no_adapters(adapter)
 
     def forward(self, work: Sequence[tuple[PagedLane, Sequence[int]]]) -> Logits:
         """Append tokens to lanes; return the logits behind the last one of each, (lanes, vocabulary)."""
@@ -140,6 +148,10 @@ class SingleRunner:
         self._there = (space, [])
         return self._lane
 
+    def adapt(self, adapter: Adapter) -> None:
+        """Refuse an adapter."""
+        raise _no_adapters(adapter)
+
     def forward(self, work: Sequence[tuple[OneLane, Sequence[int]]]) -> Logits:
         """Append tokens to the lane; return the logits behind the last one, (1, vocabulary)."""
         ((lane, new),) = work
@@ -163,6 +175,14 @@ class SingleRunner:
         """Free the model."""
         self._cache = None
         self._model.unload()
+
+
+def _no_adapters(adapter: Adapter) -> KaraisError:
+    return KaraisError(
+        f"The engine exllamav2 takes no adapters such as {adapter.name}: choose the engine llamacpp.",
+        code=Code.INVALID,
+        field="$.sampling.adapter",
+    )
 
 
 def _logits(model: Any, cache: Any, ids: torch.Tensor, params: Any) -> Logits:

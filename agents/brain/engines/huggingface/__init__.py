@@ -9,6 +9,7 @@ other engines are compared with. Stepped by ``agents.brain.stepping``.
 - ``lanes``      which lane holds the keys and values of which tokens, and whom they serve
 - ``packed``     the forward pass: tokens of all lanes in one call
 - ``attention``  each lane's tokens see their own lane's alone
+- ``adapting`` what adapters add, for the tokens that want them
 - ``alone``      one call per lane, for models that cannot be packed
 
 The folder has another name than the engine, lest it be taken for the library.

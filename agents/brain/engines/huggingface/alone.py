@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from agents.brain.engines.huggingface.adapting import no_adapters
 from agents.brain.engines.huggingface.lanes import Lane, Lanes
 from agents.brain.engines.huggingface.packed import failed, free
 from agents.brain.stepping.runner import Logits
+
+if TYPE_CHECKING:
+    from stores.weights.adapters import Adapter
 
 
 class AloneRunner:
@@ -50,6 +54,10 @@ class AloneRunner:
             lane.state = state
             lane.tokens = source.tokens[:common]
         return lane
+
+    def adapt(self, adapter: Adapter) -> None:
+        """Refuse an adapter."""
+        raise no_adapters(adapter)
 
     def forward(self, work: Sequence[tuple[Lane, Sequence[int]]]) -> Logits:
         """Append tokens to lanes; return the logits behind the last one of each, (lanes, vocabulary)."""

@@ -35,9 +35,13 @@ class NotPacked(Exception):
 class Step:
     """The lanes of one call: each with its keys and values, its tokens before and the number of new ones."""
 
-    def __init__(self, lanes: Sequence[tuple[State, int, int, int]]) -> None:
+    def __init__(
+        self, lanes: Sequence[tuple[State, int, int, int]], adapted: Sequence[tuple[int, int, str]] = ()
+    ) -> None:
         self.lanes = lanes
         """State, most, before, new."""
+        self.adapted = adapted
+        """First and last token, by their place in the call, that want an adapter, and its key."""
         self._masks: dict[tuple[int, int], Tensor] = {}
 
     def mask(self, number: int, window: int, device: torch.device) -> Tensor:
@@ -53,6 +57,12 @@ class Step:
 
 
 _now = threading.local()
+
+
+def current() -> Step:
+    """Return the step that is computed in this thread."""
+    step: Step = _now.step
+    return step
 
 
 @contextmanager
@@ -95,7 +105,7 @@ def attend(
     """
     if attention_mask is not None or any(others.get(name) is not None for name in _ALTERING):
         raise NotPacked
-    step: Step = _now.step
+    step = current()
     results = []
     at = 0
     for number, (state, most, before, new) in enumerate(step.lanes):

@@ -96,6 +96,14 @@ class Lanes:
         self._kept.append(lane)
         return True
 
+    def runs(self, space: str) -> bool:
+        """Tell whether a lane of this space runs."""
+        return any(lane.space == space for lane in self._running)
+
+    def forget(self, space: str) -> None:
+        """Drop every lane of a space that ended."""
+        self._kept = [lane for lane in self._kept if lane.space != space]
+
     def clear(self) -> None:
         """Drop every lane that ended."""
         self._kept.clear()

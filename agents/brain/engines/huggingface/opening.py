@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from agents.brain.engines.llamacpp_load import physical_cores
 from agents.brain.engines.texts import text_side
+from agents.brain.stepping.adapters import Adapters
 from agents.brain.stepping.engine import SteppingEngine
 from schemas.health import EngineDescription
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from stores.weights.registry import Model
 
 
-async def open_transformers(settings: Settings, model: Model, reason: str, threads: int) -> SteppingEngine:
+async def open_transformers(settings: Settings, model: Model, reason: str) -> SteppingEngine:
     """Load a model. Raises KaraisError, naming the file or folder, when that fails."""
+    threads = settings.threads or physical_cores()
     runner, loaded, vocabulary, prompts = await asyncio.to_thread(_load, settings, model, threads)
     description = EngineDescription(
         engine="transformers",
@@ -30,7 +33,11 @@ async def open_transformers(settings: Settings, model: Model, reason: str, threa
         device=loaded.device,
         reason=f"{reason}; {loaded.reason}",
     )
-    return SteppingEngine(runner, description, model.manifest.profile, vocabulary, prompts)
+    from agents.brain.engines.huggingface.adapting import shape_of
+
+    shape = shape_of(model.name, loaded.model)
+    adapters = Adapters(settings.models, shape, lambda: None)
+    return SteppingEngine(runner, description, model.manifest.profile, vocabulary, prompts, adapters)
 
 
 def _load(settings: Settings, model: Model, threads: int) -> tuple[Runner, Loaded, Vocabulary, Prompts]:

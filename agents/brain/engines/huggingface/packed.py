@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from agents.brain.engines.huggingface.adapting import Loaded
 from agents.brain.engines.huggingface.attention import NAME, State, Step, attend, using
 from agents.brain.engines.huggingface.lanes import Lane, Lanes
 from agents.brain.stepping.runner import Logits
 from schemas.errors import Unavailable
 
+if TYPE_CHECKING:
+    from stores.weights.adapters import Adapter
+
 log = logging.getLogger(__name__)
 
+_MOST_ADAPTERS = 8
 _TRIED = (11, 7)
 """Tokens of the two lanes of the trial."""
 _PORTIONS = ((5, 3), (5, 3), (1, 1))
@@ -35,8 +40,7 @@ class PackedRunner:
         self._shapes = shapes
         """For each layer keys and values of no tokens."""
         self._lanes = Lanes(tokens)
-        # Adapters: a lane's space names one; ``forward`` would run the lanes of each space in a call of
-        # their own, with that adapter of PEFT switched on.
+        self._loaded = Loaded(model)
 
     @property
     def capacity(self) -> int:
@@ -62,10 +66,26 @@ class PackedRunner:
             return None
         return lane
 
+    def adapt(self, adapter: Adapter) -> None:
+        """Take an adapter: see ``Runner.adapt``."""
+        if adapter.key in self._loaded.keys:
+            return
+        unused = [key for key in self._loaded.keys if not self._lanes.runs(key)]
+        if len(self._loaded.keys) >= _MOST_ADAPTERS:
+            for key in unused[:1]:
+                self._loaded.drop(key)
+                self._lanes.forget(key)
+        self._loaded.put(adapter)
+
     def forward(self, work: Sequence[tuple[Lane, Sequence[int]]]) -> Logits:
         """Append tokens to lanes; return the logits behind the last one of each, (lanes, vocabulary)."""
-        step = Step([(lane.state, lane.most, lane.length, len(new)) for lane, new in work])
-        tokens = [token for _, new in work for token in new]
+        tokens: list[int] = []
+        adapted: list[tuple[int, int, str]] = []
+        for lane, new in work:
+            if lane.space:
+                adapted.append((len(tokens), len(tokens) + len(new), lane.space))
+            tokens += new
+        step = Step([(lane.state, lane.most, lane.length, len(new)) for lane, new in work], adapted)
         try:
             logits = _logits(self._model, step, tokens)
         except Exception as error:
@@ -93,7 +113,7 @@ class PackedRunner:
 
     def close(self) -> None:
         """Free the model."""
-        self._model = None
+        self._model = self._loaded = None  # type: ignore[assignment]  # it is used no more
         self._lanes.clear()
 
     def _room(self, most: int) -> State:

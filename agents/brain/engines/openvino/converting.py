@@ -2,8 +2,8 @@
 
 openvino-genai reads the file and writes the model; that takes seconds and
 twice the model's size in memory, which a process of its own gives back.
-The result lies in the cache folder, named by the file's hash and the version
-that wrote it: it can be removed at any time.
+The result lies in the model's folder, named by the version that wrote it: it
+goes with the model, and can be removed at any time.
 """
 
 from __future__ import annotations
@@ -14,44 +14,49 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from schemas.errors import Unavailable
+
+if TYPE_CHECKING:
+    from stores.weights.registry import Model
 
 MODEL = "openvino_model.xml"
 _SECONDS = 600.0
 """A model of 7 billion weights takes a minute or two."""
 
 
-def converted(source: Path, sha256: str, cache: Path) -> Path:
-    """Return the folder with a GGUF file's converted model; convert it unless it is there. Blocks.
+def folder_of(model: Model) -> Path:
+    """Return where a model's converted form lies, or would."""
+    return model.folder / f".openvino-{importlib.metadata.version('openvino-genai')}"
+
+
+def converted(model: Model) -> Path:
+    """Return the folder with a GGUF model's converted form; make it unless it is there. Blocks.
 
     Raises Unavailable, naming the file, when that fails.
     """
-    folder = cache / f"{sha256[:16]}-{importlib.metadata.version('openvino-genai')}"
+    folder = folder_of(model)
     if (folder / MODEL).exists():
         return folder
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".converting-", dir=cache))
-    except OSError as error:
-        raise Unavailable(f"The folder {cache} cannot be written: {error.strerror}.") from None
-    try:
-        _convert(source, draft)
-        (draft / source.name).unlink(missing_ok=True)
-        for old in cache.glob(f"{sha256[:16]}-*"):  # of another version
-            shutil.rmtree(old, ignore_errors=True)
+        draft = Path(tempfile.mkdtemp(prefix=".openvino-draft-", dir=model.folder))
         try:
-            draft.rename(folder)
-        except OSError:
+            _convert(model.weights, draft)
+            (draft / model.weights.name).unlink(missing_ok=True)
+            for old in model.folder.glob(".openvino-2*"):  # of another version
+                if old != folder:
+                    shutil.rmtree(old, ignore_errors=True)
             if not (folder / MODEL).exists():  # else another brain was quicker
-                raise
+                draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
-        raise Unavailable(
-            f"The weights file {source} could not be converted into {cache}: {error.strerror};"
-            " free some space and try again."
-        ) from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if not (folder / MODEL).exists():
+            raise Unavailable(
+                f"The weights file {model.weights} could not be converted into {folder}: {error.strerror};"
+                " free some space and try again."
+            ) from None
     return folder
 
 

@@ -9,9 +9,14 @@ down to the places whose logits are wanted.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+
+from agents.brain.engines.openvino import lora
+
+if TYPE_CHECKING:
+    from stores.weights.adapters import Shape
 
 PLACES = "sampled_tokens_indices"
 """Input: the places, in the call's tokens, whose logits are wanted."""
@@ -28,13 +33,18 @@ class Cache(Struct, frozen=True):
     """OpenVINO's element type."""
 
 
-def compiled(core: Any, model: Path, threads: int) -> tuple[Any, list[Cache]]:
-    """Return the compiled model and what it wants to be given as blocks. Blocks for a second or more."""
+def compiled(core: Any, model: Path, threads: int, adapters: Shape | None = None) -> tuple[Any, list[Cache]]:
+    """Return the compiled model and what it wants to be given as blocks. Blocks for a second or more.
+
+    With ``adapters`` it has inputs for them, see ``lora``.
+    """
     from openvino._offline_transformations import paged_attention_transformation
 
     graph = core.read_model(model)
     paged_attention_transformation(graph)
     _keep_wanted_places(graph)
+    if adapters is not None:
+        lora.extend(graph, adapters)
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
     ready = core.compile_model(graph, "CPU", options)
     caches = []
