@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.brain.engine import ChatMessage, Engine
+from agents.brain.engine import ChatMessage, Constraint, Engine
 from agents.brain.engines import open_engine
 from bus.settings import Settings
 from schemas.chat import Likelihood, Sampling
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from stores.weights import intake, registry
+from stores.weights.adapters import Adapter, Low
+from tests.random_adapters import random_halves
 from tests.random_models import write_gguf, write_safetensors
 
 torch = pytest.importorskip("torch")
@@ -272,6 +274,45 @@ def test_after_a_step_that_failed_nothing_of_it_is_used(models: Path) -> None:
     assert lane is not None
     assert lane.length == 0
     assert np.allclose(runner.forward([(lane, tokens)])[0], expected, atol=1e-5)
+
+
+async def test_an_answer_is_held_to_a_schema(models: Path) -> None:
+    """A model that knows no JSON writes it, with a tokenizer that puts a space before every text."""
+    schema = '{"type": "object", "properties": {"a": {"enum": ["yes", "no"]}}, "required": ["a"]}'
+    for name in ("random-hf", "random-gguf"):
+        async with open_engine(settings(models, "transformers", name)) as engine:
+            sampling = Sampling(max_tokens=40, temperature=1.0, seed=1)
+            messages = [ChatMessage("user", ASKED)]
+            answer = engine.generate(messages, sampling, constraint=Constraint(schema))
+            text = "".join([piece.text async for piece in answer])
+            assert json.loads(text)["a"] in ("yes", "no")
+
+
+def test_an_adapter_adds_what_merging_it_would_and_leaves_others_alone(models: Path) -> None:
+    """Lanes with and without it share a call; merged into the weights, it gives the same logits."""
+    from agents.brain.engines.huggingface.adapting import _linears, shape_of
+    from agents.brain.engines.huggingface.packed import PackedRunner, can_be_packed
+
+    model, merged = loaded(models), loaded(models)
+    tokens = list(range(20, 40))
+    places = {place: Low(a, b, 2.0) for place, (a, b) in random_halves(shape_of("random", model)).items()}
+    with torch.inference_mode():
+        plain = model(input_ids=torch.tensor([tokens])).logits[0, -1].numpy()
+        for place, linear in _linears(merged).items():
+            linear.weight += torch.from_numpy(places[place].b @ places[place].a * 2.0)
+        changed = merged(input_ids=torch.tensor([tokens])).logits[0, -1].numpy()
+    shapes = can_be_packed(model)
+    assert shapes is not None
+    runner = PackedRunner(model, 256, shapes)
+    runner.adapt(Adapter("tone", "tone@1", places))
+    without, with_it = runner.begin(tokens, 64, ""), runner.begin(tokens, 64, "tone@1")
+    assert without is not None
+    assert with_it is not None
+    runner.forward([(without, tokens[:9]), (with_it, tokens[:9])])
+    rows = runner.forward([(with_it, tokens[9:]), (without, tokens[9:])])
+    assert np.abs(plain - changed).max() > 0.1
+    assert np.allclose(rows[0], changed, atol=1e-3)
+    assert np.allclose(rows[1], plain, atol=1e-3)
 
 
 async def refused(models: Path, name: str) -> KaraisError:

@@ -33,7 +33,7 @@ class PagedRunner:
         self._model = model
         self._cache = cache
         self._params = params
-        self._count = cache.max_seq_len // PAGE
+        self._count = int(cache.max_seq_len) // PAGE
         self._pages = Pages(self._count, PAGE, self._copy)
         self._running: set[PagedLane] = set()
 
