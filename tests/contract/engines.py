@@ -42,15 +42,29 @@ def settings_for(kind: str, folder: Path) -> Settings:
         pytest.skip(f"KARAIS has no engine {kind} yet")
     if find_spec(KINDS[kind]) is None:
         pytest.skip(f"{KINDS[kind]} is not installed")
+    model = MODEL if kind != "exllamav2" else _exl2_model()
     models = Path(os.environ.get("KARAIS_TEST_MODELS") or Settings().models).expanduser()
     try:
-        registry.find(models, MODEL)
+        registry.find(models, model)
     except KaraisError as error:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"needs the default model: {error}")
     (folder / "models").symlink_to(models, target_is_directory=True)
-    return Settings(home=folder, engine=kind, model=MODEL, slots=SLOTS, context=CONTEXT, gpu_layers=0)
+    layers = 0 if kind != "exllamav2" else -1
+    return Settings(home=folder, engine=kind, model=model, slots=SLOTS, context=CONTEXT, gpu_layers=layers)
+
+
+def _exl2_model() -> str:
+    """Return the model for the engine that takes no GGUF file and no processor."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("exllamav2 needs an NVIDIA card, and torch finds none")
+    name = os.environ.get("KARAIS_TEST_EXL2_MODEL")
+    if not name:
+        pytest.skip("KARAIS_TEST_EXL2_MODEL names no instruct model with EXL2 or GPTQ weights")
+    return name
 
 
 async def until(condition: Callable[[], bool], within: float = 20.0) -> None:

@@ -96,20 +96,16 @@ async def agree(home: Path, reference: tuple[str, str], others: Sequence[tuple[s
 
 
 async def test_the_same_weights_say_the_same_from_every_file_and_engine(models: Path) -> None:
-    """Float32 throughout: what differs is the order of sums, and the context's keys and values.
+    """Float32 throughout: what differs is the order of sums, and llama.cpp's keys and values.
 
-    llama.cpp keeps those in float16 (relative error 5e-4), OpenVINO in 8 bits
-    where the processor is no better (4e-3 of a head's range); over 4 layers
-    that comes to less than the tolerances in the logarithm of a probability.
+    Those are float16, a relative error of 5e-4; over 4 layers that comes to less
+    than the tolerance in the logarithm of a probability. OpenVINO cannot read
+    this file: its reader knows no SentencePiece vocabulary.
     """
     await agree(
         models,
         ("transformers", "random-hf"),
-        [
-            ("transformers", "random-gguf", 1e-3),
-            ("llamacpp", "random-gguf", 0.02),
-            ("openvino", "random-gguf", 0.2),
-        ],
+        [("transformers", "random-gguf", 1e-3), ("llamacpp", "random-gguf", 0.02)],
     )
 
 

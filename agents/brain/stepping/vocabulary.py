@@ -61,11 +61,14 @@ class _ForGrammars:
         # What is no text must not be taken for any: it gets bytes that no text has.
         self.tokens = [vocabulary.bytes_of(n) or b"\xff<%d>" % n for n in numbers]
         self.special_token_ids = [n for n in numbers if not vocabulary.bytes_of(n)]
+        # Some tokenizers put a space before every text. What is asked here is the middle of one.
+        first = b"".join(map(vocabulary.bytes_of, vocabulary.encode_text("a")))
+        self._before = "" if first == b"a" else "\x02"
+        self._skipped = len(vocabulary.encode_text(self._before))
 
     def __call__(self, text: str | bytes) -> list[int]:
-        return self._vocabulary.encode_text(
-            text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        )
+        text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        return self._vocabulary.encode_text(self._before + text)[self._skipped :]
 
 
 def _bytes_of(tokenizer: Tokenizer) -> list[bytes]:

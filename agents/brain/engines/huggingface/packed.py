@@ -28,7 +28,7 @@ _MOST_ADAPTERS = 8
 _TRIED = (11, 7)
 """Tokens of the two lanes of the trial."""
 _PORTIONS = ((5, 3), (5, 3), (1, 1))
-_TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.03, torch.bfloat16: 0.2}
+TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.03, torch.bfloat16: 0.2}
 """Largest difference between logits, as a part of the largest logit, that rounding may make."""
 
 
@@ -162,7 +162,7 @@ def can_be_packed(model: Any) -> State | None:
             done = [done[lane] + new for lane, new in enumerate(portions)]
         largest = max(float(row.abs().max()) for row in expected)
         apart = max(float((logits[lane] - expected[lane]).abs().max()) for lane in (0, 1))
-        if not apart <= _TOLERANCE.get(model.dtype, 0.0) * largest:
+        if not apart <= TOLERANCE.get(model.dtype, 0.0) * largest:
             raise ValueError(f"the logits differ by {apart:.3g}, the largest is {largest:.3g}")
     except Exception as error:  # noqa: BLE001 - whatever a strange model raises, it can be run lane by lane
         log.info("%s is run lane by lane: %s", type(model).__name__, error or type(error).__name__)
