@@ -98,6 +98,7 @@ def _libraries(kind: str) -> tuple[Any, Any]:
     os.environ.setdefault("GOMP_SPINCOUNT", "300")
     os.environ["HF_HUB_OFFLINE"] = "1"  # everything is in the folder; nothing is asked of a hub
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         import torch
         import transformers
