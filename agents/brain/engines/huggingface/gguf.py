@@ -56,13 +56,14 @@ def reading_quickly() -> Iterator[None]:
     """Let the loader read with ``Reader`` in the meantime."""
     import gguf
 
+    library: Any = gguf
     with _patching:
-        before = gguf.GGUFReader
-        gguf.GGUFReader = Reader
+        before = library.GGUFReader
+        library.GGUFReader = Reader
         try:
             yield
         finally:
-            gguf.GGUFReader = before
+            library.GGUFReader = before
 
 
 def _fields(header: Header) -> dict[str, _Field]:

@@ -111,7 +111,8 @@ def _libraries(kind: str) -> tuple[Any, Any]:
                     f"transformers needs {name} to read a GGUF file: install it with"
                     f" `pip install {name}`, or choose the engine llamacpp."
                 )
-    transformers.utils.logging.disable_progress_bar()
+    logs: Any = transformers.utils.logging
+    logs.disable_progress_bar()
     return torch, transformers
 
 
