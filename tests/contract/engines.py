@@ -21,15 +21,24 @@ from stores.weights import registry
 KINDS = {
     "scripted": "",
     "llamacpp": "xllamacpp",
-    "openvino": "openvino",
+    "openvino": "openvino_genai",
     "transformers": "transformers",
     "exllamav2": "exllamav2",
 }
 """Each engine, and the package that it needs."""
+GAPS: dict[str, tuple[str, ...]] = {"openvino": ("fair shares", "endless schemas")}
+"""What of the contract an engine does not hold yet."""
 MODEL = "smollm2-135m-instruct"
 CONTEXT = 4096
 SLOTS = 8
 SLOW_SCRIPT = '{"tokens_per_second": 500, "prefill_seconds": 0.1}'
+
+
+def needs(engine: Engine, part: str) -> None:
+    """Skip the test when the engine does not hold this part of the contract yet."""
+    kind = engine.description.engine
+    if part in GAPS.get(kind, ()):
+        pytest.skip(f"{kind} has no {part} yet")
 
 
 def settings_for(kind: str, folder: Path) -> Settings:
