@@ -68,6 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.keys / "api.key"
 
     @property
+    def mcp(self) -> Path:
+        """Which servers of tools may be used; written by the administrator alone."""
+        return self.home / "mcp.json"
+
+    @property
     def bus(self) -> Path:
         """Configuration and JetStream files of the own NATS server."""
         return self.home / "bus"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from msgspec import Struct
 
@@ -153,7 +153,7 @@ def fetch(
             old.unlink()
     have = part.stat().st_size if part.exists() else 0
     room(max(0, known.size - have))
-    location = known.location
+    location = urljoin(url, known.location)
     if urlsplit(location).netloc != urlsplit(url).netloc:
         headers.pop("authorization", None)  # the token is for the hub, not for where its files lie
     with _hub_errors(repository):

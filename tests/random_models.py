@@ -130,6 +130,7 @@ def write_gguf(path: Path, *, dtype: str = "F32", template: str | None = TEMPLAT
     writer.add_rope_freq_base(made.rope)
     writer.add_layer_norm_rms_eps(made.epsilon)
     writer.add_vocab_size(made.vocabulary)
+    writer.add_file_type({"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7}[dtype])
     listed = tokens(made.vocabulary)
     pieces = {pair.replace(" ", ""): -float(rank) for rank, pair in enumerate(_PAIRS.split("|"))}
     kinds = [2 if t == "<unk>" else 3 if t in CONTROL else 6 if t.startswith("<0x") else 1 for t in listed]

@@ -17,6 +17,7 @@ from aiohttp import web
 from agents.gateway.access import Access
 from agents.gateway.app import Site
 from agents.gateway.live import HEARD, Live
+from agents.gateway.models import ServedModels
 from agents.gateway.rest import Rest
 from bus.agent import Agent
 from bus.identities import local_key
@@ -32,13 +33,16 @@ from schemas.chat import (
     Titled,
     ToolCalls,
 )
+from schemas.completion import Complete
 from schemas.documents import GetStorageStatus, ListFiles, OpenPassage, Recall, Rescan
+from schemas.embeddings import Embed
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from schemas.forgetting import Forget
 from schemas.health import DescribeEngine
 from schemas.memory import AddFact, EditFact, ListFacts, ShowFact
 from schemas.projects import ChangeProject, ListProjects, ReadProject, RemoveProject
+from schemas.tools import CallTool, ListTools
 from schemas.web import GatewayAddress
 
 log = logging.getLogger(__name__)
@@ -70,6 +74,10 @@ class Gateway(Agent):
         ChangeProject,
         RemoveProject,
         DescribeEngine,
+        ListTools,
+        CallTool,
+        Complete,
+        Embed,
     )
     publishes = (Cancel, Titled)
     subscribes = (Sources, Delta, ToolCalls, Done, Failed, *HEARD)
@@ -87,14 +95,15 @@ class Gateway(Agent):
         host, port = listening.getsockname()[:2]
 
         live = Live(self.bus)
+        models = ServedModels(self.bus, settings.model, settings.embedding_model)
         access = Access(key, host=settings.host, origins=settings.origins)
         # Cookies do not tell ports apart: two KARAIS on one machine need two names.
-        self._site = Site(Rest(self.bus, settings.model), live, access, cookie=f"karais-{port}")
+        self._site = Site(Rest(self.bus, models), live, access, cookie=f"karais-{port}")
         runner = web.AppRunner(self._site.application(), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         resources.push_async_callback(runner.cleanup)
-        watching = asyncio.create_task(live.run())
-        resources.push_async_callback(_stop, watching)
+        for watching in (live.run(), models.run()):
+            resources.push_async_callback(_stop, asyncio.create_task(watching))
         await web.SockSite(runner, listening, backlog=BACKLOG).start()
 
         self.address = GatewayAddress(url=_url(host, port), host=host, port=port, pid=os.getpid())

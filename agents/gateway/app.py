@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable
 from aiohttp import WSCloseCode, web
 
 from agents.gateway.access import Access
-from agents.gateway.codec import encode
+from agents.gateway.completing import ClientGoneError
+from agents.gateway.failures import failure_response
 from agents.gateway.live import Live
+from agents.gateway.mcp import Mcp
+from agents.gateway.mcp_tools import McpTools
 from agents.gateway.page import Page
 from agents.gateway.rest import Rest
 from agents.gateway.websocket import Socket
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_BODY_BYTES = 512 * 1024
+"""Of a body, unless it is a prompt that its client keeps: see ``codec.MAX_PROMPT_BYTES``."""
 MAX_SOCKETS = 512
 OPEN_PATHS = ("/healthz", "/api/v1/healthz", "/session")
 """What needs no key, beside the page's own files."""
@@ -44,6 +48,7 @@ class Site:
         app.add_routes([web.get(WEBSOCKET_PATH, self._websocket)])
         app.add_routes(Page(self._access, self._cookie).routes())
         app.add_routes(self._rest.routes())
+        app.add_routes(Mcp(McpTools(self._rest)).routes())
         return app
 
     async def close(self) -> None:
@@ -80,27 +85,21 @@ class Site:
         try:
             response = await handler(request)
         except KaraisError as error:
-            response = failure_response(error.failure())
+            response = failure_response(error.failure(), request.path)
         except web.HTTPException as error:
-            response = failure_response(_of_http(error), error.status)
+            response = failure_response(_of_http(error), request.path, error.status)
             for name in ("WWW-Authenticate", "Allow"):
                 if name in error.headers:
                     response.headers[name] = error.headers[name]
+        except ClientGoneError:
+            response = web.Response(status=499)  # nobody reads it
         except (ConnectionError, TimeoutError):
             raise
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
-            response = failure_response(
-                Failure(code=Code.INTERNAL, message="The gateway failed; its log says why.")
-            )
+            failure = Failure(code=Code.INTERNAL, message="The gateway failed; its log says why.")
+            response = failure_response(failure, request.path)
         return response
-
-
-def failure_response(failure: Failure, status: int = 0) -> web.Response:
-    """Return a failure as an HTTP response."""
-    return web.Response(
-        body=encode(failure), status=status or failure.code.http_status, content_type="application/json"
-    )
 
 
 def _of_http(error: web.HTTPException) -> Failure:

@@ -1,10 +1,11 @@
-"""Handing a question over to the brain, the same for every protocol."""
+"""Handing a question or a prompt over to the brain, the same for every protocol."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from schemas.chat import Accepted, Ask
+from schemas.completion import Complete
 
 if TYPE_CHECKING:
     from bus.connection import Bus
@@ -15,7 +16,10 @@ RESTART_SECONDS = 10.0
 """How long a question waits for a brain that restarts."""
 
 
-async def hand_over(bus: Bus, ask: Ask) -> Accepted:
-    """Return when the question is in the log. Raises Refused, Unavailable or TimedOut."""
+async def hand_over(bus: Bus, ask: Ask | Complete) -> Accepted:
+    """Return when the question is in the log, or the prompt taken.
+
+    Raises Refused, Unavailable or TimedOut.
+    """
     accepted: Accepted = await bus.call(ask, timeout=ACCEPT_SECONDS, patience=RESTART_SECONDS)
     return accepted

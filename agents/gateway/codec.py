@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from aiohttp import web
 
 from schemas.errors import KaraisError, TimedOut
 from schemas.failure import Code
@@ -24,6 +25,9 @@ NO_BUS = "The bus cannot be reached; KARAIS reconnects by itself: try again in a
 _NAME_RULE = "expected 1 to 64 letters, digits, `_` or `-`"
 MAX_FRAME_BYTES = 512 * 1024
 """The longest question, written in JSON escapes, takes 384,000 bytes."""
+
+MAX_PROMPT_BYTES = 4 * 1024 * 1024
+"""The longest prompt of a client that keeps it itself, tools and escapes included."""
 
 _frames: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 encode = msgspec.json.Encoder().encode
@@ -56,6 +60,20 @@ def decode_frame(frame: bytes) -> ClientFrame:
 def decode_body(kind: type[T], body: bytes) -> T:
     """Return a REST body; raises KaraisError with code ``invalid`` when it does not fit."""
     return _decode(msgspec.json.Decoder(kind), body)
+
+
+async def read_prompt(request: web.Request, kind: type[T]) -> T:
+    """Return the body of a request that brings a whole prompt.
+
+    Raises KaraisError with code ``too_large`` or ``invalid``, naming the field.
+    """
+    try:
+        body = await request.clone(client_max_size=MAX_PROMPT_BYTES).read()
+    except web.HTTPRequestEntityTooLarge:
+        raise KaraisError(
+            f"The body may have {MAX_PROMPT_BYTES} bytes: send less.", code=Code.TOO_LARGE
+        ) from None
+    return decode_body(kind, body)
 
 
 def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:

@@ -36,16 +36,21 @@ class Operation:
     query: Any = None
     """Message whose fields are the query's parameters."""
     stream: bool = False
-    """With ``Accept: text/event-stream`` it replies with the events of an answer."""
+    """It replies with the events of an answer too, with ``Accept: text/event-stream`` or as the body says."""
+    stream_type: str = STREAM
+    """Content type of the events."""
+    failure: Any = Failure
+    """Type of the reply to what cannot be done."""
     public: bool = False
     """Needs no key."""
 
 
 def openapi_document(operations: list[Operation]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of these operations."""
-    types = [Failure]
+    types: list[Any] = []
     for operation in operations:
-        types += [kind for kind in (operation.body, operation.reply, operation.query) if kind is not None]
+        kinds = (operation.body, operation.reply, operation.query, operation.failure)
+        types += [kind for kind in kinds if kind is not None]
     unique = list(dict.fromkeys(types))
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
     refs = dict(zip(unique, schemas, strict=True))
@@ -89,7 +94,7 @@ def _describe(operation: Operation, refs: dict[Any, Any], components: dict[str, 
         "summary": operation.summary,
         "operationId": operation.handler.__name__ + ("_root" if operation.path == "/healthz" else ""),
         "responses": {
-            "default": {"description": "What went wrong.", "content": _content(refs[Failure])},
+            "default": {"description": "What went wrong.", "content": _content(refs[operation.failure])},
         },
     }
     if operation.reply is None:
@@ -97,7 +102,9 @@ def _describe(operation: Operation, refs: dict[Any, Any], components: dict[str, 
     else:
         content = _content(refs[operation.reply])
         if operation.stream:
-            content[STREAM] = {"schema": {"type": "string", "description": "The answer, event by event."}}
+            content[operation.stream_type] = {
+                "schema": {"type": "string", "description": "The answer, event by event."}
+            }
         described["responses"]["200"] = {"description": operation.summary, "content": content}
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content(refs[operation.body])}

@@ -1,10 +1,9 @@
-"""The REST interface under ``/api/v1``: all its parts, and here questions, the storage and the state."""
+"""The interfaces over HTTP: all parts, and here questions, the storage and the state under ``/api/v1``."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,9 +13,17 @@ from agents.gateway.asking import hand_over
 from agents.gateway.codec import decode_body, encode, first_event
 from agents.gateway.conversations import ConversationsPart
 from agents.gateway.memory import MemoryPart
+from agents.gateway.models import ServedModels
+from agents.gateway.ollama import OllamaPart
+from agents.gateway.openai.chat import ChatPart
+from agents.gateway.openai.embeddings import EmbeddingsPart
+from agents.gateway.openai.models import ModelsPart
+from agents.gateway.openai.responses import ResponsesPart
 from agents.gateway.openapi import STREAM, Operation, openapi_document
 from agents.gateway.part import API, Part, as_json, given
+from agents.gateway.places import Places
 from agents.gateway.projects import ProjectsPart
+from agents.gateway.tools import ToolsPart
 from bus.reading import stored
 from schemas.chat import Accepted, Ask, Cancel, Delta, Done, Failed, Sources, ToolCalls
 from schemas.documents import (
@@ -30,15 +37,12 @@ from schemas.documents import (
 )
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
-from schemas.health import DescribeEngine, Heartbeat
-from schemas.web import Answer, ModelCard, ModelList, Question
+from schemas.health import Heartbeat
+from schemas.web import Answer, Question
 
 if TYPE_CHECKING:
     from bus.connection import Bus
     from bus.reading import AnswerReader, Received
-
-MAX_ANSWERS = 64
-"""Answers that REST clients wait for at a time."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,11 +66,21 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Rest(Part):
     """Turns HTTP requests into requests on the bus."""
 
-    def __init__(self, bus: Bus, model: str) -> None:
+    def __init__(self, bus: Bus, models: ServedModels) -> None:
         super().__init__(bus)
-        self._parts = (ConversationsPart(bus), MemoryPart(bus), ProjectsPart(bus))
-        self._model = model
-        self._waiting = 0
+        self.tools = ToolsPart(bus)
+        self._places = places = Places(bus)
+        self._parts = (
+            ConversationsPart(bus),
+            MemoryPart(bus),
+            ProjectsPart(bus),
+            self.tools,
+            ChatPart(bus, models, places),
+            ResponsesPart(bus, models, places),
+            EmbeddingsPart(bus, models),
+            ModelsPart(bus, models),
+            OllamaPart(bus, models, places),
+        )
 
     def operations(self) -> list[Operation]:
         """Return every operation; the router and the OpenAPI document both follow from it."""
@@ -95,7 +109,6 @@ class Rest(Part):
             Operation("GET", f"{API}/healthz", "Is the gateway alive?", self.health, Health, public=True),
             Operation("GET", "/healthz", "Is the gateway alive?", self.health, Health, public=True),
             Operation("GET", f"{API}/openapi.json", "This document.", self.document, dict[str, Any]),
-            Operation("GET", "/v1/models", "List models, as OpenAI does.", self.models, ModelList),
         ]
         return own + [operation for part in self._parts for operation in part.operations()]
 
@@ -116,13 +129,21 @@ class Rest(Part):
             as_of=question.as_of,
             sampling=question.sampling,
         )
-        with self._place():
+        with self._places.take():
             async with self.bus.answer_events(ask.answer, history=False) as events:
                 self.need_bus()
                 accepted = await hand_over(self.bus, ask)
                 if STREAM in request.headers.get("Accept", ""):
                     return await _stream(request, events, accepted)
                 return as_json(await _whole(events, ask.answer, ask.conversation, None))
+
+    async def whole(self, ask: Ask) -> Answer:
+        """Ask and return the whole answer; a failure in it is raised as Refused."""
+        with self._place():
+            async with self.bus.answer_events(ask.answer, history=False) as events:
+                self.need_bus()
+                await hand_over(self.bus, ask)
+                return await _whole(events, ask.answer, ask.conversation, None)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Return an answer that was begun before; ``Last-Event-ID`` continues a stream."""
@@ -135,7 +156,7 @@ class Rest(Part):
                 "Last-Event-ID must be the index of an event, such as 12.", code=Code.INVALID
             ) from None
         answer = given(request, Cancel).answer
-        with self._place():
+        with self._places.take():
             async with self.bus.answer_events(answer, after) as events:
                 first = await first_event(events)
                 if streamed:
@@ -182,31 +203,6 @@ class Rest(Part):
     async def document(self, request: web.Request) -> web.Response:
         """Return the OpenAPI document."""
         return as_json(openapi_document(self.operations()))
-
-    async def models(self, request: web.Request) -> web.Response:
-        """List the model; a brain that is dead or slow to answer does not matter."""
-        with suppress(KaraisError):  # then the model that was last known is the answer
-            self._model = (await self.call(DescribeEngine(), timeout=0.3)).model
-        return as_json(ModelList(data=(ModelCard(id=self._model),)))
-
-    def _place(self) -> _Place:
-        self.need_bus()
-        if self._waiting >= MAX_ANSWERS:
-            raise KaraisError(f"{MAX_ANSWERS} answers run already: ask again later.", code=Code.BUSY)
-        return _Place(self)
-
-
-class _Place:
-    """One of the places for answers that run."""
-
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-
-    def __enter__(self) -> None:
-        self._rest._waiting += 1
-
-    def __exit__(self, *error: object) -> None:
-        self._rest._waiting -= 1
 
 
 async def _behind(first: Received | None, events: AnswerReader) -> AsyncIterator[Received]:

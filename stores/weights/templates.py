@@ -28,6 +28,8 @@ from schemas.failure import Code
 
 SECONDS = 5.0
 """What one rendering may take; an honest one takes a millisecond."""
+CHECK_SECONDS = 2.0
+"""What each rendering of a check may take: engines whose own are slower shall not be kept for long."""
 MAX_TEMPLATE = 256 << 10
 """Characters of a template; the longest ones known have 30,000."""
 LONGEST = 1 << 20
@@ -167,11 +169,11 @@ def check(template: str, where: str) -> None:
     """
     if len(template) > MAX_TEMPLATE:
         raise _refused(where, f"it has {len(template):,} characters, {MAX_TEMPLATE:,} are taken")
-    reply = _CHILD.ask({"template": template, "look": True, "seconds": SECONDS})
+    reply = _CHILD.ask({"template": template, "look": True, "seconds": CHECK_SECONDS})
     if reply.error:
         raise _refused(where, reply.text)
     for messages, tools in _samples():
-        reply = _rendered(template, messages, tools, True, "<s>", "</s>", None, SECONDS)
+        reply = _rendered(template, messages, tools, True, "<s>", "</s>", None, CHECK_SECONDS)
         if reply.error in ("forbidden", "limit"):
             raise _refused(where, reply.text)
 

@@ -121,7 +121,7 @@ async def test_one_for_another_model_is_refused_and_names_what_does_not_fit(
     other = adapters.Shape("other", 30, 9, 3, dict.fromkeys(adapters.PARTS, (64, 64)))
     await asyncio.to_thread(models.add, settings, write_peft(tmp_path / "o", random_halves(other)), "other")
     running = asyncio.create_task(said(engine, tokens=30))
-    with pytest.raises(KaraisError, match=r"layer 0, part q.*made for another model") as refused:
+    with pytest.raises(KaraisError, match=r"layer 0, part down.*made for another model") as refused:
         await said(engine, "other")
     assert refused.value.code is Code.INVALID
     with pytest.raises(KaraisError, match="is no adapter"):

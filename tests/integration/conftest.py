@@ -16,10 +16,13 @@ import aiohttp
 import msgspec
 import pytest
 
+from agents.brain.agent import Brain
 from agents.gateway.agent import Gateway
+from agents.tools import Tools
 from bus.settings import Settings
 from schemas.web import GatewayAddress
-from tests.peers import PlayedBrain, PlayedLibrarian, PlayedMemory
+from tests.peers import PlayedBrain, PlayedEmbedder, PlayedLibrarian, PlayedMemory
+from tests.tool_house import House, Librarian, Memory
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYED = (Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)
@@ -76,6 +79,26 @@ async def client(start_bus: Callable[..., Any], settings: Settings) -> AsyncIter
         yield client
 
 
+@pytest.fixture
+async def assistant(start_bus: Callable[..., Any], settings: Settings) -> AsyncIterator[Client]:
+    """A gateway and the real brain with the scripted engine, memory and embedder played."""
+    settings = msgspec.structs.replace(settings, engine="scripted")
+    kinds = (Gateway, Brain, PlayedMemory, PlayedEmbedder)
+    bus = start_bus(*kinds)
+    await bus.provision()
+    agents = {kind.kind: kind(settings) for kind in kinds}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(bus.running(*agents.values()))
+        key = settings.api_key.read_text().strip()
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"})
+        )
+        client = Client(bus, settings, session)
+        client.agents = agents  # type: ignore[attr-defined]
+        client.key = key  # type: ignore[attr-defined]
+        yield client
+
+
 def question(text: str = "What is kept?", **more: Any) -> dict[str, Any]:
     return {
         "type": "ask",
@@ -109,6 +132,15 @@ async def karais(start_bus: Callable[..., object], settings: Settings) -> AsyncI
     agents = [kind(settings) for kind in PLAYED]
     async with bus.running(*agents):  # type: ignore[attr-defined]
         yield settings
+
+
+@pytest.fixture
+async def house(start_bus: Callable[..., Any], settings: Settings) -> AsyncIterator[House]:
+    bus = start_bus(Tools, Memory, Librarian)
+    await bus.provision()
+    memory, librarian, tools = Memory(settings), Librarian(settings), Tools(settings)
+    async with bus.running(memory, librarian, tools), bus.connected() as connection:
+        yield House(connection, bus, memory, librarian, tools)
 
 
 async def command(settings: Settings, *arguments: str, given: str = "") -> tuple[int, str, str]:

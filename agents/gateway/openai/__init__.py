@@ -1,0 +1,1 @@
+"""The OpenAI interface: one module per protocol, translation and nothing else."""

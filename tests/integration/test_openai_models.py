@@ -1,0 +1,80 @@
+"""The OpenAI interface with the real small models: language and embedding."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from agents.brain.agent import Brain
+from agents.embedder import Embedder
+from agents.gateway.agent import Gateway
+from bus.settings import Settings
+from tests.peers import PlayedMemory
+
+QUESTION: Any = [{"role": "user", "content": "What is the capital of France? Answer in one short sentence."}]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, models: Path) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "models").symlink_to(models)
+    return Settings(home=home, port=0, slots=2, context=4096)
+
+
+@pytest.fixture
+async def agents(start_bus: Callable[..., Any], settings: Settings) -> AsyncIterator[dict[str, Any]]:
+    kinds = (Gateway, Brain, PlayedMemory, Embedder)
+    bus = start_bus(*kinds)
+    await bus.provision()
+    agents = {kind.kind: kind(settings) for kind in kinds}
+    async with bus.running(*agents.values()):
+        yield agents
+
+
+async def test_the_small_models_answer_and_embed(settings: Settings, agents: dict[str, Any]) -> None:
+    """Greedy answers repeat, streamed or not; vectors have length 1; who goes frees the slot at once."""
+    url, key = agents["gateway"].address.url, settings.api_key.read_text().strip()
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+        asked: dict[str, Any] = {
+            "model": settings.model,
+            "messages": QUESTION,
+            "temperature": 0,
+            "seed": 1,
+            "max_tokens": 40,
+        }
+        reply = await client.chat.completions.create(**asked)
+        text = reply.choices[0].message.content
+        assert text is not None
+        assert "Paris" in text
+        assert reply.model == settings.model
+        assert reply.usage is not None
+        assert 0 < reply.usage.completion_tokens <= 40
+        stream = await client.chat.completions.create(**asked, stream=True)
+        assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == text
+        assert (await client.responses.create(model="karais", input="Say hello.")).output_text
+
+        texts = ["The boiler was serviced in May.", "Cats sleep a lot."]
+        vectors = (await client.embeddings.create(model=settings.embedding_model, input=texts)).data
+        assert [math.isclose(math.hypot(*item.embedding), 1, rel_tol=1e-3) for item in vectors] == [True] * 2
+        assert len(vectors[0].embedding) == 384
+
+        engine = agents["brain"].engine
+        long: Any = [{"role": "user", "content": "Tell a story. " * 500}]
+        asking = asyncio.create_task(client.chat.completions.create(model="karais", messages=long))
+        async with asyncio.timeout(20):
+            while engine.running == 0:
+                await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        begun = time.monotonic()
+        while engine.running:
+            await asyncio.sleep(0.01)
+        assert time.monotonic() - begun < 1.0
