@@ -54,6 +54,16 @@ def grammar_of(constraint: Constraint, ends: Sequence[int] = ()) -> str:
     return grammar.replace("\nstart: text\n", f"\nstart: text{endings}\n", 1)
 
 
+def matcher_for(constraint: Constraint, tokenizer: Any) -> Any:
+    """Return llguidance's matcher of a constraint over a model's tokens; raises as ``grammar_of`` does."""
+    return _compiled(grammar_of(constraint), tokenizer)
+
+
+def refused(reason: str) -> KaraisError:
+    """Return the failure of a schema, from what llguidance says about it."""
+    return _refused(_reason(reason))
+
+
 def holds(constraint: Constraint, text: str) -> bool:
     """Tell whether a text is whole and as the constraint wants it, however it is spaced."""
     matcher = _matcher(_grammar(constraint, compact=False)).deep_copy()
@@ -208,13 +218,15 @@ def _resolve(reference: str, root: dict[str, Any]) -> Any:
 @lru_cache(maxsize=64)
 def _matcher(grammar: str) -> Any:
     """Return a matcher over bytes, at its beginning: copy it to use it."""
-    try:
-        import llguidance
-    except ImportError as error:
-        raise Unavailable(f"JSON schemas need llguidance ({error}): install the extra `server`.") from None
+    return _compiled(grammar, _tokenizer())
+
+
+def _compiled(grammar: str, tokenizer: Any) -> Any:
+    import llguidance
+
     limits = llguidance.LLParserLimits(max_grammar_size=_MOST_SYMBOLS, verbose_errors=False)
     try:
-        matcher = llguidance.LLMatcher(_tokenizer(), grammar, log_level=0, limits=limits)
+        matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0, limits=limits)
     except Exception as error:  # noqa: BLE001 - whatever the library finds wrong is wrong with the schema
         raise _refused(_reason(str(error))) from None
     if matcher.is_error():
@@ -224,8 +236,10 @@ def _matcher(grammar: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _tokenizer() -> Any:
-    import llguidance
-
+    try:
+        import llguidance
+    except ImportError as error:
+        raise Unavailable(f"JSON schemas need llguidance ({error}): install the extra `server`.") from None
     return llguidance.LLTokenizer("byte")
 
 

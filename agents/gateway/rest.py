@@ -139,7 +139,7 @@ class Rest(Part):
 
     async def whole(self, ask: Ask) -> Answer:
         """Ask and return the whole answer; a failure in it is raised as Refused."""
-        with self._place():
+        with self._places.take():
             async with self.bus.answer_events(ask.answer, history=False) as events:
                 self.need_bus()
                 await hand_over(self.bus, ask)

@@ -24,7 +24,7 @@ from stores.weights.adapters import Adapter, Shape
 from stores.weights.registry import Profile
 from stores.weights.tokenizer import Special
 
-WORDS = ["<end>", "{", "}", '"a"', ":", "1", " the", " sea", " is", " wide"]
+WORDS = ["<end>", "{", "}", '"a"', ": ", "1", " the", " sea", " is", " wide"]
 END, THE = 0, 6
 
 
@@ -158,7 +158,7 @@ async def test_a_choice_that_fails_ends_one_answer_alone(engine: SteppingEngine)
 
 async def test_an_answer_is_held_to_its_schema_and_ends_with_it(engine: SteppingEngine) -> None:
     schema = '{"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"]}'
-    assert await said(engine, constraint=Constraint(schema), tokens=40) == '{"a":1}'
+    assert await said(engine, constraint=Constraint(schema), tokens=40) == '{"a": 1}'
 
 
 async def test_a_schema_counts_from_its_trigger_on(engine: SteppingEngine) -> None:

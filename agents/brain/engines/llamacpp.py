@@ -20,6 +20,7 @@ import msgspec
 
 from agents.brain import constraining
 from agents.brain.admission import Admission
+from agents.brain.control_tokens import control_pattern, plain
 from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place, merged
 from agents.brain.engines import llamacpp_wire as wire
 from agents.brain.engines.llamacpp_calls import Call, Calls
@@ -80,7 +81,7 @@ class LlamaCppEngine:
         self._socket = socket
         self._owns_folder = owns_folder
         self._loop = asyncio.get_running_loop()
-        self._control = _control_pattern(self._profile.control_tokens)
+        self._control = control_pattern(self._profile.control_tokens)
         self._failure: KaraisError | None = None
         self._closed = False
 
@@ -203,7 +204,7 @@ class LlamaCppEngine:
     async def count(self, messages: Sequence[ChatMessage]) -> int:
         """Return how many tokens the prompt has, template included."""
         self._check_open()
-        return await asyncio.to_thread(wire.count, self._socket, self._plain(messages))
+        return await asyncio.to_thread(wire.count, self._socket, plain(messages, self._control))
 
     async def close(self) -> None:
         """End what runs and free the model."""
@@ -228,19 +229,9 @@ class LlamaCppEngine:
 
     # -- prompts ------------------------------------------------------------------------------
 
-    def _plain(self, messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-        """Return the messages as llama.cpp takes them, control tokens in their text made plain.
-
-        Otherwise a file that contains ``<|im_start|>system`` could speak as the system.
-        """
-        pattern = self._control
-        if pattern is None:
-            return [{"role": m.role, "content": m.content} for m in messages]
-        return [{"role": m.role, "content": pattern.sub(_break_token, m.content)} for m in messages]
-
     def _request(self, messages: Sequence[ChatMessage], sampling: Sampling, grammar: str) -> bytes:
         request = wire.sampling_fields(self._profile, sampling, grammar)
-        request["messages"] = self._plain(messages)
+        request["messages"] = plain(messages, self._control)
         request["stream"] = True
         # A callback for each batch of the prompt, so that it can be cancelled there too.
         request["return_progress"] = True
@@ -345,18 +336,6 @@ class LlamaCppEngine:
             "The card ran out of memory: the engine starts again with less on it. Ask again in a minute."
         )
         self._fail_all(self._failure)
-
-
-def _control_pattern(tokens: Sequence[str]) -> re.Pattern[str] | None:
-    """Match the tokens that structure a prompt; None when the model's are not known."""
-    words = sorted((t for t in tokens if len(t) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, words))) if words else None
-
-
-def _break_token(match: re.Match[str]) -> str:
-    """Put a space behind the first character: ``< |im_end|>`` reads the same and orders nothing."""
-    token = match.group()
-    return f"{token[0]} {token[1:]}"
 
 
 def _socket_folder(run: Path) -> tuple[Path, bool]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
+from agents.brain.admission import Admission
 from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place, merged
-from agents.brain.stepping.grammar import Grammars, Guide
+from agents.brain.stepping.grammar import Grammars
 from agents.brain.stepping.loop import Loop, Told
 from agents.brain.stepping.request import Request
 from schemas.errors import KaraisError, Unavailable
@@ -50,7 +50,7 @@ class SteppingEngine:
         self._runner = runner
         self._events = asyncio.get_running_loop()
         self._loop = Loop(runner, self._tell)
-        self._waiting: deque[Request] = deque()
+        self._waiting: Admission[Request] = Admission(description.slots)
         self._running: set[Request] = set()
         self._reserved = 0
         """Tokens that the running requests may come to hold."""
@@ -89,6 +89,7 @@ class SteppingEngine:
     ) -> AsyncGenerator[Piece, None]:
         """Generate the answer to a prompt: see ``Engine.generate``."""
         self._check_open()
+        self._waiting.check(place)
         adapter = await self._adapters.get(sampling.adapter) if sampling.adapter else None
         prompt = await asyncio.to_thread(self._prompts.tokens, messages)
         context = self._description.context_tokens
@@ -102,10 +103,9 @@ class SteppingEngine:
         request = Request(self._vocabulary, self._profile, prompt, sampling, place, most)
         request.adapter = adapter
         if constraint is not None:
-            matcher = await asyncio.to_thread(self._grammars.compile, constraint.schema)
-            request.hold_to(constraint, Guide(matcher, self._vocabulary.size))
+            request.guide = await asyncio.to_thread(self._grammars.compile, constraint)
         self._check_open()
-        self._waiting.append(request)
+        self._waiting.push(request, place, most)
         self._admit()
         try:
             while True:
@@ -122,7 +122,7 @@ class SteppingEngine:
                     raise request.error
         finally:
             request.cancelled = True
-            if not request.admitted and request in self._waiting:
+            if request in self._waiting:
                 self._waiting.remove(request)
                 self._admit()
 
@@ -140,18 +140,19 @@ class SteppingEngine:
             await asyncio.to_thread(self._runner.close)
 
     def _admit(self) -> None:
-        """Start what waits, in order, while there are slots and room."""
-        while self._waiting and len(self._running) < self._description.slots:
-            request = self._waiting[0]
-            if self._running and self._reserved + request.most > self._runner.capacity:
+        """Start what waits while there are slots and room."""
+        while len(self._running) < self._description.slots:
+            request = self._waiting.pop(self._has_room)
+            if request is None:
                 break
-            self._waiting.popleft()
-            request.admitted = True
             self._reserved += request.most
             self._running.add(request)
             self._loop.add(request)
         if self._running and self._watch is None:
             self._watch = self._events.call_later(_STALLED_S / 4, self._look)
+
+    def _has_room(self, tokens: int) -> bool:
+        return not self._running or self._reserved + tokens <= self._runner.capacity
 
     def _look(self) -> None:
         """Give the engine up when a step does not end."""
@@ -172,7 +173,8 @@ class SteppingEngine:
             request.cancelled = True
             request.error = request.error or self._failure
             request.wake()
-        self._waiting.clear()
+        for request in self._waiting:
+            self._waiting.remove(request)
 
     def _check_open(self) -> None:
         if self._failure is not None:
@@ -186,6 +188,7 @@ class SteppingEngine:
         for request, news in told:
             if news is None:
                 self._running.discard(request)
+                self._waiting.remove(request)
                 self._reserved -= request.most
             elif isinstance(news, Piece):
                 request.pieces.append(news)

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from schemas.errors import KaraisError
-from schemas.failure import Code
+from agents.brain.constraining import matcher_for, refused
 
 if TYPE_CHECKING:
+    from agents.brain.engine import Constraint
     from agents.brain.stepping.sampling import Row
     from agents.brain.stepping.vocabulary import Vocabulary
-
-_MOST_CHARS = 100_000
 
 
 class Grammars:
@@ -25,29 +23,15 @@ class Grammars:
         self._tokenizer: Any = None
         self._lock = threading.Lock()
 
-    def compile(self, schema: str) -> Any:
-        """Return a matcher. Blocks, for milliseconds or, the first time, for half a second.
+    def compile(self, constraint: Constraint) -> Guide:
+        """Return what holds one answer to it. Blocks for milliseconds or, the first time, for half a second.
 
-        Raises KaraisError ``invalid`` when the schema is no JSON, too large or
-        too complex, says what is not supported, or nothing can satisfy it.
+        Raises KaraisError ``invalid`` with what is wrong with the schema.
         """
-        import llguidance
-
-        if len(schema) > _MOST_CHARS:
-            raise _refused(f"it has {len(schema):,} characters and may have {_MOST_CHARS:,}")
         with self._lock:
             if self._tokenizer is None:
                 self._tokenizer = self._vocabulary.for_grammars()
-        try:
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(
-                schema, overrides={"whitespace_flexible": False}
-            )
-            matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
-        except Exception as error:  # noqa: BLE001 - whatever the library finds wrong is wrong with the schema
-            raise _refused(str(error)) from None
-        if matcher.is_error():
-            raise _refused(matcher.get_error())
-        return matcher
+        return Guide(matcher_for(constraint, self._tokenizer), self._vocabulary.size)
 
 
 class Guide:
@@ -59,7 +43,7 @@ class Guide:
 
     @property
     def complete(self) -> bool:
-        """The value is whole: nothing may follow."""
+        """The text is whole: nothing may follow."""
         return bool(self._matcher.is_stopped())
 
     def restrict(self, row: Row) -> None:
@@ -77,9 +61,4 @@ class Guide:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise _refused(self._matcher.get_error())
-
-
-def _refused(reason: str) -> KaraisError:
-    line = " ".join(reason.split())[:300].rstrip(".")
-    return KaraisError(f"The answer cannot be held to this JSON schema: {line}.", code=Code.INVALID)
+            raise refused(self._matcher.get_error())

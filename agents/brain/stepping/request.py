@@ -11,7 +11,7 @@ from agents.brain.stepping.text import Decoder, Stops
 from schemas.chat import FinishReason, Likelihood, Usage
 
 if TYPE_CHECKING:
-    from agents.brain.engine import Constraint, Place
+    from agents.brain.engine import Place
     from agents.brain.stepping.grammar import Guide
     from agents.brain.stepping.sampling import Row
     from agents.brain.stepping.vocabulary import Vocabulary
@@ -39,15 +39,13 @@ class Request:
         self.most = most
         """Tokens that prompt and answer may have together."""
         self.guide: Guide | None = None
-        """Holds the answer to a schema: from its first token on, or from the trigger on."""
-        self.trigger = ""
+        """Holds the answer to a schema."""
         self.adapter: Adapter | None = None
 
         # the event loop's
         self.pieces: list[Piece] = []
         self.error: KaraisError | None = None
         self.waiter: asyncio.Future[None] | None = None
-        self.admitted = False
         self.cancelled = False
         """Set by the event loop, read by the thread."""
 
@@ -63,13 +61,6 @@ class Request:
         self._sampler = Sampler(profile, sampling, prompt)
         self._decoder = Decoder()
         self._stops = Stops(sampling.stop)
-        self._behind = ""
-        """The last text, as long as the trigger."""
-
-    def hold_to(self, constraint: Constraint, guide: Guide) -> None:
-        """Hold the answer to a schema."""
-        self.guide = guide
-        self.trigger = constraint.trigger
 
     def wake(self) -> None:
         """Let the event loop's side look."""
@@ -95,26 +86,22 @@ class Request:
         """
         others = self.sampling.logprobs
         plain = row.copy() if others is not None else row
-        guided = self.guide is not None and not self.trigger
+        guide = self.guide
         if self.sampling.ignore_end:
             row[list(self._vocabulary.ends)] = float("-inf")
-        if guided:
-            assert self.guide
-            self.guide.restrict(row)
+        if guide is not None:
+            guide.restrict(row)
         token = self._sampler.choose(row)
         self._sampler.took(token)
         if token in self._vocabulary.ends:
             return self._end("stop")
         self.answer.append(token)
-        if guided:
-            assert self.guide
-            self.guide.took(token)
+        if guide is not None:
+            guide.took(token)
         likely = (self._likelihood(plain, token, others),) if others is not None else ()
         data = self._vocabulary.bytes_of(token)
         text = self._stops.feed(self._decoder.feed(data)) if data else ""
-        if self.trigger and text:
-            self._look_for_trigger(text)
-        if self._stops.found or (guided and self.guide is not None and self.guide.complete):
+        if self._stops.found or (guide is not None and guide.complete):
             return self._end("stop", text, likely)
         if len(self.answer) >= self.sampling.max_tokens or len(self.prompt) + len(self.answer) >= self.most:
             return self._end("length", text, likely)
@@ -125,13 +112,6 @@ class Request:
         if not self._stops.found:
             text += self._stops.feed(self._decoder.feed(b"", final=True), final=True)
         return Piece(text, len(likely), reason, self.usage, likely)
-
-    def _look_for_trigger(self, text: str) -> None:
-        self._behind += text
-        if self.trigger in self._behind:
-            self.trigger = ""
-        else:
-            self._behind = self._behind[-len(self.trigger) :]
 
     def _likelihood(self, row: Row, token: int, others: int) -> Likelihood:
         logprob, top = likelihoods(row, token, others)
