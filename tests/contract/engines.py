@@ -25,19 +25,10 @@ KINDS: dict[str, str | None] = {
     "exllamav2": None,
 }
 """Each engine, and the package that it needs; None while it is not built."""
-GAPS: dict[str, tuple[str, ...]] = {"openvino": ("fair shares", "endless schemas")}
-"""What of the contract an engine does not hold yet."""
 MODEL = "smollm2-135m-instruct"
 CONTEXT = 4096
 SLOTS = 8
 SLOW_SCRIPT = '{"tokens_per_second": 500, "prefill_seconds": 0.1}'
-
-
-def needs(engine: Engine, part: str) -> None:
-    """Skip the test when the engine does not hold this part of the contract yet."""
-    kind = engine.description.engine
-    if part in GAPS.get(kind, ()):
-        pytest.skip(f"{kind} has no {part} yet")
 
 
 def settings_for(kind: str, folder: Path) -> Settings:

@@ -14,7 +14,7 @@ from agents.brain.engine import ChatMessage, Constraint, Engine
 from schemas.chat import Sampling
 from schemas.errors import KaraisError
 from schemas.failure import Code
-from tests.contract.engines import asking, needs, pieces_of, text_of
+from tests.contract.engines import asking, pieces_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -172,8 +172,6 @@ async def test_an_answer_without_the_trigger_is_free(engine: Engine) -> None:
 async def test_an_impossible_schema_is_refused_and_no_other_is_hurt(
     engine: Engine, schema: str, trigger: str
 ) -> None:
-    if "#" in schema and "required" in schema:
-        needs(engine, "endless schemas")
     sampling = Sampling(max_tokens=16, ignore_end=True)
     good = [asyncio.create_task(pieces_of(engine, f"Tell me of {n}.", sampling)) for n in range(3)]
     with pytest.raises(KaraisError, match="schema") as refused:

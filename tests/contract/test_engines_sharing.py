@@ -12,7 +12,7 @@ from agents.brain.engine import Engine, Place
 from schemas.chat import Sampling
 from schemas.errors import KaraisError
 from schemas.failure import Code
-from tests.contract.engines import SLOTS, asking, needs, pieces_of, until
+from tests.contract.engines import SLOTS, asking, pieces_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,7 +27,6 @@ async def cancelled(tasks: list[asyncio.Task[object]]) -> None:
 
 
 async def test_beyond_the_queue_it_is_busy_and_says_so_with_the_number(engine: Engine) -> None:
-    needs(engine, "fair shares")
     tasks: list[asyncio.Task[object]] = [
         asyncio.create_task(pieces_of(engine, f"Tell me of {n}.", LONG, place=FLOODING)) for n in range(SLOTS)
     ]
@@ -52,7 +51,6 @@ async def test_beyond_the_queue_it_is_busy_and_says_so_with_the_number(engine: E
 
 
 async def test_a_user_with_thirty_requests_does_not_delay_anothers_first(engine: Engine) -> None:
-    needs(engine, "fair shares")
     sampling = Sampling(max_tokens=24, ignore_end=True)
     begun: list[str] = []
 
@@ -73,7 +71,6 @@ async def test_a_user_with_thirty_requests_does_not_delay_anothers_first(engine:
 
 
 async def test_background_work_leaves_a_slot_to_chats(engine: Engine) -> None:
-    needs(engine, "fair shares")
     later = Place(user="owner", background=True)
     tasks: list[asyncio.Task[object]] = [
         asyncio.create_task(pieces_of(engine, f"Tell me of {n}.", LONG, place=later))
@@ -90,7 +87,6 @@ async def test_background_work_leaves_a_slot_to_chats(engine: Engine) -> None:
 
 
 async def test_background_work_begins_when_no_chat_waits(engine: Engine) -> None:
-    needs(engine, "fair shares")
     sampling = Sampling(max_tokens=24, ignore_end=True)
     later = Place(user="owner", background=True)
     ended: list[str] = []
