@@ -100,7 +100,9 @@ async def complete(
         body["ignore_eos"] = True
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     begun = time.perf_counter()
-    first, text, usage = 0.0, [], {}
+    first = 0.0
+    text: list[str] = []
+    usage: dict[str, Any] = {}
     async with session.post(f"{url}/v1/chat/completions", json=body, headers=headers) as response:
         if response.status != 200:
             raise KaraisError(f"{url} refused a completion: {(await response.text())[:300]}")

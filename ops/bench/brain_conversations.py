@@ -12,20 +12,21 @@ import aiohttp
 from ops.bench.brain_clients import Reply, complete
 
 SYSTEM = (
-    "You are KARAIS, a private assistant in a household. You answer briefly and correctly, in whole sentences, "
-    "and say so when you do not know something. You know about the house, its boat, its garden and its people, "
-    "and you never invent what you were not told. When you are asked for a list, you give at most five points. "
+    "You are KARAIS, an assistant in a household. You answer briefly and correctly, in whole sentences, "
+    "and say so when you do not know something. You know the house, its boat, its garden and its people, "
+    "and you never invent what you were not told. Asked for a list, you give at most five points. "
     "Dates are written with the month's name, amounts with their unit. Politeness is short."
 )
 _THINGS = (
-    "the boiler in the cellar", "the old sailing boat", "the apple trees", "the attic window", "the guest room",
+    "the boiler in the cellar", "the old sailing boat", "the apple trees", "the attic window",
+    "the guest room",
     "the winter tyres", "the rain barrel", "the piano", "the garden shed", "the kitchen stove",
 )  # fmt: skip
 _ASKS = (
-    "should be looked after before the winter comes; what would you do first, and what can wait until spring?",
-    "was mentioned in the last letter of our neighbours; how would you answer them in two friendly sentences?",
-    "has cost us a good deal of money this year; which three questions should I ask the craftsman on the phone?",
-    "is something that my daughter wants to describe at school; how can she begin, and what comes after that?",
+    "should be looked after before the winter comes; what comes first, and what can wait until spring?",
+    "was mentioned in the last letter of our neighbours; how would you answer in two friendly sentences?",
+    "has cost us a good deal of money this year; which questions should I ask the craftsman now?",
+    "is something that my daughter wants to describe at school; how can she begin, and what comes then?",
     "may have to be sold or given away; who might want it, and what would be a fair way to decide about it?",
     "worries my father a little; what would calm him, and what should we really keep an eye on until then?",
 )
@@ -70,7 +71,7 @@ async def hold(
 
 
 def least(talk: Talk, tokens_of: Callable[[Sequence[dict[str, str]]], list[int]]) -> int:
-    """Return the fewest tokens of prompts that any server could have computed, in the order in which it answered.
+    """Return the fewest tokens of prompts that a server could have computed, answering in this order.
 
     What an earlier prompt began with, and the answer behind it, need not be
     computed again; the last token of each prompt always.

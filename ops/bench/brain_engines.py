@@ -161,21 +161,19 @@ def _transformers(file: Path, _: int) -> tuple[Run, dict[str, Any]]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(
+    tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    model: Any = AutoModelForCausalLM.from_pretrained(
         file.parent, gguf_file=file.name, dtype=torch.float32, attn_implementation="sdpa"
     )
     model.eval()
 
     def run(questions: list[str], tokens: int) -> int:
         prompts = [
-            tokenizer.apply_chat_template(messages_of(question), add_generation_prompt=True)
+            tokenizer.apply_chat_template(messages_of(question), add_generation_prompt=True)["input_ids"]
             for question in questions
         ]
-        prompts = [prompt if isinstance(prompt, list) else prompt["input_ids"] for prompt in prompts]
-        config = GenerationConfig(
-            max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=tokenizer.pad_token_id or 0
-        )
+        made: Any = GenerationConfig
+        config = made(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
         outputs = model.generate_batch(prompts, generation_config=config)
         return sum(len(output.generated_tokens) for output in outputs.values())
 
