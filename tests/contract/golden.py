@@ -155,7 +155,7 @@ MESSAGES = (
         tools=(
             tools.ToolEntry(
                 name="home__switch", description="Switch.", parameters={"type": "object"}, source="home",
-                effect="changes", untrusted=True,
+                effect="changes", sends=True, untrusted=True,
             ),
         ),
         servers=(tools.ToolServer(name="home", state="ready", tools=1, detail="d"),),
