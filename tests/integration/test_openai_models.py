@@ -67,14 +67,13 @@ async def test_the_small_models_answer_and_embed(settings: Settings, agents: dic
         assert len(vectors[0].embedding) == 384
 
         engine = agents["brain"].engine
-        long: Any = [{"role": "user", "content": "Tell a story. " * 500}]
-        asking = asyncio.create_task(client.chat.completions.create(model="karais", messages=long))
-        async with asyncio.timeout(20):
-            while engine.running == 0:
-                await asyncio.sleep(0.01)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        endless = await client.chat.completions.create(
+            model="karais", messages=QUESTION, max_tokens=2000, stream=True, extra_body={"ignore_eos": True}
+        )
+        await anext(endless)
+        assert engine.running == 1
         begun = time.monotonic()
+        await endless.close()
         while engine.running:
             await asyncio.sleep(0.01)
         assert time.monotonic() - begun < 1.0
