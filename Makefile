@@ -72,12 +72,12 @@ $(VENV)/.python:
 # A stamp each: nothing is installed again while pyproject.toml and the lock stay as they are.
 $(VENV)/.server: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing what KARAIS needs into .venv; this takes some minutes the first time."
-	@$(PIP) install --quiet --quiet --constraint requirements.lock --editable '.[server]'
+	@$(PIP) install --quiet --quiet --constraint requirements.lock --editable '.[server,openvino]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing what KARAIS and its tests need into .venv; this takes some minutes the first time."
-	@$(PIP) install --quiet --quiet --constraint requirements.lock --editable '.[server,dev,bench]'
+	@$(PIP) install --quiet --quiet --constraint requirements.lock --editable '.[server,openvino,dev,bench]'
 	@touch $@ $(VENV)/.server
 
 $(TEST_HOME)/.models: $(VENV)/.dev
@@ -85,7 +85,7 @@ $(TEST_HOME)/.models: $(VENV)/.dev
 	@touch $@
 
 lock: $(VENV)/.python
-	@$(PIP) install --quiet --dry-run --ignore-installed --report $(VENV)/report.json --editable '.[server,dev,bench]'
+	@$(PIP) install --quiet --dry-run --ignore-installed --report $(VENV)/report.json --editable '.[server,openvino,dev,bench]'
 	@$(BIN)/python -c 'import json; \
 	  found = [p["metadata"] for p in json.load(open("$(VENV)/report.json"))["install"]]; \
 	  print("# Exact versions of everything that `make` installs; a constraints file. Renew it by `make lock`."); \

@@ -41,7 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     backup_days: Annotated[int, Meta(ge=0)] = 0
     """Days for which snapshots and backups of the data folder, made outside of KARAIS, are kept; 0 for none.
     KARAIS says, by it, until when they hold what was forgotten."""
-    engine: Literal["auto", "llamacpp", "scripted"] = "auto"
+    engine: Literal["auto", "llamacpp", "openvino", "transformers", "exllamav2", "scripted"] = "auto"
+    """What runs the language model; ``auto`` chooses by what the machine and the weights allow."""
     model: str = "smollm2-135m-instruct"
     """Name of the language model, as ``karais models list`` shows it."""
     embedding_model: str = "all-minilm-l6-v2"
@@ -67,6 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.keys / "api.key"
 
     @property
+    def mcp(self) -> Path:
+        """Which servers of tools may be used; written by the administrator alone."""
+        return self.home / "mcp.json"
+
+    @property
     def bus(self) -> Path:
         """Configuration and JetStream files of the own NATS server."""
         return self.home / "bus"
@@ -75,6 +81,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def models(self) -> Path:
         """Weights (Tier-0)."""
         return self.home / "models"
+
+    @property
+    def cache(self) -> Path:
+        """What can be got or computed again: downloads, converted weights."""
+        return self.home / "cache"
 
     @property
     def memory(self) -> Path:
@@ -95,6 +106,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def run(self) -> Path:
         """Process ids, addresses and sockets of what runs now."""
         return self.home / "run"
+
+    @property
+    def card_memory(self) -> Path:
+        """What the brain notes of cards whose memory did not suffice; a new ``karais up`` forgets it."""
+        return self.run / "brain" / "gpu.json"
 
 
 def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

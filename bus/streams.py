@@ -65,6 +65,16 @@ STREAMS: tuple[StreamConfig, ...] = (
         deny_purge=True,
     ),
     StreamConfig(
+        name="EVT",
+        description="What was done with tools: which, when, for whom and with what outcome; no text.",
+        subjects=[f"{ROOT}.evt.tools.>"],
+        storage=StorageType.FILE,
+        max_age=14 * DAY,
+        max_bytes=16 * 2**20,
+        allow_direct=True,
+        duplicate_window=10 * MINUTE,
+    ),
+    StreamConfig(
         name="JOBS",
         description="Work that waits or is being done; a message goes when its work is done.",
         subjects=[f"{ROOT}.job.>"],

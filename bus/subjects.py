@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 
-from schemas import chat, completion, documents, embeddings, forgetting, health, memory, projects
+from schemas import chat, completion, documents, embeddings, forgetting, health, memory, projects, tools
 from schemas.base import Message, snake_case
 
 ROOT = "karais"
@@ -101,6 +101,9 @@ ROUTES: dict[type[Message], Route] = {
     documents.FileAwaits: Event("evt.librarian.file.awaits"),
     documents.IndexFile: Job("librarian", key="file"),
     embeddings.Embed: Rpc("embedder", embeddings.Vectors),
+    tools.ListTools: Rpc("tools", tools.ToolList, read_only=True),
+    tools.CallTool: Rpc("tools", tools.ToolResult),
+    tools.ToolCalled: Log("evt.tools.{call}.{step}", "EVT"),
 }
 
 

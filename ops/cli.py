@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from ops import exits
-from ops.commands import bench, lifecycle, rebuild, state, talk
+from ops.commands import bench, lifecycle, mcp, rebuild, state, talk
 from ops.commands.bus import bus
 from ops.commands.memory import memory
 from ops.commands.models import models
 from ops.commands.project import project
 from ops.commands.storage import storage
+from ops.commands.tools import tools
 
 app = typer.Typer(
     name="karais",
@@ -31,6 +32,8 @@ app.add_typer(models, name="models")
 app.add_typer(storage, name="storage")
 app.add_typer(memory, name="memory")
 app.add_typer(project, name="project")
+app.add_typer(tools, name="tools")
+mcp.register(app)
 app.add_typer(bus, name="bus")
 rebuild.register(app)
 bench.register(app)

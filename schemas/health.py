@@ -53,6 +53,8 @@ class EngineDescription(Message, frozen=True, kw_only=True):
     """``cpu`` or the name of the card."""
     reason: str = ""
     """Why this engine and device were chosen."""
+    alert: str = ""
+    """What the owner should know and mend, such as too little memory on a card; empty when all is well."""
 
 
 class DeadLetter(Message, frozen=True, kw_only=True):

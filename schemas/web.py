@@ -15,7 +15,7 @@ Problem too (``ref``), names what it is about without a counter of requests.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -274,6 +274,20 @@ class SignIn(Struct, frozen=True, kw_only=True):
 
     key: Annotated[str, Meta(min_length=1, max_length=200)]
     """The local key, as it stands in ``keys/api.key`` of the data folder."""
+
+
+class ToolRun(Struct, frozen=True, kw_only=True):
+    """Body of ``POST /api/v1/tools/{name}``."""
+
+    arguments: dict[str, Any] = {}
+    """As the tool's schema wants them."""
+    project: Token = HOME
+    call: OptionalToken = ""
+    """Identity of the call, for a client that may have to call again; empty lets the gateway choose."""
+    approved: bool = False
+    """The user said yes to this very call; what changes something needs it."""
+    seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
+    """After so long it is given up."""
 
 
 class GatewayAddress(Struct, frozen=True, kw_only=True):

@@ -65,6 +65,9 @@ class Brain(Agent):
         self.engine: Engine = await resources.enter_async_context(open_engine(self.settings))
         self.completions = Completions(self.bus, self.engine, self.book, self.projects, self.histories)
         self.condition.queued = lambda: self.engine.waiting
+        if alert := self.engine.description.alert:
+            self.condition.detail = alert
+            log.warning("%s", alert)
         # What was changed or forgotten while the bus was away was not heard.
         self.bus.reconnected += [self.book.repeat_all, self.projects.forget, self.histories.drop_logged]
 

@@ -2,7 +2,7 @@
 
 An engine holds one model and generates several answers at a time; the
 iterator of ``generate`` is one generation. The same contract suite
-(``tests/contract/test_engines.py``) holds for every implementation.
+(``tests/contract/test_engines*.py``) holds for every implementation.
 """
 
 from __future__ import annotations
@@ -61,6 +61,18 @@ class Piece:
     usage: Usage | None = None
     logprobs: tuple[Likelihood, ...] = ()
     """Of its tokens, when the sampling asks for them."""
+
+
+def merged(pieces: Sequence[Piece]) -> Piece:
+    """Return pieces that waited as one."""
+    last = pieces[-1]
+    return Piece(
+        "".join(p.text for p in pieces),
+        sum(p.tokens for p in pieces),
+        last.finish_reason,
+        last.usage,
+        tuple(likely for p in pieces for likely in p.logprobs),
+    )
 
 
 class Engine(Protocol):

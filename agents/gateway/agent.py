@@ -42,6 +42,7 @@ from schemas.forgetting import Forget
 from schemas.health import DescribeEngine
 from schemas.memory import AddFact, EditFact, ListFacts, ShowFact
 from schemas.projects import ChangeProject, ListProjects, ReadProject, RemoveProject
+from schemas.tools import CallTool, ListTools
 from schemas.web import GatewayAddress
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class Gateway(Agent):
         ChangeProject,
         RemoveProject,
         DescribeEngine,
+        ListTools,
+        CallTool,
         Complete,
         Embed,
     )

@@ -11,6 +11,8 @@ from agents.gateway.access import Access
 from agents.gateway.completing import ClientGoneError
 from agents.gateway.failures import failure_response
 from agents.gateway.live import Live
+from agents.gateway.mcp import Mcp
+from agents.gateway.mcp_tools import McpTools
 from agents.gateway.page import Page
 from agents.gateway.rest import Rest
 from agents.gateway.websocket import Socket
@@ -46,6 +48,7 @@ class Site:
         app.add_routes([web.get(WEBSOCKET_PATH, self._websocket)])
         app.add_routes(Page(self._access, self._cookie).routes())
         app.add_routes(self._rest.routes())
+        app.add_routes(Mcp(McpTools(self._rest)).routes())
         return app
 
     async def close(self) -> None:

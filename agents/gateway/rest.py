@@ -23,6 +23,7 @@ from agents.gateway.openapi import STREAM, Operation, openapi_document
 from agents.gateway.part import API, Part, as_json, given
 from agents.gateway.places import Places
 from agents.gateway.projects import ProjectsPart
+from agents.gateway.tools import ToolsPart
 from bus.reading import stored
 from schemas.chat import Accepted, Ask, Cancel, Delta, Done, Failed, Sources, ToolCalls
 from schemas.documents import (
@@ -67,11 +68,13 @@ class Rest(Part):
 
     def __init__(self, bus: Bus, models: ServedModels) -> None:
         super().__init__(bus)
+        self.tools = ToolsPart(bus)
         self._places = places = Places(bus)
         self._parts = (
             ConversationsPart(bus),
             MemoryPart(bus),
             ProjectsPart(bus),
+            self.tools,
             ChatPart(bus, models, places),
             ResponsesPart(bus, models, places),
             EmbeddingsPart(bus, models),
@@ -133,6 +136,14 @@ class Rest(Part):
                 if STREAM in request.headers.get("Accept", ""):
                     return await _stream(request, events, accepted)
                 return as_json(await _whole(events, ask.answer, ask.conversation, None))
+
+    async def whole(self, ask: Ask) -> Answer:
+        """Ask and return the whole answer; a failure in it is raised as Refused."""
+        with self._places.take():
+            async with self.bus.answer_events(ask.answer, history=False) as events:
+                self.need_bus()
+                await hand_over(self.bus, ask)
+                return await _whole(events, ask.answer, ask.conversation, None)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Return an answer that was begun before; ``Last-Event-ID`` continues a stream."""

@@ -103,7 +103,7 @@ async def _serve() -> None:
     settings = settings_module.load()
     model = registry.find(settings.models, settings.model)
     with tempfile.TemporaryDirectory(prefix="karais-bench-") as folder:
-        server, *_ = llamacpp_load.load(settings, model, Path(folder) / "llama.sock")
+        server = llamacpp_load.load(settings, model, Path(folder) / "llama.sock").server
         runner = web.AppRunner(_application(server, model.manifest.profile))
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -28,7 +28,7 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     nats: Annotated[str | None, typer.Option(help="URL of a NATS server that runs already.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of the language model.")] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, llamacpp or scripted.")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, or the name of one.")] = None,
     as_json: Json = False,
 ) -> None:
     """Start everything and print the address of the chat page; Ctrl-C stops it."""

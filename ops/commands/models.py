@@ -35,14 +35,25 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 @models.command()
-def pull(context: typer.Context, names: Names = None, as_json: Json = False) -> None:
+def pull(
+    context: typer.Context,
+    names: Names = None,
+    quantisation: Annotated[
+        str, typer.Option(help="Variant of a hub's model, such as Q4_K_M; by default what fits this machine.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
     """Fetch models, verify and prepare them; what is here already is left alone."""
     from ops.models import pull as fetch
 
     with _progress(quiet=as_json) as progress:
-        pulled = fetch(settings_of(context), names or (), progress)
+        pulled = fetch(settings_of(context), names or (), progress, quantisation=quantisation)
     if as_json:
         print_json({"models": [_facts(model) for model in pulled]})
+        return
+    for model in pulled:
+        if model.manifest.chosen:
+            typer.echo(f"{model.name}: {model.manifest.chosen}")
 
 
 @models.command()
@@ -61,6 +72,25 @@ def add(
         print_json(_facts(model))
     else:
         typer.echo(f"Added {model.name}: use it by `karais up --model {model.name}`.")
+
+
+@models.command()
+def merge(
+    context: typer.Context,
+    base: Annotated[str, typer.Argument(help="The model.")],
+    adapter: Annotated[str, typer.Argument(help="The adapter, as `karais models add` took it.")],
+    name: Annotated[str, typer.Option(help="Name of the merged model.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Add an adapter to a model's weights: a model of its own, as fast as the one without."""
+    from ops.models import merge as merged
+
+    with _progress(quiet=as_json) as progress:
+        model = merged(settings_of(context), base, adapter, name or f"{base}-{adapter}", progress)
+    if as_json:
+        print_json(_facts(model))
+    else:
+        typer.echo(f"{model.name} is ready: choose it with the setting `model`.")
 
 
 @models.command()
@@ -97,7 +127,13 @@ def verify(context: typer.Context, names: Known = None, as_json: Json = False) -
 
 
 def _facts(model: Model) -> dict[str, object]:
-    return {"name": model.name, "kind": model.manifest.kind, "bytes": model.bytes, "path": model.weights}
+    return {
+        "name": model.name,
+        "kind": model.manifest.kind,
+        "bytes": model.bytes,
+        "path": model.weights,
+        "chosen": model.manifest.chosen,
+    }
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +24,14 @@ from ops.commands.common import (
 if TYPE_CHECKING:
     from ops.status import AgentStatus, Status
 
+Cards = Annotated[
+    Path | None,
+    typer.Option(
+        help="Ask only what other GPUs would do here, described in a JSON file:"
+        ' {"cards": [{"name": "RTX 3090", "compute_capability": [8, 6]}]}',
+        metavar="FILE",
+    ),
+]
 COLUMNS = ("agent", "health", "version", "instance", "pid", "queue", "handled", "failed", "memory", "uptime")
 
 
@@ -62,11 +71,12 @@ async def _remote(context: typer.Context, url: str, key: str) -> Status:
         )  # fmt: skip
 
 
-def doctor(context: typer.Context, as_json: Json = False) -> None:
+def doctor(context: typer.Context, as_json: Json = False, cards: Cards = None) -> None:
     """Say what is wrong, where, and how to mend it. Exits with 1 when something is."""
-    from ops.doctor import examine
+    from ops.doctor import examine, examine_cards
 
-    findings = run_async(examine(settings_of(context)))
+    settings = settings_of(context)
+    findings = examine_cards(settings, cards) if cards else run_async(examine(settings))
     wrong = [finding for finding in findings if not finding.ok]
     if as_json:
         print_json({"well": not wrong, "findings": findings})

@@ -74,6 +74,16 @@ def training_context(header: Header) -> int:
     return int(header.metadata.get(f"{architecture}.context_length", 0))
 
 
+def chat_templates(header: Header) -> list[str]:
+    """Return the model's own chat templates, the named ones too."""
+    key = "tokenizer.chat_template"
+    return [
+        value
+        for name, value in header.metadata.items()
+        if (name == key or name.startswith(f"{key}.")) and isinstance(value, str) and value
+    ]
+
+
 def _read(file: BinaryIO, size: int) -> Header:
     magic, version, tensors, pairs = struct.unpack("<4sIQQ", file.read(24))
     if magic != b"GGUF" or version not in (2, 3):

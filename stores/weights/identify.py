@@ -6,19 +6,22 @@ is read, so whatever contains one is refused, however deep in a folder.
 
 from __future__ import annotations
 
+import os
 import pickletools
+import re
 import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import msgspec
 
 from schemas.errors import KaraisError
 from schemas.failure import Code
 
-Kind = Literal["gguf", "safetensors", "onnx", "ctranslate2", "openvino", "gptq", "exl2"]
+Kind = Literal["gguf", "safetensors", "onnx", "ctranslate2", "openvino", "gptq", "exl2", "lora"]
+"""``lora`` is an adapter over a model's weights; the others are models."""
 
 _HEAD = 4096
 _MAX_FILES = 10_000
@@ -54,8 +57,7 @@ def kind_of_file(path: Path) -> Kind | None:
             head = file.read(_HEAD)
         refuse_pickle(path, head)
         if head.startswith(b"GGUF"):
-            _check_gguf(path)
-            return "gguf"
+            return _check_gguf(path)
         if _is_safetensors(path, head):
             return "safetensors"
         if _is_openvino(head):
@@ -74,8 +76,9 @@ def refuse_pickle(path: Path, head: bytes | None = None) -> None:
     if head is None:
         with path.open("rb") as file:
             head = file.read(_HEAD)
-    if _is_pickle(head):
-        raise _pickled(path)
+    with path.open("rb") as file:
+        if _is_pickle(file):
+            raise _pickled(path)
     if zipfile.is_zipfile(path) and (inner := _pickle_in_zip(path)) is not None:
         raise _pickled(path, inner)
     if _is_tar(path, head):
@@ -98,13 +101,15 @@ def _folder(path: Path) -> Kind:
         if kind is not None:
             kinds.setdefault(kind, file)
     if "safetensors" in kinds:
+        if (path / "adapter_config.json").is_file():
+            return "lora"
         return _quantised(path) or "safetensors"
     if "openvino" in kinds and not _weights_beside(kinds["openvino"]):
         raise KaraisError(
             f"The OpenVINO model {kinds['openvino']} has no .bin file beside it: copy it there.",
             code=Code.INVALID,
         )
-    for kind in ("gguf", "openvino", "ctranslate2", "onnx"):
+    for kind in ("gguf", "openvino", "ctranslate2", "onnx", "lora"):
         if kind in kinds:
             return kind
     raise _unknown(path)
@@ -138,7 +143,7 @@ def _quantised(folder: Path) -> Kind | None:
     return None
 
 
-def _check_gguf(path: Path) -> None:
+def _check_gguf(path: Path) -> Kind:
     from stores.weights.gguf_header import read_header
 
     header = read_header(path)
@@ -148,33 +153,72 @@ def _check_gguf(path: Path) -> None:
             f"The GGUF file {path} is truncated: it has {size:,} of {header.bytes:,} bytes; get it again.",
             code=Code.INVALID,
         )
+    return "lora" if header.metadata.get("adapter.type") == "lora" else "gguf"
 
 
-def _is_pickle(head: bytes) -> bool:
-    """Tell a pickle by its first instructions; nothing of it is executed."""
+def _is_pickle(file: IO[bytes]) -> bool:
+    """Tell a pickle by its instructions, from where the file stands; nothing of it is executed."""
+    head = file.read(512)
+    file.seek(-len(head), os.SEEK_CUR)
     if head.startswith(b"\x93NUMPY"):  # an array of objects holds pickles
-        return b"'|O'" in head[:512] or b"'O'" in head[:512]
-    if not head or head[0] not in _FIRST_OPCODES:
+        return re.search(rb"""["'][|<>=]?O\d*["']""", head) is not None
+    if not head or head[:1] not in _OPCODES:
         return False
-    read = calls = 0
+    begun = head[0] == _PROTO and len(head) > 1 and head[1] in _PROTOCOLS
+    read = texts = names = calls = 0
     try:
-        for opcode, _, _ in pickletools.genops(head):
+        for opcode, given, _ in pickletools.genops(_Limited(file)):  # type: ignore[arg-type]
             read += 1
+            named = isinstance(given, str) and re.fullmatch(r"[\w.]+( [\w.<>]+)?", given) is not None
+            texts += named
+            names += (opcode.name in ("GLOBAL", "INST") and named) or (
+                opcode.name == "STACK_GLOBAL" and texts > 1
+            )
             calls += opcode.name in _CALLING
             if opcode.name == "STOP":
-                return head[0] == _PROTO or calls > 0
-    except ValueError:  # the head ends in the middle of it, or it is something else
+                return begun or names > 0 or (calls > 0 and head[0] in _FIRST_OPCODES)
+            if read >= _MOST:
+                break
+    except _Huge:
+        return begun or names > 0
+    except ValueError:  # it ends in the middle of it, or it is something else
         pass
     except Exception:  # noqa: BLE001 - pickletools raises what its decoders raise
         return False
     # weights that begin with these bytes by chance do not go on as instructions
-    return read >= _ENOUGH and (calls > 0 or (head[0] == _PROTO and head[1] in _PROTOCOLS))
+    return read >= _ENOUGH and (begun or (calls > 0 and (names > 0 or head[0] in _FIRST_OPCODES)))
+
+
+class _Huge(Exception):
+    """An instruction has more data than is read to look at it."""
+
+
+class _Limited:
+    """A file whose pieces have a limit."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, count: int) -> bytes:
+        if count > _MAX_PIECE:
+            raise _Huge
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        line = self._file.readline(_MAX_PIECE)
+        if len(line) == _MAX_PIECE:
+            raise _Huge
+        return line
 
 
 _PROTO = 0x80
 _PROTOCOLS = range(2, 6)
 _ENOUGH = 4
+_MOST = 1000
+_MAX_PIECE = 16 << 20
+_OPCODES = frozenset(opcode.code.encode("latin-1") for opcode in pickletools.opcodes)
 _FIRST_OPCODES = frozenset(b"\x80(c]}ild")
+"""With these what ``pickle`` itself writes begins; a pickle made by hand can begin with any."""
 _CALLING = frozenset(
     (
         "GLOBAL",
@@ -200,14 +244,16 @@ def _pickle_in_zip(path: Path) -> str | None:
                 if info.filename.lower().endswith((".pkl", ".pickle")):
                     return info.filename
                 with archive.open(info) as member:
-                    head = member.read(_HEAD)
+                    head = member.read(4)
+                    member.seek(0)
+                    pickled = _is_pickle(member)
                 if head.startswith(b"PK\x03\x04"):
                     raise KaraisError(
                         f"{path} has an archive in an archive ({info.filename}), which is not looked into:"
                         " unpack it, and add the weights in it.",
                         code=Code.INVALID,
                     )
-                if _is_pickle(head):
+                if pickled:
                     return info.filename
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return "an archive that cannot be read"

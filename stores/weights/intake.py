@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ import msgspec
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from stores.weights import registry
+from stores.weights.gguf_header import chat_templates
 from stores.weights.identify import identify, kind_of_file
 from stores.weights.registry import Model, Preparation, Profile
 
@@ -31,9 +34,21 @@ def name_for(path: Path) -> str:
     return name
 
 
-def take(models: Path, path: Path, name: str, *, source: str, progress: Progress | None = None) -> Model:
-    """Register a file or folder, as it is, under a name; see ``ops.models.add`` for the errors."""
+def take(
+    models: Path,
+    path: Path,
+    name: str,
+    *,
+    source: str,
+    profile: Profile | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Register a file or folder, as it is, under a name; see ``ops.models.add`` for the errors.
+
+    Its chat templates are read and tried, see ``templates.check``.
+    """
     kind = identify(path)
+    checked = check_templates(path)
     with registry.adding(models, name) as folder:
         try:
             if path.is_dir():
@@ -45,8 +60,11 @@ def take(models: Path, path: Path, name: str, *, source: str, progress: Progress
                 f"{path} cannot be copied into {models}: {error.strerror}; free some space and try again."
             ) from None
         main = ""
-        profile = Profile()
-        if kind == "gguf":
+        profile = profile or Profile()
+        if kind == "lora":
+            ggufs = [file.name for file in folder.iterdir() if kind_of_file(file) == "lora"]
+            main = ggufs[0] if ggufs else ""
+        elif kind == "gguf":
             weights = _main_gguf(folder)
             main = weights.relative_to(folder).as_posix()
             profile = completed(profile, weights)
@@ -58,6 +76,7 @@ def take(models: Path, path: Path, name: str, *, source: str, progress: Progress
             main=main,
             source=source,
             profile=profile,
+            checked_template=checked,
             progress=progress,
         )
 
@@ -71,8 +90,72 @@ def completed(profile: Profile, gguf: Path) -> Profile:
         profile,
         context=profile.context or training_context(header),
         license=profile.license or str(header.metadata.get("general.license", "")),
-        control_tokens=control_tokens(header),
+        control_tokens=tuple(dict.fromkeys((*profile.control_tokens, *control_tokens(header)))),
     )
+
+
+def check_templates(path: Path) -> str:
+    """Refuse a file or folder whose chat templates no engine should be given; return their SHA-256.
+
+    Empty when there are none. Raises KaraisError ``invalid``, naming the file.
+    """
+    from stores.weights.templates import check
+
+    found = templates_in(path)
+    for where, template in found:
+        check(template, where)
+    return fingerprint(template for _, template in found)
+
+
+def fingerprint(templates: Iterable[str]) -> str:
+    """Return what tells that templates are those that were checked; empty for none."""
+    digests = sorted(hashlib.sha256(template.encode()).hexdigest() for template in templates)
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if digests else ""
+
+
+def templates_in(path: Path) -> list[tuple[str, str]]:
+    """Return each chat template of a file or folder, with the name of the file that it is in."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    found = []
+    for file in files:
+        if file.suffix == ".jinja":
+            found.append((str(file), _text(file)))
+        elif file.name in ("tokenizer_config.json", "chat_template.json", "processor_config.json"):
+            found += [(str(file), template) for template in _in_json(file)]
+        elif _begins(file, b"GGUF"):
+            found += [(str(file), template) for template in _in_gguf(file)]
+    return found
+
+
+def _in_gguf(file: Path) -> list[str]:
+    from stores.weights.gguf_header import read_header
+
+    return chat_templates(read_header(file))
+
+
+def _in_json(file: Path) -> list[str]:
+    try:
+        value = msgspec.json.decode(_text(file))
+    except msgspec.MsgspecError:
+        return []
+    value = value.get("chat_template") if isinstance(value, dict) else None
+    if isinstance(value, list):  # several, each with its name
+        return [str(item["template"]) for item in value if isinstance(item, dict) and "template" in item]
+    if isinstance(value, dict):
+        return [str(item) for item in value.values()]
+    return [value] if isinstance(value, str) and value else []
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError as error:
+        raise KaraisError(f"{file} cannot be read: {error.strerror}.", code=Code.INVALID) from None
+
+
+def _begins(file: Path, magic: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(magic)) == magic
 
 
 def prepare(gguf: Path, recipe: Recipe, progress: Progress | None = None) -> Preparation:

@@ -64,6 +64,10 @@ class Profile(Struct, frozen=True, kw_only=True):
     """SPDX identifier; empty when unknown."""
     control_tokens: tuple[str, ...] = ()
     """Tokens that structure a prompt; in a user's text they are only text."""
+    template: str = ""
+    """Chat template to use instead of the model's own; empty for its own."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer, beside those that a request names."""
 
 
 class Preparation(Struct, frozen=True, kw_only=True):
@@ -90,6 +94,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Seconds since the epoch, UTC."""
     profile: Profile = Profile()
     prepared: Preparation | None = None
+    chosen: str = ""
+    """Of a model with several variants: which one this is, and why it was taken."""
+    checked_template: str = ""
+    """SHA-256 of the model's own chat template, which was found to be harmless; empty for none."""
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -220,6 +228,8 @@ def commit(
     source: str = "",
     profile: Profile | None = None,
     prepared: Preparation | None = None,
+    chosen: str = "",
+    checked_template: str = "",
     known: dict[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -245,6 +255,8 @@ def commit(
         added=time.time(),
         profile=profile or Profile(),
         prepared=prepared,
+        chosen=chosen,
+        checked_template=checked_template,
     )
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
     folder.chmod(0o755)

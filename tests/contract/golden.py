@@ -1,6 +1,17 @@
 """One message of every type that crosses the bus, with every field set."""
 
-from schemas import chat, completion, documents, embeddings, failure, forgetting, health, memory, projects
+from schemas import (
+    chat,
+    completion,
+    documents,
+    embeddings,
+    failure,
+    forgetting,
+    health,
+    memory,
+    projects,
+    tools,
+)
 
 PASSAGE = documents.Passage(
     id="0f-3", path="notes/boiler.md", text="The boiler was serviced in May.", first_line=3, last_line=4,
@@ -102,6 +113,7 @@ MESSAGES = (
     health.DescribeEngine(),
     health.EngineDescription(
         engine="llamacpp", model="m", context_tokens=8192, slots=8, threads=2, device="cpu", reason="no GPU",
+        alert="a",
     ),
     health.Heartbeat(
         kind="brain", instance="brain-1", node="n", version="0.1.0", pid=7, started=1.0, at=2.0,
@@ -138,5 +150,27 @@ MESSAGES = (
     forgetting.Forget(project="boat", fact="f1", answer="a1", conversation="c1", dry_run=True),
     forgetting.Forgotten(turns=4, facts=2, passages=6, kept_in_backups_until=3.5),
     forgetting.TurnsForgotten(project="boat", conversation="c1", answers=("a1", "a2"), at=1.5),
+    tools.ListTools(project="boat"),
+    tools.ToolList(
+        tools=(
+            tools.ToolEntry(
+                name="home__switch", description="Switch.", parameters={"type": "object"}, source="home",
+                effect="changes", untrusted=True,
+            ),
+        ),
+        servers=(tools.ToolServer(name="home", state="ready", tools=1, detail="d"),),
+    ),
+    tools.CallTool(
+        project="boat", call="a1-1", name="clock", arguments='{"zone":"UTC"}', answer="a1", conversation="c1",
+        approved=True, seconds=5.0,
+    ),
+    tools.ToolResult(
+        call="a1-1", name="clock", outcome="invalid", text="t", field="zone", truncated=True, untrusted=True,
+        seconds=0.5, passages=(PASSAGE,),
+    ),
+    tools.ToolCalled(
+        project="boat", call="a1-1", name="clock", source="built-in", effect="none", outcome="done",
+        approved=True, arguments="0f", answer="a1", conversation="c1", seconds=0.5, characters=9, at=1.5,
+    ),
     failure.Failure(code=failure.Code.INVALID, message="Too long.", field="$.text"),
 )  # fmt: skip

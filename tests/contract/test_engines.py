@@ -3,85 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psutil
 import pytest
-import pytest_asyncio
 
-from agents.brain.engine import ChatMessage, Engine, Piece
+from agents.brain.engine import Engine
 from agents.brain.engines import open_engine
 from bus.settings import Settings
 from schemas.chat import Sampling
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from stores.weights import registry
+from tests.contract.engines import (
+    CONTEXT,
+    KINDS,
+    SLOTS,
+    asking,
+    pieces_of,
+    settings_for,
+    text_of,
+    until,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-MODEL = "smollm2-135m-instruct"
-CONTEXT = 4096
-SLOTS = 8
-SLOW_SCRIPT = '{"tokens_per_second": 500, "prefill_seconds": 0.1}'
-
-
-def settings_for(kind: str, folder: Path) -> Settings:
-    """Settings for an engine; the real one takes the models that `karais models pull` got."""
-    if kind == "scripted":
-        script = folder / "script.json"
-        script.write_text(SLOW_SCRIPT)
-        return Settings(home=folder, engine="scripted", script=script, slots=SLOTS, context=CONTEXT)
-    models = Path(os.environ.get("KARAIS_TEST_MODELS") or Settings().models).expanduser()
-    try:
-        registry.find(models, MODEL)
-    except KaraisError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"needs the default model: {error}")
-    (folder / "models").symlink_to(models, target_is_directory=True)
-    return Settings(home=folder, engine="llamacpp", model=MODEL, slots=SLOTS, context=CONTEXT, gpu_layers=0)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["scripted", "llamacpp"])
-async def shared(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Engine]:
-    folder = tmp_path_factory.mktemp(request.param)
-    async with open_engine(settings_for(request.param, folder)) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def engine(shared: Engine) -> AsyncIterator[Engine]:
-    """One engine for all tests; each leaves it idle and healthy."""
-    yield shared
-    await until(lambda: not shared.running)
-    assert shared.healthy
-    assert shared.waiting == 0
-
-
-async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
-    """Wait until something holds that announces itself by no event."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < within, "it did not happen in time"
-        await asyncio.sleep(0.002)
-
-
-def asking(text: str) -> list[ChatMessage]:
-    return [ChatMessage("system", "You are a helpful assistant."), ChatMessage("user", text)]
-
-
-async def pieces_of(engine: Engine, text: str, sampling: Sampling) -> list[Piece]:
-    return [piece async for piece in engine.generate(asking(text), sampling)]
-
-
-async def text_of(engine: Engine, text: str, sampling: Sampling) -> str:
-    return "".join(piece.text for piece in await pieces_of(engine, text, sampling))
 
 
 async def test_pieces_stream_and_only_the_last_one_ends_the_answer(engine: Engine) -> None:
@@ -236,7 +182,7 @@ async def test_the_engine_listens_on_no_network(engine: Engine) -> None:
     assert listening == []
 
 
-@pytest.mark.parametrize("kind", ["scripted", "llamacpp"])
+@pytest.mark.parametrize("kind", list(KINDS))
 async def test_closing_the_engine_fails_what_runs_and_what_comes(kind: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_engine(settings_for(kind, tmp_path)))

@@ -18,9 +18,11 @@ import pytest
 
 from agents.brain.agent import Brain
 from agents.gateway.agent import Gateway
+from agents.tools import Tools
 from bus.settings import Settings
 from schemas.web import GatewayAddress
 from tests.peers import PlayedBrain, PlayedEmbedder, PlayedLibrarian, PlayedMemory
+from tests.tool_house import House, Librarian, Memory
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYED = (Gateway, PlayedBrain, PlayedMemory, PlayedLibrarian)
@@ -130,6 +132,15 @@ async def karais(start_bus: Callable[..., object], settings: Settings) -> AsyncI
     agents = [kind(settings) for kind in PLAYED]
     async with bus.running(*agents):  # type: ignore[attr-defined]
         yield settings
+
+
+@pytest.fixture
+async def house(start_bus: Callable[..., Any], settings: Settings) -> AsyncIterator[House]:
+    bus = start_bus(Tools, Memory, Librarian)
+    await bus.provision()
+    memory, librarian, tools = Memory(settings), Librarian(settings), Tools(settings)
+    async with bus.running(memory, librarian, tools), bus.connected() as connection:
+        yield House(connection, bus, memory, librarian, tools)
 
 
 async def command(settings: Settings, *arguments: str, given: str = "") -> tuple[int, str, str]:

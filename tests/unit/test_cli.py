@@ -178,6 +178,19 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(tmp_path: Path) -> None:
     assert any("api.key" in finding["text"] and "chmod 600" in finding["mend"].lower() for finding in wrong)
 
 
+def test_doctor_tells_what_another_card_would_do(tmp_path: Path) -> None:
+    """`karais doctor --cards FILE` judges the described cards alone; a wrong file is named."""
+    file = tmp_path / "cards.json"
+    file.write_text('{"cards": [{"name": "RTX 3090", "compute_capability": [8, 6]}]}')
+    findings = json.loads(karais(tmp_path, "doctor", "--json", "--cards", str(file)).stdout)["findings"]
+    assert "RTX 3090" in findings[0]["text"]
+    assert {finding["check"].partition(" ")[0] for finding in findings} <= {"gpu", "engine"}
+    file.write_text('{"cards": [{"name": "RTX 3090"}]}')
+    said = karais(tmp_path, "doctor", "--cards", str(file))
+    assert said.returncode == exits.FAILURE
+    assert "compute_capability" in said.stderr
+
+
 def test_the_key_is_made_once_and_private(tmp_path: Path) -> None:
     """`karais key` prints one key, kept with mode 0600."""
     first = karais(tmp_path, "key").stdout.strip()

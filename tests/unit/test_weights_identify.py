@@ -112,6 +112,50 @@ def test_a_pickle_of_any_protocol_and_name_is_refused(tmp_path: Path, name: str,
     assert str(path) in str(refused.value)
 
 
+def test_a_pickle_that_hides_its_orders_behind_much_text_is_refused(tmp_path: Path) -> None:
+    """The first bytes alone look like the beginning of a long text."""
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        for path in (tmp_path / "model.safetensors", tmp_path / "zipped.safetensors"):
+            path.write_bytes(pickle.dumps(("a" * 10_000, Bomb()), protocol=protocol))
+            if path.stem == "zipped":
+                data = path.read_bytes()
+                with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                    archive.writestr("weights/0", data)
+            with pytest.raises(KaraisError, match="contains a pickle"):
+                identify(path)
+
+
+@pytest.mark.parametrize(
+    "before", [b"N0", b"I1\n0", b"Vtext\n0", b"K\x010", b"\x8c\x03abc0", b"\x88\x890\x30"]
+)
+def test_a_pickle_made_by_hand_is_refused(tmp_path: Path, before: bytes) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(before + b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+    with pytest.raises(KaraisError, match="contains a pickle"):
+        identify(path)
+
+
+def test_an_array_of_objects_is_refused_however_its_type_is_written(tmp_path: Path) -> None:
+    for kind in ("'|O'", '"|O"', "'O8'", "[('a', '<f4'), ('b', \"O\")]"):
+        header = f"{{'descr': {kind}, 'fortran_order': False, 'shape': (1,), }}\n".encode()
+        path = tmp_path / "weights.npy"
+        path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(64))
+        with pytest.raises(KaraisError, match="contains a pickle"):
+            identify(path)
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape:DeprecationWarning")
+def test_weights_are_not_taken_for_pickles(tmp_path: Path) -> None:
+    """Numbers of every kind, whatever they begin with."""
+    import random
+
+    draw = random.Random(1)
+    safetensors(tmp_path / "model.safetensors")
+    for number in range(1024):
+        (tmp_path / f"{number}.bin").write_bytes(bytes((number % 256,)) + draw.randbytes(5000))
+    assert identify(tmp_path) == "safetensors"
+
+
 def test_a_pickle_of_plain_weights_is_refused_too(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(pickle.dumps({"layer": [0.1] * 5000}))
@@ -168,6 +212,9 @@ def test_ordinary_texts_are_not_taken_for_pickles(tmp_path: Path) -> None:
         "import os\n",
         "}\n",
         "license: mit\n",
+        "No restrictions (of any kind)\nR.\n",
+        "Note\nthat\n",
+        "Vocabulary\nof\nthe\nmodel\n",
         "",
         "d",
     )

@@ -1,31 +1,29 @@
 """llama.cpp in this process, through xllamacpp: any GGUF model, batched over its users.
 
-xllamacpp runs llama.cpp's server loop in a thread of its own and serves each
-request in the thread that calls it. So every running generation has a thread,
-which only hands chunks on: they go through one queue to the event loop, which
-is woken once for all chunks that wait. The server insists on listening; it
-gets a UNIX socket in a folder that only this user can enter, and that socket
-is also how prompts are counted.
+xllamacpp runs llama.cpp's server loop in a thread of its own. The server
+insists on listening; it gets a UNIX socket in a folder that only this user can
+enter, and that socket is also how prompts are counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import queue
 import re
 import shutil
 import tempfile
-import threading
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place
+from agents.brain import constraining
+from agents.brain.admission import Admission
+from agents.brain.control_tokens import control_pattern, plain
+from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place, merged
 from agents.brain.engines import llamacpp_wire as wire
+from agents.brain.engines.llamacpp_calls import Call, Calls
 from schemas.chat import FinishReason, Sampling, Usage
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
@@ -33,27 +31,28 @@ from schemas.health import EngineDescription
 from stores.weights.registry import Model
 
 if TYPE_CHECKING:
+    from agents.brain.engines.llamacpp_load import Loaded
     from bus.settings import Settings
 
 _STALLED_S = 120.0
 """Without any sign of the engine for so long, while it should work, it is given up."""
-_CLOSING_S = 5.0
-"""A thread that does not end within this time is left behind, and the model with it."""
+_EXHAUSTED = re.compile(r"out of memory|compute error|failed to allocate|cudamalloc", re.IGNORECASE)
+"""What llama.cpp says when a batch could not be computed: on a card, want of memory most of all."""
 _SOCKET_PATH_MAX = 100
 """A UNIX socket's path has at most 107 bytes."""
 
 
-class _Generation:
-    """One request, from the event loop's side and from its thread's."""
+class _Generation(Call):
+    """One request, from the event loop's side."""
 
-    __slots__ = ("cancelled", "error", "finished", "pieces", "request", "reserved", "started", "waiter")
+    __slots__ = ("error", "finished", "others", "pieces", "reserved", "waiter")
 
-    def __init__(self, request: bytes, reserved: int) -> None:
-        self.request = request
+    def __init__(self, request: bytes, reserved: int, others: int) -> None:
+        super().__init__(request)
         self.reserved = reserved
         """Tokens of the context that it may come to use."""
-        self.started = False
-        self.cancelled = False
+        self.others = others
+        """Tokens whose likelihood is told beside each one of the text."""
         self.finished = False
         self.pieces: list[Piece] = []
         self.error: KaraisError | None = None
@@ -63,30 +62,34 @@ class _Generation:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
+    def fail(self, error: KaraisError) -> None:
+        self.cancelled = True
+        self.error = self.error or error
+        self.wake()
+
 
 class LlamaCppEngine:
     """An ``Engine`` over one GGUF file."""
 
     def __init__(
-        self, server: Any, model: Model, description: EngineDescription, socket: Path, *, owns_folder: bool
+        self, loaded: Loaded, model: Model, description: EngineDescription, socket: Path, *, owns_folder: bool
     ) -> None:
-        self._server = server
+        self._ends = loaded.ends
+        self._cards = loaded.cards
         self._profile = model.manifest.profile
         self._description = description
         self._socket = socket
         self._owns_folder = owns_folder
         self._loop = asyncio.get_running_loop()
-        self._control = _control_pattern(self._profile.control_tokens)
+        self._control = control_pattern(self._profile.control_tokens)
         self._failure: KaraisError | None = None
         self._closed = False
 
-        self._inbox: deque[tuple[_Generation, bytes | KaraisError | None]] = deque()
-        self._woken = False
-        self._queue: deque[_Generation] = deque()
+        self._waiting: Admission[_Generation] = Admission(
+            description.slots, spare=description.context_tokens // 4
+        )
         self._running: set[_Generation] = set()
-        self._work: queue.SimpleQueue[_Generation | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._seen = 0.0
+        self._calls: Calls[_Generation] = Calls(loaded.server, self._take, self._ended)
         self._watch: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -98,7 +101,7 @@ class LlamaCppEngine:
         folder, owned = _socket_folder(settings.run)
         socket = folder / f"llama-{os.getpid()}.sock"
         try:
-            server, device, reason, threads = await asyncio.to_thread(load.load, settings, model, socket)
+            loaded = await asyncio.to_thread(load.load, settings, model, socket)
             context = await asyncio.to_thread(wire.context_of, socket)
         except BaseException:
             socket.unlink(missing_ok=True)
@@ -110,11 +113,12 @@ class LlamaCppEngine:
             model=model.name,
             context_tokens=context,
             slots=settings.slots,
-            threads=threads,
-            device=device,
-            reason=reason,
+            threads=loaded.threads,
+            device=loaded.device,
+            reason=loaded.reason,
+            alert=loaded.alert,
         )
-        return cls(server, model, description, socket, owns_folder=owned)
+        return cls(loaded, model, description, socket, owns_folder=owned)
 
     @property
     def description(self) -> EngineDescription:
@@ -134,7 +138,7 @@ class LlamaCppEngine:
     @property
     def waiting(self) -> int:
         """Generations that wait for a slot or for room in the context."""
-        return len(self._queue)
+        return len(self._waiting)
 
     async def generate(
         self,
@@ -146,37 +150,61 @@ class LlamaCppEngine:
     ) -> AsyncGenerator[Piece, None]:
         """Generate the answer to a prompt: see ``Engine.generate``."""
         self._check_open()
-        request = self._request(messages, sampling)
-        prompt = self._most_tokens(messages)
-        if prompt + sampling.max_tokens + self._reserved() > self._description.context_tokens:
-            prompt = await self.count(messages)
-        generation = _Generation(request, min(prompt + sampling.max_tokens, self._description.context_tokens))
-        self._check_open()
-        self._queue.append(generation)
+        self._waiting.check(place)
+        if sampling.adapter:
+            raise KaraisError(
+                f"There is no adapter {sampling.adapter} for the model {self._description.model} here.",
+                code=Code.NOT_FOUND,
+                field="$.sampling.adapter",
+            )
+        grammar, follower = "", None
+        if constraint is not None:
+            # Compiling takes up to 100 ms.
+            grammar = await asyncio.to_thread(constraining.grammar_of, constraint, self._ends)
+            follower = constraining.Follower(constraint)
+        generation = await self._generation(messages, sampling, grammar)
+        self._waiting.push(generation, place, generation.reserved)
         self._admit()
         try:
             while True:
-                if not generation.pieces and generation.error is None:
-                    generation.waiter = self._loop.create_future()
-                    await generation.waiter
-                if pieces := generation.pieces:
-                    generation.pieces = []
-                    piece = pieces[0] if len(pieces) == 1 else _merged(pieces)
-                    yield piece
-                    if piece.finish_reason is not None:
-                        return
-                elif generation.error is not None:
-                    raise generation.error
+                piece = await self._next(generation)
+                if follower is not None:
+                    follower.read(piece.text)
+                yield piece
+                if piece.finish_reason is not None:
+                    return
         finally:
             generation.cancelled = True
-            if not generation.started and generation in self._queue:
-                self._queue.remove(generation)
+            if generation in self._waiting:
+                self._waiting.remove(generation)
                 self._admit()
+
+    async def _generation(
+        self, messages: Sequence[ChatMessage], sampling: Sampling, grammar: str
+    ) -> _Generation:
+        request = self._request(messages, sampling, grammar)
+        context = self._description.context_tokens
+        prompt = self._most_tokens(messages)
+        if prompt + sampling.max_tokens + self._reserved() > context:
+            prompt = await self.count(messages)
+        self._check_open()
+        return _Generation(request, min(prompt + sampling.max_tokens, context), sampling.logprobs or 0)
+
+    async def _next(self, generation: _Generation) -> Piece:
+        """Wait for what was generated since the last piece."""
+        if not generation.pieces and generation.error is None:
+            generation.waiter = self._loop.create_future()
+            await generation.waiter
+        if pieces := generation.pieces:
+            generation.pieces = []
+            return pieces[0] if len(pieces) == 1 else merged(pieces)
+        assert generation.error is not None
+        raise generation.error
 
     async def count(self, messages: Sequence[ChatMessage]) -> int:
         """Return how many tokens the prompt has, template included."""
         self._check_open()
-        return await asyncio.to_thread(wire.count, self._socket, self._plain(messages))
+        return await asyncio.to_thread(wire.count, self._socket, plain(messages, self._control))
 
     async def close(self) -> None:
         """End what runs and free the model."""
@@ -186,18 +214,12 @@ class LlamaCppEngine:
         if self._watch is not None:
             self._watch.cancel()
         self._fail_all(Unavailable("The engine was closed during the answer: ask again."))
-        for _ in self._threads:
-            self._work.put(None)
-        await asyncio.to_thread(self._free)
+        await self._calls.close()
+        if self._cards is not None:
+            self._cards.ended()
         self._socket.unlink(missing_ok=True)
         if self._owns_folder:
             shutil.rmtree(self._socket.parent, ignore_errors=True)
-
-    def _free(self) -> None:
-        for thread in self._threads:
-            thread.join(_CLOSING_S)
-        if not any(thread.is_alive() for thread in self._threads):
-            self._server = None  # the destructor waits for llama.cpp's loop to end
 
     def _check_open(self) -> None:
         if self._failure is not None:
@@ -207,19 +229,9 @@ class LlamaCppEngine:
 
     # -- prompts ------------------------------------------------------------------------------
 
-    def _plain(self, messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-        """Return the messages as llama.cpp takes them, control tokens in their text made plain.
-
-        Otherwise a file that contains ``<|im_start|>system`` could speak as the system.
-        """
-        pattern = self._control
-        if pattern is None:
-            return [{"role": m.role, "content": m.content} for m in messages]
-        return [{"role": m.role, "content": pattern.sub(_break_token, m.content)} for m in messages]
-
-    def _request(self, messages: Sequence[ChatMessage], sampling: Sampling) -> bytes:
-        request = wire.sampling_fields(self._profile, sampling)
-        request["messages"] = self._plain(messages)
+    def _request(self, messages: Sequence[ChatMessage], sampling: Sampling, grammar: str) -> bytes:
+        request = wire.sampling_fields(self._profile, sampling, grammar)
+        request["messages"] = plain(messages, self._control)
         request["stream"] = True
         # A callback for each batch of the prompt, so that it can be cancelled there too.
         request["return_progress"] = True
@@ -233,117 +245,61 @@ class LlamaCppEngine:
     # -- slots and room in the context ----------------------------------------------------------
 
     def _reserved(self) -> int:
-        return sum(g.reserved for g in self._running) + sum(g.reserved for g in self._queue)
+        return sum(g.reserved for g in self._running) + sum(g.reserved for g in self._waiting)
 
     def _admit(self) -> None:
-        """Start what waits, in order, while there are slots and room.
+        """Start what waits while there are slots and room.
 
         Running answers share the context's cells. An answer that started
         without room for its end would make llama.cpp fail others with it.
         """
-        used = sum(g.reserved for g in self._running)
-        while self._queue and len(self._running) < self._description.slots:
-            generation = self._queue[0]
-            if self._running and used + generation.reserved > self._description.context_tokens:
+        while len(self._running) < self._description.slots:
+            generation = self._waiting.pop(self._has_room)
+            if generation is None:
                 break
-            self._queue.popleft()
-            generation.started = True
-            used += generation.reserved
-            if not self._running:
-                self._seen = self._loop.time()
             self._running.add(generation)
-            if len(self._running) > len(self._threads):
-                self._add_thread()
-            self._work.put(generation)
+            self._calls.start(generation)
         if self._running and self._watch is None:
             self._watch = self._loop.call_later(_STALLED_S / 4, self._look)
 
-    def _add_thread(self) -> None:
-        name = f"llamacpp-{len(self._threads)}"
-        thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _has_room(self, tokens: int) -> bool:
+        used = sum(g.reserved for g in self._running)
+        return not self._running or used + tokens <= self._description.context_tokens
 
     def _look(self) -> None:
         """Give the engine up when nothing came from it for too long."""
         self._watch = None
-        if not self._running:
-            return
-        if self._loop.time() - self._seen > _STALLED_S:
+        if self._calls.silent_s > _STALLED_S:
             self._failure = Unavailable(
                 f"The engine gave no sign for {_STALLED_S:.0f} s: its process has to be restarted."
             )
             self._fail_all(self._failure)
-            return
-        self._watch = self._loop.call_later(_STALLED_S / 4, self._look)
+        elif self._running:
+            self._watch = self._loop.call_later(_STALLED_S / 4, self._look)
 
     def _fail_all(self, error: KaraisError) -> None:
-        for generation in [*self._running, *self._queue]:
-            generation.cancelled = True
-            generation.error = generation.error or error
-            generation.wake()
-        self._queue.clear()
+        for generation in self._running:
+            generation.fail(error)
+        for generation in self._waiting:
+            self._waiting.remove(generation)
+            generation.fail(error)
 
-    # -- the threads, and from them to the event loop ----------------------------------------------
-
-    def _serve(self) -> None:
-        """Serve one generation after the other; each thread runs this."""
-        while (generation := self._work.get()) is not None:
-            self._post(generation, self._complete(generation))
-
-    def _complete(self, generation: _Generation) -> KaraisError | None:
-        """Run one request to its end or cancellation. Blocks."""
-
-        def on_chunk(chunk: bytes) -> bool:
-            if generation.cancelled:
-                return True  # ends the request
-            self._post(generation, chunk)
-            return False
-
-        if generation.cancelled:
-            return None
-        try:
-            self._server.handle_chat_completions(generation.request, on_chunk)
-        except ValueError as error:
-            return KaraisError(f"The engine refuses the prompt: {error}.", code=Code.INVALID)
-        except Exception as error:  # noqa: BLE001 - whatever it is, only this generation ends with it
-            return Unavailable(f"The engine failed: {error}.")
-        return None
-
-    def _post(self, generation: _Generation, event: bytes | KaraisError | None) -> None:
-        """Hand a chunk, an error or the end (None) to the event loop."""
-        self._inbox.append((generation, event))
-        if not self._woken:
-            self._woken = True
-            self._loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        self._woken = False  # before reading: what comes from here on wakes again
-        self._seen = self._loop.time()
-        inbox = self._inbox
-        while inbox:
-            generation, event = inbox.popleft()
-            if isinstance(event, bytes):
-                self._take(generation, event)
-            else:
-                self._ended(generation, event)
+    # -- what comes from the engine ------------------------------------------------------------
 
     def _take(self, generation: _Generation, data: bytes) -> None:
-        if generation.cancelled:
-            return
         try:
             chunk = wire.decode_chunk(data)
         except msgspec.MsgspecError as error:
-            generation.error = KaraisError(f"The engine sent a chunk that cannot be read: {error}.")
-            generation.cancelled = True
-            generation.wake()
+            generation.fail(KaraisError(f"The engine sent a chunk that cannot be read: {error}."))
             return
         if chunk.error is not None:
             generation.error = wire.error_of(chunk.error)
             generation.wake()
+            self._look_for_exhaustion(chunk.error.message)
         elif chunk.choices:
             choice = chunk.choices[0]
-            content = choice.delta.content
+            content = choice.delta.content or ""
+            likely = wire.likelihoods(choice.logprobs, generation.others)
             if choice.finish_reason is not None:
                 timings = chunk.timings or wire.Timings()
                 usage = Usage(
@@ -352,40 +308,34 @@ class LlamaCppEngine:
                     completion_tokens=timings.predicted_n,
                 )
                 reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
-                generation.pieces.append(Piece(content or "", 0, reason, usage))
+                generation.pieces.append(Piece(content, 0, reason, usage, likely))
                 generation.finished = True
                 generation.wake()
-            elif content:
-                generation.pieces.append(Piece(content, 1))
+            elif content or likely:
+                generation.pieces.append(Piece(content, 1, logprobs=likely))
                 generation.wake()
 
     def _ended(self, generation: _Generation, error: KaraisError | None) -> None:
         """The generation's thread is free again."""
         self._running.discard(generation)
+        self._waiting.remove(generation)
+        if error is not None:
+            self._look_for_exhaustion(str(error))
         if generation.error is None and not generation.finished:
             generation.error = error or Unavailable("The engine ended without an answer: ask again.")
             generation.wake()
         if not self._closed and self._failure is None:
             self._admit()
 
-
-def _merged(pieces: list[Piece]) -> Piece:
-    last = pieces[-1]
-    return Piece(
-        "".join(p.text for p in pieces), sum(p.tokens for p in pieces), last.finish_reason, last.usage
-    )
-
-
-def _control_pattern(tokens: Sequence[str]) -> re.Pattern[str] | None:
-    """Match the tokens that structure a prompt; None when the model's are not known."""
-    words = sorted((t for t in tokens if len(t) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, words))) if words else None
-
-
-def _break_token(match: re.Match[str]) -> str:
-    """Put a space behind the first character: ``< |im_end|>`` reads the same and orders nothing."""
-    token = match.group()
-    return f"{token[0]} {token[1:]}"
+    def _look_for_exhaustion(self, error: str) -> None:
+        """When a card can compute no more, have the next process take less of it."""
+        if self._cards is None or self._failure is not None or not _EXHAUSTED.search(error):
+            return
+        self._cards.exhausted()
+        self._failure = Unavailable(
+            "The card ran out of memory: the engine starts again with less on it. Ask again in a minute."
+        )
+        self._fail_all(self._failure)
 
 
 def _socket_folder(run: Path) -> tuple[Path, bool]:

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schemas.chat import Sampling
+from schemas.chat import Likelihood, Sampling
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from stores.weights.registry import Profile
 
 _TIMEOUT_S = 30.0
+_IMPOSSIBLE = -9999.0
 
 
 class Delta(Struct, gc=False):
@@ -24,11 +25,27 @@ class Delta(Struct, gc=False):
     content: str | None = None
 
 
+class Token(Struct, gc=False):
+    """A token and its probability."""
+
+    token: str
+    logprob: float | None
+    bytes: tuple[int, ...] = ()
+    top_logprobs: tuple[Token, ...] = ()
+
+
+class Logprobs(Struct, gc=False):
+    """Those of a chunk's tokens."""
+
+    content: tuple[Token, ...] | None = None
+
+
 class Choice(Struct, gc=False):
     """The one choice of a chunk."""
 
     delta: Delta
     finish_reason: str | None = None
+    logprobs: Logprobs | None = None
 
 
 class Timings(Struct, gc=False):
@@ -57,6 +74,23 @@ class Chunk(Struct, gc=False):
 
 
 decode_chunk = msgspec.json.Decoder(Chunk).decode
+
+
+def likelihoods(logprobs: Logprobs | None, others: int) -> tuple[Likelihood, ...]:
+    """Return what the server says of a chunk's tokens, each with at most so many others."""
+    content = logprobs.content if logprobs is not None else None
+    if not content:
+        return ()
+    return tuple(
+        _likelihood(token, tuple(_likelihood(other) for other in token.top_logprobs[:others]))
+        for token in content
+    )
+
+
+def _likelihood(token: Token, top: tuple[Likelihood, ...] = ()) -> Likelihood:
+    # JSON has no word for the logarithm of 0.
+    logprob = _IMPOSSIBLE if token.logprob is None else min(0.0, max(_IMPOSSIBLE, token.logprob))
+    return Likelihood(token=token.token, logprob=logprob, bytes=token.bytes, top=top)
 
 
 def error_of(error: Error) -> KaraisError:
@@ -126,7 +160,7 @@ def _request(path: Path, method: str, target: str, body: Any) -> bytes:
     return reply
 
 
-def sampling_fields(profile: Profile, sampling: Sampling) -> dict[str, Any]:
+def sampling_fields(profile: Profile, sampling: Sampling, grammar: str = "") -> dict[str, Any]:
     """Return the fields of a request that say how tokens are chosen, the model's profile where nothing is."""
     temperature = profile.temperature if sampling.temperature is None else sampling.temperature
     top_p = profile.top_p if sampling.top_p is None else sampling.top_p
@@ -136,14 +170,22 @@ def sampling_fields(profile: Profile, sampling: Sampling) -> dict[str, Any]:
         # would be those of the passages, which it may well repeat.
         fields |= {"dry_multiplier": profile.dry, "dry_allowed_length": 4, "dry_penalty_last_n": 96}
         fields["dry_sequence_breakers"] = ['"']
-    if temperature is not None:
-        fields["temperature"] = temperature
-    if top_p is not None:
-        fields["top_p"] = top_p
-    if sampling.seed is not None:
-        fields["seed"] = sampling.seed
-    if sampling.stop:
-        fields["stop"] = sampling.stop
-    if sampling.ignore_end:
-        fields["ignore_eos"] = True
+    stop = sampling.stop if sampling.ignore_end else (*sampling.stop, *profile.stop)
+    said = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "seed": sampling.seed,
+        # Of the last 64 tokens, which at first are the prompt's: llama.cpp keeps no other count.
+        "presence_penalty": sampling.presence_penalty or None,
+        "frequency_penalty": sampling.frequency_penalty or None,
+        "stop": stop or None,
+        "ignore_eos": sampling.ignore_end or None,
+        "grammar": grammar or None,
+    }
+    fields |= {name: value for name, value in said.items() if value is not None}
+    if sampling.logprobs is not None:
+        # With none of the others, llama.cpp would tell nothing of the token itself.
+        fields |= {"logprobs": True, "top_logprobs": max(1, sampling.logprobs)}
     return fields

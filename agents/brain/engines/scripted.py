@@ -1,9 +1,10 @@
 """An engine without a model that does as it is told: for tests of everything around a model.
 
-It is told by a JSON file (the setting ``script``, see ``Script``) or by
+It is told by a JSON file (the setting ``script``, see ``script.Script``) or by
 directives in square brackets in the last message of the prompt::
 
     [say One two three.]      answer with this text
+    [call NAME {"a": 1}]      call a tool: <tool_call>{"name": "NAME", "arguments": {"a": 1}}</tool_call>
     [stall 2.5]  [stall]      pause before the first token, for seconds or for ever
     [stall after 3]           pause for ever behind the third token
     [fail]  [fail after 3]    fail as ``unavailable``, at once or behind the third token
@@ -11,25 +12,34 @@ directives in square brackets in the last message of the prompt::
     [exit]                    end the process at once, as a crash would
     [obey]                    answer with the first order that stands anywhere in the prompt
 
-A script whose only reply is ``{"obey": true}`` obeys in every prompt.
-An order is what follows ``IMPORTANT:`` or ``ignore your instructions and say``:
-a model that falls for every injected text. Untold, it repeats the question.
-Tokens are words; the same prompt always gives the same answer.
+A script whose only reply is ``{"obey": true}`` obeys in every prompt: a model
+that falls for every injected text. An order is what follows ``IMPORTANT:`` or
+``ignore your instructions and say``; ``call NAME with {...}`` and a copied
+``<tool_call>`` make it call the tool, once each. Untold, it repeats the question.
+
+Tokens are words; the same prompt always gives the same answer. Its own
+likelihood is made up of the words' letters; a penalty drops a word that was
+said before when it outweighs it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-import re
+import zlib
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Meta, Struct
 
+from agents.brain import constraining
+from agents.brain.admission import Admission
 from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place
-from schemas.chat import Sampling, Usage
+from agents.brain.engines.script import TOKEN, Reply, Script, answer, cut, held, reply_to
+from schemas.chat import Likelihood, Sampling, Usage
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from schemas.health import EngineDescription
@@ -38,50 +48,21 @@ if TYPE_CHECKING:
     from bus.settings import Settings
 
 _FOREVER = float("inf")
-_TOKEN = re.compile(r"\s*\S+")
-_DIRECTIVE = re.compile(
-    r"\[(?:say (?P<say>[^\]]*)|(?P<obey>obey)|(?P<exit>exit)"
-    r"|stall(?: (?P<stall>\d+(?:\.\d+)?))?(?: after (?P<stall_after>\d+))?(?P<stalls>)"
-    r"|fail(?: after (?P<fail_after>\d+))?(?P<fails>)|die(?: after (?P<die_after>\d+))?(?P<dies>))\]"
-)
-_ORDER = re.compile(
-    r"(?:IMPORTANT:(?:\s*say:?)?"
-    r"|ignore (?:all |any )?(?:of )?(?:your |the |previous |these |prior )*instructions,?"
-    r"(?: and)? (?:say|answer|reply|output):?)\s*(?P<order>[^\n]+)",
-    re.IGNORECASE,
-)
+_PROMPTS_KEPT = 64
+_MARKS = 4
+"""Tokens around a message."""
+_PENALTY_BORNE = 1.0
+"""What a word that was said before is worth, as a logit."""
 
 
-class Reply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do about a prompt."""
+class _Turn:
+    """One generation."""
 
-    when: str = ""
-    """Only for prompts whose last message contains this text."""
-    text: str | None = None
-    """The answer; None repeats the question."""
-    stall: float | None = None
-    """Seconds to pause; a negative number pauses for ever."""
-    stall_after: int = 0
-    """Tokens after which to pause."""
-    fail_after: int | None = None
-    """Tokens after which this generation fails."""
-    die_after: int | None = None
-    """Tokens after which the whole engine fails."""
-    exit: bool = False
-    """End the process at once."""
-    obey: bool = False
-    """Answer with the first order that stands anywhere in the prompt."""
+    __slots__ = ("begun", "reserved")
 
-
-class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file of the setting ``script``."""
-
-    replies: tuple[Reply, ...] = ()
-    """The first that fits is taken."""
-    tokens_per_second: Annotated[float, Meta(ge=0)] = 0.0
-    """Of each generation; 0 for as fast as it goes."""
-    prefill_seconds: Annotated[float, Meta(ge=0)] = 0.0
-    """What the processing of a prompt takes."""
+    def __init__(self, reserved: int) -> None:
+        self.reserved = reserved
+        self.begun = asyncio.Event()
 
 
 class ScriptedEngine:
@@ -89,9 +70,9 @@ class ScriptedEngine:
 
     def __init__(self, script: Script, *, slots: int = 8, context: int = 8192) -> None:
         self._script = script
-        self._slots = asyncio.Semaphore(slots)
-        self._running = 0
-        self._waiting = 0
+        self._waiting: Admission[_Turn] = Admission(slots, spare=context // 4)
+        self._running: set[_Turn] = set()
+        self._prompts: deque[list[str]] = deque(maxlen=_PROMPTS_KEPT)
         self._failure: KaraisError | None = None
         self._down = asyncio.Event()
         self._description = EngineDescription(
@@ -134,16 +115,16 @@ class ScriptedEngine:
     @property
     def running(self) -> int:
         """Generations that hold a slot."""
-        return self._running
+        return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """Generations that wait for a slot."""
-        return self._waiting
+        """Generations that wait for a slot or for room in the context."""
+        return len(self._waiting)
 
     async def count(self, messages: Sequence[ChatMessage]) -> int:
         """Return how many tokens the prompt has: its words, and four a message."""
-        return sum(len(_TOKEN.findall(m.content)) + 4 for m in messages)
+        return len(_tokens(messages))
 
     async def close(self) -> None:
         """End what runs."""
@@ -159,39 +140,66 @@ class ScriptedEngine:
     ) -> AsyncGenerator[Piece, None]:
         """Generate the answer to a prompt: see ``Engine.generate``."""
         self._check()
-        prompt = await self.count(messages)
+        self._waiting.check(place)
+        if sampling.adapter:
+            raise KaraisError(f"There is no adapter {sampling.adapter} here.", code=Code.NOT_FOUND)
+        if constraint is not None:
+            constraining.grammar_of(constraint)
+        prompt = _tokens(messages)
         context = self._description.context_tokens
-        if prompt > context:
+        if len(prompt) > context:
             raise KaraisError(
-                f"The prompt has {prompt:,} tokens, but the model's context holds {context:,}:"
+                f"The prompt has {len(prompt):,} tokens, but the model's context holds {context:,}:"
                 " ask with less text.",
                 code=Code.INVALID,
             )
-        self._waiting += 1
+        turn = _Turn(min(len(prompt) + sampling.max_tokens, context))
+        self._waiting.push(turn, place, turn.reserved)
         try:
-            await self._slots.acquire()
+            self._admit()
+            await turn.begun.wait()
+            self._check()
+            async with aclosing(self._follow(messages, sampling, constraint, prompt)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
-            self._waiting -= 1
-        self._running += 1
-        try:
-            async for piece in self._follow(messages, sampling, prompt):
-                yield piece
-        finally:
-            self._running -= 1
-            self._slots.release()
+            self._running.discard(turn)
+            self._waiting.remove(turn)
+            self._admit()
+
+    def _admit(self) -> None:
+        while len(self._running) < self._description.slots and self._failure is None:
+            turn = self._waiting.pop(self._has_room)
+            if turn is None:
+                return
+            self._running.add(turn)
+            turn.begun.set()
+
+    def _has_room(self, tokens: int) -> bool:
+        used = sum(turn.reserved for turn in self._running)
+        return not used or used + tokens <= self._description.context_tokens
 
     async def _follow(
-        self, messages: Sequence[ChatMessage], sampling: Sampling, prompt: int
+        self,
+        messages: Sequence[ChatMessage],
+        sampling: Sampling,
+        constraint: Constraint | None,
+        prompt: list[str],
     ) -> AsyncGenerator[Piece, None]:
-        last = messages[-1].content if messages else ""
-        reply = self._reply(last)
+        reply = reply_to(self._script, messages[-1].content if messages else "")
         if reply.exit:
             os._exit(70)
-        tokens, stopped = _cut(_answer(reply, messages), sampling.stop)
+        text = answer(reply, messages)
+        tokens, stopped = cut(held(text, constraint) if constraint is not None else text, sampling.stop)
+        if constraint is None:
+            tokens = _penalised(tokens, sampling)
         if sampling.ignore_end:
             tokens = tokens or [" on"]
             tokens = (tokens * (sampling.max_tokens // len(tokens) + 1))[: sampling.max_tokens]
+        cached = max((_in_common(prompt, earlier) for earlier in self._prompts), default=0)
         await self._pause(self._script.prefill_seconds)
+        self._prompts.append(prompt)
+        read = len(prompt)
         pause = 1 / self._script.tokens_per_second if self._script.tokens_per_second else 0.0
         sent = 0
         for number, token in enumerate([*tokens[: sampling.max_tokens], None]):
@@ -199,16 +207,13 @@ class ScriptedEngine:
             if token is not None:
                 await self._pause(pause)
                 sent += 1
-                yield Piece(token, 1)
+                likely = () if sampling.logprobs is None else (_likelihood(token, sampling.logprobs),)
+                yield Piece(token, 1, logprobs=likely)
         complete = not sampling.ignore_end and (stopped or sent == len(tokens))
-        usage = Usage(prompt_tokens=prompt, completion_tokens=sent)
+        # The last token of a prompt is always read: the first one of the answer comes from it.
+        usage = Usage(prompt_tokens=read, cached_tokens=min(cached, read - 1), completion_tokens=sent)
+        prompt += [*[_mark("assistant")] * _MARKS, *tokens[:sent]]  # it goes on from here
         yield Piece("", 0, "stop" if complete else "length", usage)
-
-    def _reply(self, last: str) -> Reply:
-        found = _directives(last)
-        if found is not None:
-            return found
-        return next((r for r in self._script.replies if r.when in last), Reply())
 
     async def _misbehave(self, reply: Reply, number: int) -> None:
         """Do what the reply tells for the moment before the token with this number, from 0."""
@@ -238,41 +243,46 @@ class ScriptedEngine:
     def _fail_all(self, error: KaraisError) -> None:
         self._failure = self._failure or error
         self._down.set()
+        for turn in self._waiting:
+            turn.begun.set()  # it looks for itself
 
 
-def _directives(text: str) -> Reply | None:
-    """Return what the directives in a message say, None when there are none."""
-    fields: dict[str, object] = {}
-    for match in _DIRECTIVE.finditer(text):
-        if match["say"] is not None:
-            fields["text"] = match["say"]
-        elif match["obey"]:
-            fields["obey"] = True
-        elif match["exit"]:
-            fields["exit"] = True
-        elif match["stalls"] is not None:
-            fields["stall"] = float(match["stall"] or -1)
-            fields["stall_after"] = int(match["stall_after"] or 0)
-        elif match["fails"] is not None:
-            fields["fail_after"] = int(match["fail_after"] or 0)
-        else:
-            fields["die_after"] = int(match["die_after"] or 0)
-    return msgspec.convert(fields, Reply) if fields else None
+def _tokens(messages: Sequence[ChatMessage]) -> list[str]:
+    return [token for m in messages for token in (*[_mark(m.role)] * _MARKS, *TOKEN.findall(m.content))] or [
+        ""
+    ]
 
 
-def _answer(reply: Reply, messages: Sequence[ChatMessage]) -> str:
-    if reply.obey:
-        for message in messages:
-            if order := _ORDER.search(message.content):
-                return order["order"].strip()
-    if reply.text is not None:
-        return reply.text
-    last = messages[-1].content if messages else ""
-    question = _DIRECTIVE.sub("", last).strip().rsplit("\n\n", 1)[-1].removeprefix("Question:").strip()
-    return f"You asked: {question}"
+def _mark(role: str) -> str:
+    return f"<|{role}|>"
 
 
-def _cut(text: str, stops: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the tokens up to the first stop string, and whether there is one."""
-    ends = [end for stop in stops if stop and (end := text.find(stop)) >= 0]
-    return _TOKEN.findall(text[: min(ends)] if ends else text), bool(ends)
+def _in_common(prompt: Sequence[str], earlier: Sequence[str]) -> int:
+    """Return how many tokens two prompts begin with alike."""
+    pairs = enumerate(zip(prompt, earlier, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(prompt), len(earlier)))
+
+
+def _penalised(tokens: Sequence[str], sampling: Sampling) -> list[str]:
+    said: Counter[str] = Counter()
+    left = []
+    for token in tokens:
+        times = said[token]
+        penalty = sampling.frequency_penalty * times + sampling.presence_penalty * bool(times)
+        if penalty <= _PENALTY_BORNE:
+            said[token] += 1
+            left.append(token)
+    return left
+
+
+def _likelihood(token: str, others: int) -> Likelihood:
+    """Return a likelihood that depends on nothing but the token."""
+    certainty = 0.6 + zlib.crc32(token.encode()) % 100 / 300  # below 0.94
+    rest = 1 - certainty
+    texts = (token, *(f" word{n}" for n in range(1, others)))
+    shares = (certainty, *(rest / 2**n for n in range(1, others)))
+    top = tuple(
+        Likelihood(token=text, logprob=math.log(share), bytes=tuple(text.encode()))
+        for text, share in zip(texts, shares, strict=True)
+    )
+    return Likelihood(token=token, logprob=math.log(certainty), bytes=tuple(token.encode()), top=top[:others])

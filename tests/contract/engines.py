@@ -1,0 +1,81 @@
+"""The engines that the contract is held against, and how the tests ask them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from agents.brain.engine import ANYONE, ChatMessage, Constraint, Engine, Piece, Place
+from bus.settings import Settings
+from schemas.chat import Sampling
+from schemas.errors import KaraisError
+from stores.weights import registry
+
+KINDS = {
+    "scripted": "",
+    "llamacpp": "xllamacpp",
+    "openvino": "openvino",
+    "transformers": "transformers",
+    "exllamav2": "exllamav2",
+}
+"""Each engine, and the package that it needs."""
+MODEL = "smollm2-135m-instruct"
+CONTEXT = 4096
+SLOTS = 8
+SLOW_SCRIPT = '{"tokens_per_second": 500, "prefill_seconds": 0.1}'
+
+
+def settings_for(kind: str, folder: Path) -> Settings:
+    """Settings for an engine; the real ones take the models that `karais models pull` got."""
+    if kind == "scripted":
+        script = folder / "script.json"
+        script.write_text(SLOW_SCRIPT)
+        return Settings(home=folder, engine="scripted", script=script, slots=SLOTS, context=CONTEXT)
+    if kind not in get_args(get_type_hints(Settings)["engine"]):
+        pytest.skip(f"KARAIS has no engine {kind} yet")
+    if find_spec(KINDS[kind]) is None:
+        pytest.skip(f"{KINDS[kind]} is not installed")
+    models = Path(os.environ.get("KARAIS_TEST_MODELS") or Settings().models).expanduser()
+    try:
+        registry.find(models, MODEL)
+    except KaraisError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"needs the default model: {error}")
+    (folder / "models").symlink_to(models, target_is_directory=True)
+    return Settings(home=folder, engine=kind, model=MODEL, slots=SLOTS, context=CONTEXT, gpu_layers=0)
+
+
+async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
+    """Wait until something holds that announces itself by no event."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within, "it did not happen in time"
+        await asyncio.sleep(0.002)
+
+
+def asking(text: str) -> list[ChatMessage]:
+    return [ChatMessage("system", "You are a helpful assistant."), ChatMessage("user", text)]
+
+
+async def pieces_of(
+    engine: Engine,
+    text: str,
+    sampling: Sampling,
+    *,
+    constraint: Constraint | None = None,
+    place: Place = ANYONE,
+) -> list[Piece]:
+    answer = engine.generate(asking(text), sampling, constraint=constraint, place=place)
+    return [piece async for piece in answer]
+
+
+async def text_of(engine: Engine, text: str, sampling: Sampling, constraint: Constraint | None = None) -> str:
+    return "".join(piece.text for piece in await pieces_of(engine, text, sampling, constraint=constraint))
