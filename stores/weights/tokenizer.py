@@ -128,9 +128,11 @@ def _sentencepiece(meta: dict[str, Any]) -> Tokenizer:
         vocabulary, _merges(vocabulary, scores, kinds), unk_token=unknown, fuse_unk=True, byte_fallback=True
     )
     tokenizer = Tokenizer(model)
-    # At the very beginning of a text alone, as the models were trained, and not behind each special token.
-    spaces = normalizers.Replace(" ", "▁")
-    tokenizer.normalizer = spaces
+    steps: list[Any] = [normalizers.Replace(" ", "▁")]
+    if meta.get("tokenizer.ggml.add_space_prefix", True):
+        # before all text, behind a control token too: so llama.cpp does it, and the models were trained
+        steps.insert(0, normalizers.Prepend("▁"))
+    tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     )

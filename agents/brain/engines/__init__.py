@@ -60,6 +60,14 @@ async def _open(kind: str, reason: str, settings: Settings, model: Model) -> Eng
             from agents.brain.engines.openvino.opening import open_openvino
 
             return await open_openvino(settings, model, reason)
+        case "transformers":
+            from agents.brain.engines.huggingface.opening import open_transformers
+
+            return await open_transformers(settings, model, reason)
+        case "exllamav2":
+            from agents.brain.engines.exllamav2.opening import open_exllamav2
+
+            return await open_exllamav2(settings, model, reason)
         case _:
             raise KaraisError(
                 f"No engine takes the model {model.name} here: {reason}; choose another with the setting"
