@@ -99,6 +99,8 @@ class Accepted(Message, frozen=True, kw_only=True):
     conversation: Token
     sequence: int = 0
     """Position of the question in the stream CHAT; 0 for a temporary one, which is not there."""
+    worker: str = ""
+    """The brain's instance, where nobody ends the answer for a brain that dies: a completion's."""
 
 
 class Cancel(Message, frozen=True, kw_only=True):

@@ -20,6 +20,21 @@ from schemas.chat import Sampling, ToolCall
 MAX_PROMPT_CHARS = 400_000
 """Characters of all messages of a prompt; what the context cannot hold, the engine refuses."""
 
+MAX_DEPTH = 64
+"""Levels of a tool's or a format's schema."""
+
+
+def is_deeper(value: object, levels: int) -> bool:
+    """Tell whether a decoded JSON value is nested deeper than so many levels."""
+    level = [value]
+    for _ in range(levels + 1):
+        inner = [each for each in level if isinstance(each, (dict, list))]
+        if not inner:
+            return False
+        level = [v for each in inner for v in (each.values() if isinstance(each, dict) else each)]
+    return True
+
+
 ToolName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
@@ -57,11 +72,13 @@ class Complete(Acting, frozen=True, kw_only=True):
     """With ``required``: the one that has to be called; empty for any."""
     format: Annotated[str, Meta(max_length=100_000)] = ""
     """JSON schema, as JSON text, that the answer shall satisfy; empty for free text."""
+    share: OptionalToken = ""
+    """Which of the user's programs asks: each gets an equal share of the engine."""
     background: bool = False
     """Nobody waits for it: it runs when no chat does."""
     retrieve: bool = False
     """Look into the project's files and memory for what helps, as a chat does."""
     remember: bool = False
-    """Keep the last question and its answer in the log, as a chat does."""
+    """Keep the last question and its complete answer in the log, as a chat does; not a call of tools."""
     conversation: OptionalToken = ""
     """Where to keep it; empty finds the conversation that begins with the same question."""

@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from contextlib import AsyncExitStack
-from typing import Any
 
 import msgspec
 
 from agents.brain import citations, orphans, prompt
-from agents.brain.answer import RunningAnswer
-from agents.brain.engine import Engine
+from agents.brain.answer import Ending, RunningAnswer, ending_of, published
+from agents.brain.book import AnswerBook
+from agents.brain.completion import Completions
+from agents.brain.engine import Engine, Place
 from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
 from agents.brain.histories import Histories, Remembered
 from agents.brain.projects import KnownProjects
-from agents.brain.questions_kinds import asks_what_was_said
+from agents.brain.retrieval import cite, recall
 from bus.agent import Agent, answers, every, hears
 from schemas.chat import (
     Accepted,
     Answering,
     Ask,
     Cancel,
-    Citation,
     Delta,
     Done,
     Failed,
@@ -35,10 +34,10 @@ from schemas.chat import (
     Sources,
     ToolCalls,
     Turn,
-    Usage,
 )
-from schemas.documents import Passage, Recall, Recalled
-from schemas.embeddings import Embed, Vectors
+from schemas.completion import Complete
+from schemas.documents import Passage, Recall
+from schemas.embeddings import Embed
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
 from schemas.forgetting import TurnsForgotten
@@ -46,17 +45,6 @@ from schemas.health import DescribeEngine, EngineDescription
 from schemas.projects import Project, ProjectChanged, ProjectRemoved, ReadProject
 
 log = logging.getLogger(__name__)
-
-RECALL_SECONDS = 6.0
-"""How long an answer waits for what helps; memory itself waits for a hanging embedder for less."""
-CITING_SECONDS = 3.0
-"""How long the end of an answer may wait for vectors; without them it is cited by its words alone.
-They take some 100 ms; on a busy machine, though, half a second cost half of the citations."""
-PASSAGES = 4
-CONTEXT = 3
-"""Earlier questions of the conversation that a search may need to understand the next one."""
-ENDED_KEPT = 64
-"""Ended answers that are kept, to publish them again if the bus loses them, and to know a repetition."""
 
 
 class Brain(Agent):
@@ -69,25 +57,20 @@ class Brain(Agent):
 
     async def start(self, resources: AsyncExitStack) -> None:
         """Load the model."""
-        self.running: dict[str, RunningAnswer] = {}
-        self.ended: OrderedDict[str, RunningAnswer] = OrderedDict()
+        self.book = AnswerBook(self.bus)
         self.conversations: dict[tuple[str, str], str] = {}
         self.histories = Histories()
         self.projects = KnownProjects(self.bus)
-        self.repeating: set[asyncio.Future[None]] = set()
         self.watch = orphans.Watch(self.bus)
         self.engine: Engine = await resources.enter_async_context(open_engine(self.settings))
+        self.completions = Completions(self.bus, self.engine, self.book, self.projects, self.histories)
         self.condition.queued = lambda: self.engine.waiting
         # What was changed or forgotten while the bus was away was not heard.
-        self.bus.reconnected += [self._repeat_all, self.projects.forget, self.histories.drop_logged]
+        self.bus.reconnected += [self.book.repeat_all, self.projects.forget, self.histories.drop_logged]
 
     async def drain(self) -> None:
         """End what runs with a failure that says why; a new brain cannot continue it."""
-        for answer in list(self.running.values()):
-            answer.stop(cancelled=False)
-        tasks = [a.task for a in self.running.values() if a.task]
-        if tasks:
-            await asyncio.wait(tasks, timeout=5)
+        await self.book.stop_all()
 
     @answers(DescribeEngine)
     async def describe(self, request: DescribeEngine) -> EngineDescription:
@@ -97,7 +80,7 @@ class Brain(Agent):
     @answers(Ask, slots=256)
     async def ask(self, ask: Ask) -> Accepted:
         """Write the question to the log and begin to answer it."""
-        known = self.running.get(ask.answer) or self.ended.get(ask.answer)
+        known = self.book.known(ask.answer)
         if known:  # asked again after a lost reply
             await known.recorded.wait()
             return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=known.sequence)
@@ -105,23 +88,27 @@ class Brain(Agent):
         if key in self.conversations:
             raise _busy(ask)
         self.conversations[key] = ask.answer
-        self.running[ask.answer] = answer = RunningAnswer(self.bus, ask)
+        answer = RunningAnswer(self.bus, ask)
+        self.book.add(answer)
         try:
-            await self._tell_running()
+            await self.book.tell()
             await self._admit(answer)
         except BaseException:
-            self.running.pop(ask.answer, None)
+            self.book.drop(answer)
             self.conversations.pop(key, None)
-            await self._tell_if_quiet()
+            await self.book.tell_if_quiet()
             raise
         return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=answer.sequence)
+
+    @answers(Complete, slots=256)
+    async def complete(self, ask: Complete) -> Accepted:
+        """Begin to continue a prompt."""
+        return await self.completions.begin(ask)
 
     @hears(Cancel)
     async def cancel(self, order: Cancel) -> None:
         """Stop an answer that runs here; its text so far stays."""
-        answer = self.running.get(order.answer)
-        if answer:
-            answer.stop(cancelled=True)
+        self.book.stop(order.answer)
 
     @hears(ProjectChanged, ProjectRemoved)
     async def hear_of_project(self, entry: ProjectChanged | ProjectRemoved) -> None:
@@ -133,13 +120,13 @@ class Brain(Agent):
         """Keep nothing of what was forgotten: it shall be in no later prompt."""
         key = (entry.project, entry.conversation)
         self.histories.drop(key)
-        for answer in self.running.values():
-            if (answer.ask.project, answer.ask.conversation) == key:
+        for answer in self.book.running.values():
+            if (answer.ask.project, answer.conversation) == key:
                 answer.outdated = True
         for name in entry.answers:
-            self.ended.pop(name, None)
-            if name in self.running:
-                self.running[name].stop(cancelled=True)
+            self.book.ended.pop(name, None)
+            if name in self.book.running:
+                self.book.stop(name)
 
     @every(seconds=1)
     async def check_engine(self) -> None:
@@ -150,9 +137,9 @@ class Brain(Agent):
     @every(seconds=2)
     async def end_orphans(self) -> None:
         """End the answers of brains that died."""
-        await self.watch.look(set(self.running))
+        await self.watch.look(set(self.book.running))
 
-    async def _admit(self, answer: RunningAnswer) -> None:
+    async def _admit(self, answer: RunningAnswer[Ask]) -> None:
         """Write the question behind the turn that it follows, and start the answer meanwhile.
 
         The log itself refuses a question that does not follow the newest turn,
@@ -195,7 +182,7 @@ class Brain(Agent):
                     answer.task.cancel()
                     await asyncio.wait([answer.task])
                     self._forget(answer)
-                    await self._tell_if_quiet()
+                    await self.book.tell_if_quiet()
                 answer.recorded.set()
                 return
             history = await self._history(ask)
@@ -227,60 +214,44 @@ class Brain(Agent):
         return history
 
     async def _answer(
-        self, answer: RunningAnswer, question: Turn, project: Project, remembered: Remembered
+        self, answer: RunningAnswer[Ask], question: Turn, project: Project, remembered: Remembered
     ) -> None:
         """Generate one answer; whatever happens, it ends in the log and on the bus."""
-        ask = answer.ask
-        usage = Usage()
-        ending: dict[str, Any] = {"finish_reason": "stop"}
-        try:
-            passages = await self._recall(ask, project, remembered) if ask.retrieve else []
-            answer.searched = passages is not None if ask.retrieve else None
-            messages, used = prompt.build(
-                ask.text, remembered.turns, passages or [], self._budget(ask), project.instructions
-            )
-            async with Generation(self.engine.generate(messages, ask.sampling)) as generation:
-                await answer.recorded.wait()
-                if answer.cancelled:
-                    raise asyncio.CancelledError
-                if used:
-                    await answer.sources(used)
-                async for piece in generation:
-                    if piece.text:
-                        await answer.delta(piece.text)
-                    if piece.usage:
-                        first = generation.seconds_to_first
-                        usage = msgspec.structs.replace(piece.usage, seconds_to_first_token=first)
-                    if piece.finish_reason:
-                        ending["finish_reason"] = piece.finish_reason
-        except asyncio.CancelledError:
-            if not answer.recorded.is_set():
-                raise  # the question was not taken
-            if answer.cancelled:
-                ending["finish_reason"] = "cancelled"
-            else:
-                ending = _failure(Code.INTERRUPTED, "The brain was stopped while it answered; ask again.")
-        except KaraisError as error:
-            ending = _failure(error.code, str(error))
-        except Exception:
-            log.exception("the answer %s failed", ask.answer)
-            ending = _failure(Code.INTERNAL, "The brain failed unexpectedly; its log says why.")
+        ending = await ending_of(answer, self._generate(answer, project, remembered))
         await answer.recorded.wait()
         answer.ending = True
-        await self._end(answer, question, remembered, usage, ending)
+        await self._end(answer, question, remembered, ending)
+
+    async def _generate(self, answer: RunningAnswer[Ask], project: Project, remembered: Remembered) -> Ending:
+        ask = answer.ask
+        passages: list[Passage] | None = []
+        if ask.retrieve:
+            asked = [turn.text for turn in remembered.turns if turn.role == "user"]
+            passages = await recall(self.bus, answer, project, ask.text, asked, ask.as_of)
+            answer.searched = passages is not None
+        messages, used = prompt.build(
+            ask.text, remembered.turns, passages or [], self._budget(ask), project.instructions
+        )
+        pieces = self.engine.generate(messages, ask.sampling, place=Place(ask.user))
+        async with Generation(pieces) as generation:
+            await answer.recorded.wait()
+            if answer.cancelled:
+                raise asyncio.CancelledError
+            if used:
+                await answer.sources(used)
+            return await published(generation, answer.delta)
 
     async def _end(
         self,
-        answer: RunningAnswer,
+        answer: RunningAnswer[Ask],
         question: Turn,
         remembered: Remembered,
-        usage: Usage,
-        ending: dict[str, Any],
+        ending: Ending,
     ) -> None:
         """Write the answer to the log, then tell readers that it ended."""
         ask = answer.ask
-        complete = ending["finish_reason"] in ("stop", "length") and not ask.sampling.ignore_end
-        found = await self._cite(answer, _asked_before(remembered), quote=complete)
+        complete = ending.finish_reason in ("stop", "length") and not ask.sampling.ignore_end
+        found = await cite(self.bus, answer, ask.text, _asked_before(remembered), quote=complete)
         turn = msgspec.structs.replace(
             question,
             role="assistant",
@@ -291,8 +262,7 @@ class Brain(Agent):
             cited=citations.cited(found),
             citations=found,
             grounding=citations.grounding(answer.searched, answer.passages, found),
-            usage=usage,
-            **ending,
+            **msgspec.structs.asdict(ending),
         )
         try:
             sequence = 0
@@ -302,90 +272,22 @@ class Brain(Agent):
             turns = [*remembered.turns, question, turn]
             if not answer.outdated:
                 self.histories.put(key, Remembered(turns, sequence, ask.temporary))
-            if ending["finish_reason"] == "failed":
-                await answer.failed(ending["code"], ending["message"])
-            else:
-                await answer.done(turn)
+            await answer.end(ending, cited=turn.cited, citations=found, grounding=turn.grounding)
         except KaraisError as error:
             log.error("the answer %s could not be kept: %s", ask.answer, error)
             await answer.failed(error.code, f"The answer could not be kept: {error}")
         finally:
             self._forget(answer)
-            await self._tell_if_quiet()
+            await self.book.tell_if_quiet()
 
-    async def _tell_running(self) -> None:
-        """Have what works in the background leave the machine to the answers, or take it again."""
-        try:
-            await self.bus.publish(Answering(worker=self.bus.instance, running=len(self.running)))
-        except KaraisError as error:
-            log.info("nobody was told of %d running answers: %s", len(self.running), error)
-
-    async def _tell_if_quiet(self) -> None:
-        if not self.running:
-            await self._tell_running()
-
-    def _forget(self, answer: RunningAnswer) -> None:
+    def _forget(self, answer: RunningAnswer[Ask]) -> None:
         """Free the conversation for its next question; keep the events for a while."""
-        ask = answer.ask
-        self.running.pop(ask.answer, None)
-        self.conversations.pop((ask.project, ask.conversation), None)
-        self.ended[ask.answer] = answer
-        while len(self.ended) > ENDED_KEPT:
-            self.ended.popitem(last=False)
-
-    async def _recall(self, ask: Ask, project: Project, remembered: Remembered) -> list[Passage] | None:
-        """Return passages that help; None when memory cannot be asked now."""
-        asked = tuple(turn.text for turn in remembered.turns if turn.role == "user")
-        wanted = Recall(
-            user=ask.user,
-            project=ask.project,
-            query=ask.text,
-            limit=PASSAGES,
-            as_of=ask.as_of,
-            with_global=project.uses_global,
-            context=asked[-CONTEXT:],
-            conversation=ask.conversation,
-            # A model that reads its own invention takes it for knowledge.
-            unsupported=asks_what_was_said(ask.text),
-        )
-        try:
-            recalled: Recalled = await self.bus.call(wanted, timeout=RECALL_SECONDS)
-        except KaraisError as error:
-            log.warning("answering without the storage: %s", error)
-            return None
-        return list(recalled.passages)
-
-    async def _cite(self, answer: RunningAnswer, before: str, *, quote: bool) -> tuple[Citation, ...]:
-        """Return which sentences of an answer rest on which passages; where none does, quote one."""
-        text = "".join(answer.text)
-        found = await asyncio.to_thread(citations.find, answer.ask.text, text, answer.passages, before)
-        if len(found.texts) == 1:
-            return ()
-        vectors: Vectors | None = None
-        try:
-            embed = Embed(texts=found.texts, purpose="query")
-            vectors = await self.bus.call(embed, timeout=CITING_SECONDS)
-        except KaraisError as error:
-            log.info("citing by the words alone: %s", error)
-        chosen = citations.choose(found, vectors.data if vectors else None)
-        if chosen.quote is None or not quote:
-            return chosen.citations
-        passage = answer.passages[chosen.quote.passage - 1]
-        more, citation = citations.quotation(chosen.quote, passage, len(text))
-        await answer.delta(more)
-        return (citation,)
+        self.conversations.pop((answer.ask.project, answer.ask.conversation), None)
+        self.book.close(answer)
 
     def _budget(self, ask: Ask) -> int:
         """Return how many tokens a prompt may have beside the answer."""
         return max(256, self.engine.description.context_tokens - ask.sampling.max_tokens)
-
-    def _repeat_all(self) -> None:
-        """Publish again what a restarted bus has lost."""
-        for answer in [*self.running.values(), *self.ended.values()]:
-            if answer.events:
-                task = asyncio.ensure_future(answer.repeat())
-                self.repeating.add(task)
-                task.add_done_callback(self.repeating.discard)
 
 
 def _busy(ask: Ask) -> KaraisError:
@@ -398,7 +300,3 @@ def _busy(ask: Ask) -> KaraisError:
 
 def _asked_before(remembered: Remembered) -> str:
     return next((turn.text for turn in reversed(remembered.turns) if turn.role == "user"), "")
-
-
-def _failure(code: Code, message: str) -> dict[str, Any]:
-    return {"finish_reason": "failed", "code": code, "message": message}

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Generic, Literal, TypeVar
 
+import msgspec
+
+from agents.brain.generation import Generation
 from bus.connection import Bus
 from bus.reading import ANSWER_STREAM, stored
 from bus.subjects import subject_of
-from schemas.chat import AnswerEvent, Ask, Delta, Done, Failed, Sources, Turn
+from schemas.chat import (
+    AnswerEvent,
+    Ask,
+    Citation,
+    Delta,
+    Done,
+    Failed,
+    FinishReason,
+    Grounding,
+    Likelihood,
+    Sources,
+    ToolCall,
+    ToolCalls,
+    Usage,
+)
+from schemas.completion import Complete
 from schemas.documents import Passage
 from schemas.errors import KaraisError
 from schemas.failure import Code
@@ -18,12 +38,30 @@ log = logging.getLogger(__name__)
 REPEAT_SECONDS = 15.0
 """For how long after a lost bus came back its stream is waited for."""
 
+Asked = TypeVar("Asked", Ask, Complete)
+Publish = Callable[[str, tuple[Likelihood, ...]], Awaitable[None]]
 
-class RunningAnswer:
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a generation ended; its fields are those of a Turn."""
+
+    finish_reason: FinishReason | Literal["failed"] = "stop"
+    code: Code | None = None
+    message: str = ""
+    usage: Usage = Usage()
+
+    @classmethod
+    def failed(cls, code: Code, message: str) -> Ending:
+        """Return the ending of an answer that is not complete."""
+        return cls(finish_reason="failed", code=code, message=message)
+
+
+class RunningAnswer(Generic[Asked]):
     """Publishes an answer's events by index and keeps them, in case the bus loses them."""
 
-    def __init__(self, bus: Bus, ask: Ask) -> None:
-        self.ask = ask
+    def __init__(self, bus: Bus, ask: Asked, conversation: str = "") -> None:
+        self.ask: Asked = ask
+        self.conversation = conversation or ask.conversation
         self.text: list[str] = []
         self.passages: tuple[Passage, ...] = ()
         self.searched: bool | None = None
@@ -55,22 +93,38 @@ class RunningAnswer:
         self.passages = tuple(passages)
         await self._publish(Sources(answer=self.ask.answer, index=len(self.events), passages=self.passages))
 
-    async def delta(self, text: str) -> None:
+    async def delta(self, text: str, logprobs: tuple[Likelihood, ...] = ()) -> None:
         """Publish the next piece of text."""
         self.text.append(text)
-        await self._publish(Delta(answer=self.ask.answer, index=len(self.events), text=text))
+        await self._publish(
+            Delta(answer=self.ask.answer, index=len(self.events), text=text, logprobs=logprobs)
+        )
 
-    async def done(self, turn: Turn) -> None:
-        """Publish the end of a complete answer, as the turn tells it."""
+    async def tool_calls(self, calls: tuple[ToolCall, ...]) -> None:
+        """Publish which tools the model wants."""
+        await self._publish(ToolCalls(answer=self.ask.answer, index=len(self.events), calls=calls))
+
+    async def end(
+        self,
+        ending: Ending,
+        *,
+        cited: tuple[int, ...] = (),
+        citations: tuple[Citation, ...] = (),
+        grounding: Grounding = "",
+    ) -> None:
+        """Publish the last event: the answer is complete, or failed."""
+        if ending.finish_reason == "failed":
+            await self.failed(ending.code or Code.INTERNAL, ending.message)
+            return
         await self._publish(
             Done(
                 answer=self.ask.answer,
                 index=len(self.events),
-                finish_reason=turn.finish_reason,  # type: ignore[arg-type]  # no failure, so one of FinishReason
-                usage=turn.usage,
-                cited=turn.cited,
-                citations=turn.citations,
-                grounding=turn.grounding,
+                finish_reason=ending.finish_reason,
+                usage=ending.usage,
+                cited=cited,
+                citations=citations,
+                grounding=grounding,
             )
         )
 
@@ -107,3 +161,40 @@ class RunningAnswer:
             await self._bus.publish(event)
         except KaraisError as error:
             log.warning("the event %d of an answer waits for the bus: %s", event.index, error)
+
+
+AnyAnswer = RunningAnswer[Ask] | RunningAnswer[Complete]
+
+
+async def published(generation: Generation, publish: Publish) -> Ending:
+    """Hand a generation's pieces on as they come; return how it ended."""
+    ending = Ending()
+    async for piece in generation:
+        if piece.text or piece.logprobs:
+            await publish(piece.text, piece.logprobs)
+        if piece.usage:
+            usage = msgspec.structs.replace(piece.usage, seconds_to_first_token=generation.seconds_to_first)
+            ending = msgspec.structs.replace(ending, usage=usage)
+        if piece.finish_reason:
+            ending = msgspec.structs.replace(ending, finish_reason=piece.finish_reason)
+    return ending
+
+
+async def ending_of(answer: AnyAnswer, work: Awaitable[Ending]) -> Ending:
+    """Return how the work on an answer ended, whatever happens to it.
+
+    Only what ends before the question was taken is raised as the cancellation that it is.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not answer.recorded.is_set():
+            raise
+        if answer.cancelled:
+            return Ending(finish_reason="cancelled")
+        return Ending.failed(Code.INTERRUPTED, "The brain was stopped while it answered; ask again.")
+    except KaraisError as error:
+        return Ending.failed(error.code, str(error))
+    except Exception:
+        log.exception("the answer %s failed", answer.ask.answer)
+        return Ending.failed(Code.INTERNAL, "The brain failed unexpectedly; its log says why.")

@@ -45,22 +45,28 @@ def build(
     """
     system = f"{INSTRUCTIONS}\n\n{instructions.strip()}" if instructions.strip() else INSTRUCTIONS
     room = budget_tokens * CHARS_PER_TOKEN - len(system) - len(question)
-    used: list[Passage] = []
-    share = min(room * PASSAGE_SHARE, PASSAGE_TOKENS * CHARS_PER_TOKEN)
-    for passage in passages:
-        cost = len(_shown(len(used) + 1, passage)) + 2
-        if cost > share:
-            break
-        share -= cost
-        room -= cost
-        used.append(passage)
+    used = fitting(passages, room)
+    asked = with_passages(question, used)
     messages = [ChatMessage("system", system)]
-    messages += _recent(history, room)
-    messages.append(ChatMessage("user", _question(question, used)))
+    messages += _recent(history, room - (len(asked) - len(question)))
+    messages.append(ChatMessage("user", asked))
     return messages, used
 
 
-def _question(question: str, passages: Sequence[Passage]) -> str:
+def fitting(passages: Sequence[Passage], room: float) -> list[Passage]:
+    """Return the best passages that find room in a prompt, where ``room`` characters are left."""
+    used: list[Passage] = []
+    share = min(room * PASSAGE_SHARE, PASSAGE_TOKENS * CHARS_PER_TOKEN)
+    for passage in passages:
+        share -= len(_shown(len(used) + 1, passage)) + 2
+        if share < 0:
+            break
+        used.append(passage)
+    return used
+
+
+def with_passages(question: str, passages: Sequence[Passage]) -> str:
+    """Return the message that asks a question over passages; without them, the question."""
     if not passages:
         return question
     shown = "\n\n".join(_shown(number, passage) for number, passage in enumerate(passages, 1))

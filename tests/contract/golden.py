@@ -42,7 +42,7 @@ MESSAGES = (
         answer="a1", conversation="c1", text="When?", retrieve=True, temporary=True, as_of=1.5,
         sampling=SAMPLING,
     ),
-    chat.Accepted(answer="a1", conversation="c1", sequence=41),
+    chat.Accepted(answer="a1", conversation="c1", sequence=41, worker="brain-1"),
     chat.Cancel(answer="a1"),
     chat.Answering(worker="brain-1", running=2),
     chat.Sources(answer="a1", index=0, passages=(PASSAGE,)),
@@ -57,7 +57,7 @@ MESSAGES = (
         ),
         sampling=SAMPLING,
         tools=(completion.Tool(name="clock", description="The time.", parameters={"type": "object"}),),
-        tool_choice="required", tool="clock", format='{"type": "object"}', background=True, retrieve=True,
+        tool_choice="required", tool="clock", format='{"type": "object"}', share="phone", background=True, retrieve=True,
         remember=True, conversation="c1",
     ),
     chat.Done(

@@ -231,12 +231,12 @@ async def test_what_was_forgotten_is_in_no_later_prompt(brains) -> None:
         await read(bus, first)
         key = ("home", "c1")
         assert "Quixzorb" in str(brain.histories.get(key))
-        assert first.answer in brain.ended
+        assert first.answer in brain.book.ended
         long = question("[say " + "word " * 400 + "]", conversation="c2")
         await bus.call(long)
         for conversation, ask in (("c1", first), ("c2", long)):
             await bus.record(TurnsForgotten(conversation=conversation, answers=(ask.answer,), at=1.0))
-        await until(lambda: long.answer not in brain.running)
+        await until(lambda: long.answer not in brain.book.running)
         assert brain.histories.get(key) is None
         assert brain.histories.get(("home", "c2")) is None
-        assert first.answer not in brain.ended
+        assert first.answer not in brain.book.ended
