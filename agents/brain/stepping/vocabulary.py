@@ -27,6 +27,10 @@ class Vocabulary:
             tokens.insert(0, self.special.begin)
         return tokens
 
+    def count(self, text: str) -> int:
+        """Return how many tokens a piece of a prompt has."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
     def bytes_of(self, token: int) -> bytes:
         """Return a token's bytes; nothing for one that is no text."""
         return self._bytes[token] if token < len(self._bytes) else b""
