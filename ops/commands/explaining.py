@@ -19,8 +19,9 @@ MOST_PIECES = 8
 def print_explanation(explained: Explanation) -> None:
     """Print each part of a prompt with its tokens, and what was left out and why."""
     typer.echo(
-        f"\nThe prompt: {explained.prompt_tokens:,} tokens, {explained.cached_tokens:,} of them from the cache;"
-        f" {explained.answer_tokens:,} kept free for the answer; the context holds {explained.context_tokens:,}."
+        f"\nThe prompt: {explained.prompt_tokens:,} tokens, {explained.cached_tokens:,} of them from the"
+        f" cache; {explained.answer_tokens:,} kept free for the answer; the context holds"
+        f" {explained.context_tokens:,}."
     )
     typer.echo(f"  {'part':<13} {'tokens':>7} {'cached':>7} {'at most':>8}")
     for part in explained.parts:

@@ -89,8 +89,8 @@ class Assembler:
         if least > self.context:
             (tokens,) = await self.tokens.of([question])
             raise KaraisError(
-                f"The question has {tokens:,} tokens, but the model's context holds {self.context:,}, of which"
-                f" {self.context - least + tokens:,} are for a question: ask with less text.",
+                f"The question has {tokens:,} tokens, but the model's context holds {self.context:,}, of"
+                f" which {self.context - least + tokens:,} are for a question: ask with less text.",
                 code=Code.INVALID,
                 field="$.text",
             )

@@ -83,20 +83,14 @@ def checked(text: str, said: Sequence[Exchange]) -> list[Line]:
     for sentence in sentences(text):
         if not sentence.states or ORDER.search(sentence.text):
             continue
-        wanted, numbers, names = (
-            words.told(sentence.text),
-            words.numbers(sentence.text),
-            words.names(sentence.text),
-        )
-        total = sum(wanted.values())
-        if total and any(
-            sum(weight for word, weight in wanted.items() if word in has) >= SUPPORTED * total
-            and numbers <= counts
-            and all(name in plain for name in names)
-            for has, counts, plain in told
-        ):
-            if line := _line(IN_SHORT, sentence.text):
-                found.append(line)
+        wanted = words.told(sentence.text)
+        least = SUPPORTED * sum(wanted.values())
+        numbers, names = words.numbers(sentence.text), words.names(sentence.text)
+        for has, counts, plain in told:
+            shared = sum(weight for word, weight in wanted.items() if word in has)
+            if shared >= least and numbers <= counts and all(name in plain for name in names):
+                found += [line] if (line := _line(IN_SHORT, sentence.text)) else []
+                break
     return found
 
 
