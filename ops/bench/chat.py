@@ -25,7 +25,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from agents.brain import prompt
+from agents.brain.context.frames import INSTRUCTIONS
+from agents.brain.engine import ChatMessage
 from bus import settings as settings_module
 from bus.settings import Settings, environment
 from ops.bench.figures import Report, median, percentile
@@ -174,7 +175,7 @@ class Bare:
 
 def _request(question: str, tokens: int) -> dict[str, Any]:
     """Return the prompt that the brain would make of a question; the comparator samples as the brain does."""
-    messages, _ = prompt.build(question, [], [], 4096)
+    messages = [ChatMessage("system", INSTRUCTIONS), ChatMessage("user", question)]
     return {
         "messages": [{"role": m.role, "content": m.content} for m in messages],
         "max_tokens": tokens,

@@ -206,6 +206,12 @@ class LlamaCppEngine:
         self._check_open()
         return await asyncio.to_thread(wire.count, self._socket, plain(messages, self._control))
 
+    async def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has by itself."""
+        self._check_open()
+        plain = [m["content"] for m in self._plain([ChatMessage("user", text) for text in texts])]
+        return await asyncio.to_thread(wire.measure, self._socket, plain)
+
     async def close(self) -> None:
         """End what runs and free the model."""
         if self._closed:

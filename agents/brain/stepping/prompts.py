@@ -32,3 +32,9 @@ class Prompts:
             eos_token=self._vocabulary.text_of(special.ends[0] if special.ends else -1),
         )
         return self._vocabulary.encode(text)
+
+    def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has by itself. Blocks for some milliseconds."""
+        control = self._control
+        plain_texts = texts if control is None else [control.sub(_break_token, text) for text in texts]
+        return [self._vocabulary.count(text) for text in plain_texts]
