@@ -128,7 +128,7 @@ class ScriptedEngine:
 
     async def measure(self, texts: Sequence[str]) -> list[int]:
         """Return how many words each text has."""
-        return [len(_TOKEN.findall(text)) for text in texts]
+        return [len(TOKEN.findall(text)) for text in texts]
 
     async def close(self) -> None:
         """End what runs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agents.brain.control_tokens import control_pattern, plain
+from agents.brain.control_tokens import control_pattern, plain, plain_text
 
 if TYPE_CHECKING:
     from agents.brain.engine import ChatMessage
@@ -35,6 +35,4 @@ class Prompts:
 
     def measure(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has by itself. Blocks for some milliseconds."""
-        control = self._control
-        plain_texts = texts if control is None else [control.sub(_break_token, text) for text in texts]
-        return [self._vocabulary.count(text) for text in plain_texts]
+        return [self._vocabulary.count(plain_text(text, self._control)) for text in texts]
