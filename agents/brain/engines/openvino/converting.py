@@ -33,7 +33,7 @@ def folder_of(model: Model) -> Path:
 
 
 def failed_before(model: Model) -> str:
-    """Return why a model could not be converted by this version, or nothing: it is not tried at each start."""
+    """Return why this version could not convert a model, or nothing: it is not tried at each start."""
     try:
         return _failure_of(model).read_text("utf-8").strip()
     except OSError:
