@@ -92,7 +92,7 @@ def test_when_the_card_fails_the_ram_takes_all_if_it_can(
     PlayedServer.fails_on_card = True
     loaded = llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
     assert loaded.device == "cpu"
-    assert loaded.reason == "no layers on GTX 1070 Ti: what should fit did not load there"
+    assert loaded.reason == "no layers on GTX 1070 Ti: more did not load there"
     assert "GTX 1070 Ti" in loaded.alert
     shape = room.shape_of(room.read_header(model.weights))
     on_card = room.fit(shape, context=4096, cards=[8 * GB], ram=GB)
