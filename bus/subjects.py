@@ -71,6 +71,7 @@ ROUTES: dict[type[Message], Route] = {
     chat.Failed: Event("answer.{answer}"),
     chat.Answering: Event("ctl.all.answering"),
     chat.Turn: Log("chat.{project}.{conversation}.turn", "CHAT"),
+    chat.Compacted: Log("chat.{project}.{conversation}.compacted", "CHAT"),
     chat.Titled: Log("chat.{project}.{conversation}.title", "CHAT"),
     chat.Deleted: Log("chat.{project}.{conversation}.deleted", "CHAT"),
     chat.ListConversations: Rpc("memory", chat.Conversations, read_only=True),

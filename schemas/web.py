@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import HOME, Message, OptionalToken, Token
+from schemas.base import HOME, AdapterName, Message, OptionalToken, Token
 from schemas.chat import (
     MAX_QUESTION_CHARS,
     Accepted,
@@ -28,6 +28,7 @@ from schemas.chat import (
     Citation,
     Delta,
     Done,
+    Explanation,
     Failed,
     Grounding,
     Sampling,
@@ -163,6 +164,8 @@ class Question(Struct, frozen=True, kw_only=True):
     as_of: float | None = None
     """Answer from what was known and valid at this time, in seconds since the epoch; None for now."""
     sampling: Sampling = Sampling()
+    explain: bool = False
+    """Tell what went into the prompt."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -180,6 +183,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     grounding: Grounding = ""
     """Numbers (from 1) of the passages that the text rests on."""
     usage: Usage = Usage()
+    explained: Explanation | None = None
+    """When the question asked for it."""
 
 
 class NewTitle(Struct, frozen=True, kw_only=True):
@@ -217,6 +222,7 @@ class NewProject(Struct, frozen=True, kw_only=True):
     instructions: Instructions = ""
     folder: Folder = ""
     uses_global: bool = False
+    adapter: AdapterName = ""
 
 
 class ProjectChange(Struct, frozen=True, kw_only=True):
@@ -226,6 +232,7 @@ class ProjectChange(Struct, frozen=True, kw_only=True):
     instructions: Instructions | None = None
     folder: Folder | None = None
     uses_global: bool | None = None
+    adapter: AdapterName | None = None
 
 
 class NewFact(Struct, frozen=True, kw_only=True):

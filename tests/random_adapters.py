@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stores.weights.adapters import PARTS, Place, Shape, permuted
+from stores.weights.adapters import MODULES, PARTS, Place, Shape, permuted
 
-_PEFT = {"q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_proj", "o": "self_attn.o_proj",
-         "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj"}  # fmt: skip
 _GGUF = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output", "gate": "ffn_gate", "up": "ffn_up",
          "down": "ffn_down"}  # fmt: skip
 
@@ -36,7 +34,7 @@ def write_peft(folder: Path, halves: Halves, *, alpha: float = 8.0) -> Path:
     folder.mkdir(parents=True)
     tensors = {}
     for (layer, part), (a, b) in halves.items():
-        name = f"base_model.model.model.layers.{layer}.{_PEFT[part]}"
+        name = f"base_model.model.model.layers.{layer}.{MODULES[part]}"
         tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"] = a, b
     save_file(tensors, folder / "adapter_model.safetensors")
     rank = next(iter(halves.values()))[0].shape[0]

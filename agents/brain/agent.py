@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
-from agents.brain import citations, orphans, prompt
+from agents.brain import citations, orphans
 from agents.brain.answer import Ending, RunningAnswer, ending_of, published
 from agents.brain.book import AnswerBook
 from agents.brain.completion import Completions
+from agents.brain.context import Assembler, Compactor
 from agents.brain.engine import Engine, Place
 from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
@@ -25,6 +26,7 @@ from schemas.chat import (
     Answering,
     Ask,
     Cancel,
+    Compacted,
     Delta,
     Done,
     Failed,
@@ -52,7 +54,7 @@ class Brain(Agent):
 
     kind = "brain"
     calls = (Recall, ReadConversation, OpenAnswers, ReadProject, Embed)
-    publishes = (Answering, Sources, Delta, ToolCalls, Done, Failed, Turn)
+    publishes = (Answering, Sources, Delta, ToolCalls, Done, Failed, Turn, Compacted)
     streams = ("ANSWER",)
 
     async def start(self, resources: AsyncExitStack) -> None:
@@ -63,6 +65,9 @@ class Brain(Agent):
         self.projects = KnownProjects(self.bus)
         self.watch = orphans.Watch(self.bus)
         self.engine: Engine = await resources.enter_async_context(open_engine(self.settings))
+        self.assembler = Assembler(self.engine)
+        self.compactor = Compactor(self.bus, self.engine, self.assembler)
+        resources.push_async_callback(self.compactor.close)
         self.completions = Completions(self.bus, self.engine, self.book, self.projects, self.histories)
         self.condition.queued = lambda: self.engine.waiting
         if alert := self.engine.description.alert:
@@ -87,10 +92,12 @@ class Brain(Agent):
         if known:  # asked again after a lost reply
             await known.recorded.wait()
             return Accepted(answer=ask.answer, conversation=ask.conversation, sequence=known.sequence)
+        await self.assembler.check(ask.text)
         key = (ask.project, ask.conversation)
         if key in self.conversations:
             raise _busy(ask)
         self.conversations[key] = ask.answer
+        self.compactor.asked(key)
         answer = RunningAnswer(self.bus, ask)
         self.book.add(answer)
         try:
@@ -232,16 +239,21 @@ class Brain(Agent):
             asked = [turn.text for turn in remembered.turns if turn.role == "user"]
             passages = await recall(self.bus, answer, project, ask.text, asked, ask.as_of)
             answer.searched = passages is not None
-        messages, used = prompt.build(
-            ask.text, remembered.turns, passages or [], self._budget(ask), project.instructions
+        answer.prompt = prompt = await self.assembler.build(
+            ask.text,
+            remembered.turns,
+            remembered.story,
+            passages=passages or (),
+            instructions=project.instructions,
+            max_tokens=ask.sampling.max_tokens,
         )
-        pieces = self.engine.generate(messages, ask.sampling, place=Place(ask.user))
+        pieces = self.engine.generate(prompt.messages, ask.sampling, place=Place(ask.user))
         async with Generation(pieces) as generation:
             await answer.recorded.wait()
             if answer.cancelled:
                 raise asyncio.CancelledError
-            if used:
-                await answer.sources(used)
+            if prompt.passages:
+                await answer.sources(prompt.passages)
             return await published(generation, answer.delta)
 
     async def _end(
@@ -272,10 +284,14 @@ class Brain(Agent):
             if not ask.temporary:
                 sequence = (await self.bus.record(turn, id=f"{ask.answer}.answer", patience=20)).sequence
             key = (ask.project, ask.conversation)
-            turns = [*remembered.turns, question, turn]
+            now = remembered.followed_by(question, turn, sequence)
             if not answer.outdated:
-                self.histories.put(key, Remembered(turns, sequence, ask.temporary))
-            await answer.end(ending, cited=turn.cited, citations=found, grounding=turn.grounding)
+                self.histories.put(key, now)
+            await answer.end(
+                ending, cited=turn.cited, citations=found, grounding=turn.grounding, explain=ask.explain
+            )
+            if not answer.outdated and answer.prompt:
+                self.compactor.ended(turn, now.turns, now.story, answer.prompt, temporary=ask.temporary)
         except KaraisError as error:
             log.error("the answer %s could not be kept: %s", ask.answer, error)
             await answer.failed(error.code, f"The answer could not be kept: {error}")
@@ -287,10 +303,6 @@ class Brain(Agent):
         """Free the conversation for its next question; keep the events for a while."""
         self.conversations.pop((answer.ask.project, answer.ask.conversation), None)
         self.book.close(answer)
-
-    def _budget(self, ask: Ask) -> int:
-        """Return how many tokens a prompt may have beside the answer."""
-        return max(256, self.engine.description.context_tokens - ask.sampling.max_tokens)
 
 
 def _busy(ask: Ask) -> KaraisError:

@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from agents.brain.context import Prompt
 from agents.brain.generation import Generation
 from bus.connection import Bus
 from bus.reading import ANSWER_STREAM, stored
@@ -77,6 +78,8 @@ class RunningAnswer(Generic[Asked]):
         """Nothing more is generated; what there is is being written to the log."""
         self.outdated = False
         """Something of its conversation was forgotten after it began."""
+        self.prompt: Prompt | None = None
+        """What it is made from, once that is known."""
         self.task: asyncio.Task[None] | None = None
         self._bus = bus
 
@@ -111,6 +114,7 @@ class RunningAnswer(Generic[Asked]):
         cited: tuple[int, ...] = (),
         citations: tuple[Citation, ...] = (),
         grounding: Grounding = "",
+        explain: bool = False,
     ) -> None:
         """Publish the last event: the answer is complete, or failed."""
         if ending.finish_reason == "failed":
@@ -125,6 +129,7 @@ class RunningAnswer(Generic[Asked]):
                 cited=cited,
                 citations=citations,
                 grounding=grounding,
+                explained=self.prompt.explained(ending.usage) if explain and self.prompt else None,
             )
         )
 

@@ -18,9 +18,12 @@ def control_pattern(tokens: Sequence[str]) -> re.Pattern[str] | None:
 
 def plain(messages: Sequence[ChatMessage], control: re.Pattern[str] | None) -> list[dict[str, str]]:
     """Return messages as templates take them, control tokens in their text made plain."""
-    if control is None:
-        return [{"role": m.role, "content": m.content} for m in messages]
-    return [{"role": m.role, "content": control.sub(_break_token, m.content)} for m in messages]
+    return [{"role": m.role, "content": plain_text(m.content, control)} for m in messages]
+
+
+def plain_text(text: str, control: re.Pattern[str] | None) -> str:
+    """Return a text with its control tokens made plain."""
+    return text if control is None else control.sub(_break_token, text)
 
 
 def _break_token(match: re.Match[str]) -> str:

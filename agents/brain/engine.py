@@ -125,6 +125,14 @@ class Engine(Protocol):
         """Return how many tokens the prompt has, template included."""
         ...
 
+    async def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has by itself, as a message's content or a part of it.
+
+        Takes a millisecond or so, and a few for each thousand tokens. Tokens
+        may merge where texts are joined, so that a sum is right to one or two a seam.
+        """
+        ...
+
     async def close(self) -> None:
         """End what runs (it fails as ``unavailable``) and free the model. Can be called twice."""
         ...

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from agents.brain.context.history import Story
 from schemas.chat import History, Turn
 
+TURNS = 500
+"""Of a conversation that are kept at least: many more than a prompt holds beside the summary."""
 Key = tuple[str, str]
 """Project and conversation."""
 
@@ -19,11 +22,18 @@ class Remembered:
     sequence: int = 0
     temporary: bool = False
     """It is in no log: it lives here alone, until it is displaced."""
+    story: Story = field(default_factory=Story)
+    """What stands for turns that are too old for a prompt."""
 
     @classmethod
     def of(cls, history: History) -> Remembered:
         """Return what memory replied."""
-        return cls(list(history.turns), history.sequence)
+        return cls(list(history.turns), history.sequence, story=Story(history.summary, history.summarised))
+
+    def followed_by(self, question: Turn, answer: Turn, sequence: int) -> Remembered:
+        """Return the conversation with one more exchange, of which ``sequence`` is the position."""
+        turns = self.turns if len(self.turns) < 2 * TURNS else self.turns[-TURNS:]
+        return Remembered([*turns, question, answer], sequence, self.temporary, self.story)
 
 
 class Histories:
@@ -52,7 +62,9 @@ class Histories:
 
     def drop(self, key: Key) -> None:
         """Forget a conversation here."""
-        self._kept.pop(key, None)
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            kept.story.dropped = True
 
     def drop_logged(self) -> None:
         """Forget here all that can be read from the log again."""

@@ -32,7 +32,7 @@ UNCOUNTED = 0.55
 COPIED = 0.4
 """What of the support depends on words that stand in the passage side by side as they do in the sentence."""
 
-_ORDER = re.compile(
+ORDER = re.compile(
     r"^.*(?:\b(?:ignore|disregard|forget|override) (?:(?:all|any|of|your|my|the|these|previous|prior) )*"
     r"(?:instructions?|rules|prompts?|guidelines)\b|\bsystem prompt\b|\bIMPORTANT:|\byou are now\b"
     r"|\b(?:say|answer|reply|respond|output|repeat) (?:exactly|only|with)\b|<\|).*$",
@@ -72,7 +72,7 @@ class Source:
     @cached_property
     def units(self) -> list[Said]:
         """Its sentences, rows and lines of code, without lines that tell an assistant what to do."""
-        text = _ORDER.sub("", self._passage.text)
+        text = ORDER.sub("", self._passage.text)
         return [Said(piece.text, piece.under) for piece in sentences(text, code=True)]
 
     @cached_property

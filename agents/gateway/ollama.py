@@ -171,6 +171,8 @@ def _messages(given: Sequence[OllamaMessage]) -> list[CompletionMessage]:
             call = next((each for each in waiting if each.name == name), waiting[0])
             waiting.remove(call)
             answered = call.id
+        for made in message.tool_calls or ():
+            translate.check_schema(made.function.arguments, f"$.messages[{number}].tool_calls")
         calls = tuple(
             ToolCall(
                 id=f"call_{number}_{at}",

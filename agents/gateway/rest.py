@@ -128,6 +128,7 @@ class Rest(Part):
             temporary=question.temporary,
             as_of=question.as_of,
             sampling=question.sampling,
+            explain=question.explain,
         )
         with self._places.take():
             async with self.bus.answer_events(ask.answer, history=False) as events:
@@ -236,6 +237,7 @@ async def _whole(events: AnswerReader, answer: str, conversation: str, first: Re
                     citations=done.citations,
                     grounding=done.grounding,
                     usage=done.usage,
+                    explained=done.explained,
                 )
     raise KaraisError("The answer ended without an end; ask again.", code=Code.INTERRUPTED)
 

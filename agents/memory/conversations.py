@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 
 from bus.agent import Agent, answers, follows
 from schemas.chat import (
+    Compacted,
     Conversations,
     Deleted,
     History,
@@ -26,7 +27,7 @@ from stores import conversations
 
 log = logging.getLogger(__name__)
 
-Entry = Turn | Titled | Deleted | TurnsForgotten
+Entry = Turn | Compacted | Titled | Deleted | TurnsForgotten
 
 
 class ConversationKeeper(Agent):
@@ -38,7 +39,7 @@ class ConversationKeeper(Agent):
         self.conversations = await asyncio.to_thread(conversations.Conversations, file)
         resources.callback(self.conversations.close)
 
-    @follows(Turn, Titled, Deleted, TurnsForgotten)
+    @follows(Turn, Compacted, Titled, Deleted, TurnsForgotten)
     async def project_conversation(self, entry: Entry, sequence: int) -> None:
         """Take an entry of the log into the projection."""
         try:

@@ -28,7 +28,7 @@ from bus.settings import Settings
 from bus.streams import DAY
 from bus.subjects import pattern_of
 from schemas.base import Message
-from schemas.chat import Delta, Titled, Turn
+from schemas.chat import Compacted, Delta, Titled, Turn
 from schemas.errors import KaraisError
 from schemas.failure import Code
 from schemas.forgetting import Forget, Forgotten, TurnsForgotten
@@ -260,7 +260,14 @@ class Forgetter(ProjectKeeper, Searcher):
             for sequence, entry in await self._entries("CHAT", pattern_of(Titled, **place))
             if not (isinstance(entry, Titled) and entry.by_user and entry.title == kept)
         ]
-        await erase(self.bus, "CHAT", turns + titles)
+        held = await asyncio.to_thread(self.conversations.summaries, *place.values())
+        # What the projection holds no more stood for something that was forgotten, or follows such a one.
+        summaries = [
+            sequence
+            for sequence, _ in await self._entries("CHAT", pattern_of(Compacted, **place))
+            if sequence not in held
+        ]
+        await erase(self.bus, "CHAT", turns + titles + summaries)
         for answer in gone.answers:
             await purge(self.bus, "ANSWER", pattern_of(Delta, answer=answer))
         return len(turns)
@@ -270,7 +277,9 @@ class Forgetter(ProjectKeeper, Searcher):
         found: list[tuple[int, Message | None]] = []
         for stored in await all_entries(self.bus, stream, subject):
             try:
-                entry = codec.decode((Turn, Titled, FactLearned, FactEdited, ProjectChanged), stored.payload)
+                entry = codec.decode(
+                    (Turn, Compacted, Titled, FactLearned, FactEdited, ProjectChanged), stored.payload
+                )
             except KaraisError:
                 entry = None
             found.append((stored.sequence, entry))

@@ -40,6 +40,7 @@ class Tools(Agent):
         self._built_in = {tool.entry.name: tool for tool in built_in(self.bus)}
         self._running: Counter[str] = Counter()
         self._once = Once()
+        self._problem = ""
         self._servers = Servers(self.settings.mcp, self.settings.logs, self._tell)
         resources.push_async_callback(self._servers.close)
         resources.push_async_callback(self._once.close)
@@ -49,6 +50,7 @@ class Tools(Agent):
     async def look_at_configuration(self) -> None:
         """Take in changes of the administrator's file."""
         await self._servers.look()
+        self._show()
 
     @answers(ListTools)
     async def list_tools(self, ask: ListTools) -> ToolList:
@@ -149,10 +151,15 @@ class Tools(Agent):
         )
 
     def _tell(self, problem: str) -> None:
-        """Show in the agent's heartbeat what is wrong with the servers; an empty text for nothing."""
-        if self.condition.state in ("ready", "degraded", "starting"):
-            self.condition.state = "degraded" if problem else "ready"
-            self.condition.detail = problem
+        """Take what is wrong with the servers, in a sentence; an empty text for nothing."""
+        self._problem = problem
+        self._show()
+
+    def _show(self) -> None:
+        """Show in the heartbeat what is wrong. Before it answers, an agent is neither well nor ill."""
+        if self.condition.state in ("ready", "degraded"):
+            self.condition.state = "degraded" if self._problem else "ready"
+            self.condition.detail = self._problem
 
 
 def _entry(

@@ -25,7 +25,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from agents.brain import prompt
+from agents.brain.context.frames import INSTRUCTIONS
+from agents.brain.engine import ChatMessage
 from bus import settings as settings_module
 from bus.settings import Settings, environment
 from ops.bench.figures import Report, median, percentile
@@ -87,12 +88,27 @@ class Karais:
             )
             return Round(sum(s.tokens for s in samples), time.perf_counter() - begun, list(samples))
 
+    async def conversation(self, questions: Sequence[str], tokens: int) -> list[float]:
+        """Ask one question after the other in one conversation; return seconds to each first text."""
+        conversation = secrets.token_hex(16)
+        headers = self._headers
+        async with self._session.ws_connect(f"{self._url}/ws", headers=headers, compress=0) as socket:
+            return [
+                (await self._ask(socket, question, tokens, retrieve=False, conversation=conversation)).first
+                for question in questions
+            ]
+
     async def _ask(
-        self, socket: aiohttp.ClientWebSocketResponse, question: str, tokens: int, retrieve: bool
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        question: str,
+        tokens: int,
+        retrieve: bool,
+        conversation: str = "",
     ) -> Sample:
         ask = Ask(
             answer=secrets.token_hex(16),
-            conversation=secrets.token_hex(16),
+            conversation=conversation or secrets.token_hex(16),
             text=question,
             retrieve=retrieve,
             sampling=Sampling(max_tokens=tokens, temperature=0.0, ignore_end=True),
@@ -159,7 +175,7 @@ class Bare:
 
 def _request(question: str, tokens: int) -> dict[str, Any]:
     """Return the prompt that the brain would make of a question; the comparator samples as the brain does."""
-    messages, _ = prompt.build(question, [], [], 4096)
+    messages = [ChatMessage("system", INSTRUCTIONS), ChatMessage("user", question)]
     return {
         "messages": [{"role": m.role, "content": m.content} for m in messages],
         "max_tokens": tokens,

@@ -65,6 +65,7 @@ def ask(
     temporary: Temporary = False,
     as_of: Annotated[str, typer.Option(help=f"Answer from what held then: {moments.EXAMPLE}.")] = "",
     max_tokens: Annotated[int, typer.Option(help="Tokens after which the answer ends.")] = 512,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what went into the prompt.")] = False,
     url: Url = "",
     key: Key = "",
     as_json: Json = False,
@@ -86,6 +87,7 @@ def ask(
         temporary=temporary,
         as_of=moments.moment_of(as_of, "--as-of", end_of_day=True),
         sampling=Sampling(max_tokens=max_tokens),
+        explain=explain,
     )
 
     async def run() -> Reply:
@@ -106,10 +108,15 @@ def ask(
                 "citations": reply.done.citations,
                 "grounding": reply.done.grounding,
                 "usage": reply.done.usage,
+                **({"explained": reply.done.explained} if explain else {}),
             }
         )
     else:
         _print_sources(reply)
+        if reply.done and reply.done.explained:
+            from ops.commands.explaining import print_explanation
+
+            print_explanation(reply.done.explained)
     if reply.done and reply.done.finish_reason == "cancelled":
         raise typer.Exit(130)
 

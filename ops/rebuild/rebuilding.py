@@ -34,7 +34,7 @@ from ops.rebuild.comparison import Difference, compare
 from ops.rebuild.private_bus import RealEmbedder, RebuiltProjects, ReusingEmbedder, run_server, served
 from ops.rebuild.progress import Progress, Rate, Tell
 from ops.rebuild.switching import switch
-from schemas.chat import Deleted, Titled, Turn
+from schemas.chat import Compacted, Deleted, Titled, Turn
 from schemas.documents import GetStorageStatus
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
@@ -46,7 +46,7 @@ from stores.facts import FactBook
 from stores.passages import PassagesReader
 from stores.projects import ProjectBook
 
-OF_CHAT = (Turn, Titled, Deleted, TurnsForgotten)
+OF_CHAT = (Turn, Compacted, Titled, Deleted, TurnsForgotten)
 OF_MEMORY = (ProjectChanged, ProjectRemoved, FactLearned, FactEdited, FactForgotten)
 STUCK_SECONDS = 180.0
 """Without any progress, after which a rebuild is given up."""

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from schemas.chat import Deleted, Titled, Turn
+from schemas.chat import Compacted, Deleted, Titled, Turn
 from schemas.forgetting import TurnsForgotten
 from stores.conversations.naming import source_of, title_of, turn_source
-from stores.conversations.reading import ConversationQueries, decode_turn
+from stores.conversations.reading import ConversationQueries, decode_summary, decode_turn
 from stores.full_text import spaced
 from stores.rebuildable import transaction
 
@@ -42,6 +42,11 @@ CREATE TABLE turns (
     UNIQUE (number, answer, role)
 );
 CREATE INDEX by_conversation ON turns (number, sequence);
+CREATE TABLE summaries (
+    sequence INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL REFERENCES conversations (number), entry BLOB NOT NULL
+);
+CREATE INDEX summaries_by_conversation ON summaries (number, sequence);
 CREATE TABLE open_answers (number INTEGER, answer TEXT, sequence INTEGER, PRIMARY KEY (number, answer));
 CREATE VIRTUAL TABLE texts USING fts5 (text, number UNINDEXED, tokenize = "unicode61 remove_diacritics 2");
 CREATE TABLE recalled (
@@ -65,15 +70,17 @@ class Conversations(ConversationQueries):
     """The projection. Its methods block for milliseconds and may be called from any thread."""
 
     schema = _SCHEMA
-    version = 4
+    version = 5
 
-    def apply(self, entry: Turn | Titled | Deleted | TurnsForgotten, sequence: int) -> None:
+    def apply(self, entry: Turn | Compacted | Titled | Deleted | TurnsForgotten, sequence: int) -> None:
         """Take in the log's entry at ``sequence``; one that was taken in before changes nothing."""
         with self._applying(sequence) as is_new:
             if is_new:
                 match entry:
                     case Turn():
                         self._apply_turn(entry, sequence)
+                    case Compacted():
+                        self._apply_summary(entry, sequence)
                     case Titled():
                         self._apply_title(entry)
                     case Deleted():
@@ -142,6 +149,21 @@ class Conversations(ConversationQueries):
         ).fetchone():
             execute("INSERT OR REPLACE INTO open_answers VALUES (?, ?, ?)", (number, turn.answer, sequence))
 
+    def _apply_summary(self, summary: Compacted, sequence: int) -> None:
+        """Keep a summary of turns that are all here, and of no others; else have it erased."""
+        row = self._database.execute(
+            "SELECT number FROM conversations WHERE project = ? AND conversation = ? AND user = ?",
+            (summary.project, summary.conversation, summary.user),
+        ).fetchone()
+        if row and self._summarised_until(row[0]) == summary.after and self._has_all(row[0], summary.turns):
+            self._database.execute(
+                "INSERT INTO summaries VALUES (?, ?, ?)", (sequence, row[0], msgspec.json.encode(summary))
+            )
+        else:
+            # It was written while something that it stands for was forgotten, or the summary before it,
+            # whose words it has as well.
+            self._note_to_erase(summary, (), summary.at, marked=True)
+
     def _apply_title(self, titled: Titled) -> None:
         changed = self._database.execute(
             "UPDATE conversations SET title = ?, by_user = ?"
@@ -192,6 +214,7 @@ class Conversations(ConversationQueries):
         if row is None:
             return
         number, title, by_user = row
+        self._forget_summaries(number, set(forgotten.answers))
         for answer in forgotten.answers:
             of_it = "(SELECT sequence FROM turns WHERE number = ? AND answer = ?)"
             execute(f"DELETE FROM texts WHERE rowid IN {of_it}", (number, answer))  # noqa: S608  a constant
@@ -204,6 +227,7 @@ class Conversations(ConversationQueries):
         ).fetchone()
         if first is None:
             execute("DELETE FROM texts WHERE rowid = -?", (number,))
+            execute("DELETE FROM summaries WHERE number = ?", (number,))
             execute("DELETE FROM conversations WHERE number = ?", (number,))
             return
         # An automatic title may hold what was forgotten.
@@ -215,8 +239,24 @@ class Conversations(ConversationQueries):
         )
         self._index(-number, number, title)
 
+    def _forget_summaries(self, number: int, answers: set[str]) -> None:
+        """Remove the first summary that stands for one of these exchanges, and those that build on it."""
+        for sequence, entry in self._database.execute(
+            "SELECT sequence, entry FROM summaries WHERE number = ? ORDER BY sequence", (number,)
+        ).fetchall():
+            if answers.intersection(decode_summary(entry).turns):
+                self._database.execute(
+                    "DELETE FROM summaries WHERE number = ? AND sequence >= ?", (number, sequence)
+                )
+                return
+
     def _note_to_erase(
-        self, entry: Turn | Titled | TurnsForgotten, answers: tuple[str, ...], at: float, *, marked: bool
+        self,
+        entry: Turn | Compacted | Titled | TurnsForgotten,
+        answers: tuple[str, ...],
+        at: float,
+        *,
+        marked: bool,
     ) -> None:
         line = TurnsForgotten(
             user=entry.user,

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from schemas.chat import Conversation, History, Turn
+from schemas.chat import Compacted, Conversation, History, Turn
 from schemas.forgetting import TurnsForgotten
 from stores.full_text import match_query
 from stores.projection import Projection
@@ -183,13 +183,46 @@ class ConversationQueries(Projection):
             answering = self._database.execute(
                 "SELECT answer FROM open_answers WHERE number = ? ORDER BY sequence DESC LIMIT 1", (number,)
             ).fetchone()
+            summary = self._newest_summary(number)
         return History(
             conversation=conversation,
             title=title,
             turns=tuple(decode_turn(entry) for _, entry in reversed(rows)),
             sequence=rows[0][0] if rows else 0,
             answering=answering[0] if answering else "",
+            summary=decode_summary(summary[1]) if summary else None,
+            summarised=summary[0] if summary else 0,
         )
+
+    def summaries(self, project: str, conversation: str) -> set[int]:
+        """Return the positions in the log of the summaries of a conversation."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT sequence FROM summaries JOIN conversations USING (number)"
+                " WHERE project = ? AND conversation = ?",
+                (project, conversation),
+            ).fetchall()
+        return {sequence for (sequence,) in rows}
+
+    def _newest_summary(self, number: int) -> tuple[int, bytes] | None:
+        row: tuple[int, bytes] | None = self._database.execute(
+            "SELECT sequence, entry FROM summaries WHERE number = ? ORDER BY sequence DESC LIMIT 1", (number,)
+        ).fetchone()
+        return row
+
+    def _summarised_until(self, number: int) -> str:
+        """Return the last exchange that a conversation's summaries stand for; empty without any."""
+        row = self._newest_summary(number)
+        return decode_summary(row[1]).turns[-1] if row else ""
+
+    def _has_all(self, number: int, answers: Collection[str]) -> bool:
+        """Say whether all these exchanges, of which there are some, are in a conversation."""
+        (found,) = self._database.execute(
+            "SELECT count(DISTINCT answer) FROM turns WHERE number = ?"
+            " AND answer IN (SELECT value FROM json_each(?))",
+            (number, msgspec.json.encode(sorted(answers)).decode()),
+        ).fetchone()
+        return bool(answers) and int(found) == len(answers)
 
     def unanswered(self) -> tuple[Turn, ...]:
         """Return the questions, of all projects, that have no answer in the log yet; oldest first."""
@@ -205,6 +238,11 @@ class ConversationQueries(Projection):
             (project, conversation, answer),
         ).fetchone()
         return found is not None
+
+
+def decode_summary(entry: bytes) -> Compacted:
+    """Return a summary from how the table has it."""
+    return msgspec.json.decode(entry, type=Compacted)
 
 
 def decode_turn(entry: bytes) -> Turn:

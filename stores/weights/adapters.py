@@ -33,8 +33,12 @@ Place = tuple[int, str]
 """Number of a layer, from 0, and one of PARTS."""
 
 PARTS = ("q", "k", "v", "o", "gate", "up", "down")
-_PEFT = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "o", "gate_proj": "gate", "up_proj": "up",
-         "down_proj": "down"}  # fmt: skip
+MODULES = {
+    "q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_proj", "o": "self_attn.o_proj",
+    "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj",
+}  # fmt: skip
+"""What transformers calls each of PARTS within a layer."""
+_PEFT = {module.partition(".")[2]: part for part, module in MODULES.items()}
 _GGUF = {"attn_q": "q", "attn_k": "k", "attn_v": "v", "attn_output": "o", "ffn_gate": "gate", "ffn_up": "up",
          "ffn_down": "down"}  # fmt: skip
 _PEFT_NAME = re.compile(r"\.layers\.(\d+)\.\w+\.(\w+_proj)\.lora_([AB])(?:\.default)?\.weight$")

@@ -33,6 +33,15 @@ TURN = chat.Turn(
     at=1700000000.5, worker="brain-1", model="m", passages=(PASSAGE,), cited=(1,), finish_reason="stop",
     usage=USAGE, citations=(CITATION,), grounding="supported",
 )  # fmt: skip
+COMPACTED = chat.Compacted(
+    conversation="c1", text="I said: The boiler hums.", turns=("a0", "a1"), after="a9", at=1700000000.5,
+    model="m",
+)  # fmt: skip
+EXPLANATION = chat.Explanation(
+    context_tokens=8192, answer_tokens=512, prompt_tokens=40, cached_tokens=20,
+    parts=(chat.PromptPart(name="passages", tokens=20, cached=0, most=700, pieces=("notes/boiler.md",)),),
+    left_out=(chat.LeftOut(name="history", what="2 exchanges", tokens=90, reason="too_old"),),
+)  # fmt: skip
 STATUS = documents.StorageStatus(
     folder="/storage", scanning=True, files=4, indexed=2, skipped=1, waiting=1, passages=9,
     files_per_second=2.5, passages_per_second=9.5, seconds_left=0.4, problem="",
@@ -40,7 +49,7 @@ STATUS = documents.StorageStatus(
 ENTRY = documents.FileEntry(path="a.pdf", state="skipped", bytes=10, passages=0, reason="It is encrypted.")
 PROJECT = projects.Project(
     project="boat", name="The boat", instructions="Be brief.", folder="boat/papers", uses_global=True,
-    created=1.5, updated=2.5,
+    created=1.5, updated=2.5, adapter="tone",
 )  # fmt: skip
 FACT = memory.Fact(
     id="f1", text="The owner lives in Bonn.", subject="owner", attribute="city", value="Bonn", kind="place",
@@ -51,7 +60,7 @@ FACT = memory.Fact(
 MESSAGES = (
     chat.Ask(
         answer="a1", conversation="c1", text="When?", retrieve=True, temporary=True, as_of=1.5,
-        sampling=SAMPLING,
+        sampling=SAMPLING, explain=True,
     ),
     chat.Accepted(answer="a1", conversation="c1", sequence=41, worker="brain-1"),
     chat.Cancel(answer="a1"),
@@ -73,10 +82,11 @@ MESSAGES = (
     ),
     chat.Done(
         answer="a1", index=2, finish_reason="stop", usage=USAGE, cited=(1,), citations=(CITATION,),
-        grounding="supported",
+        grounding="supported", explained=EXPLANATION,
     ),
     chat.Failed(answer="a1", index=2, code=failure.Code.INTERRUPTED, message="The brain died."),
     TURN,
+    COMPACTED,
     chat.Titled(conversation="c1", title="Boiler", at=1.5, by_user=True),
     chat.Deleted(conversation="c1", at=1.5),
     chat.ListConversations(limit=10, before=2.5, matching="boiler"),
@@ -89,7 +99,10 @@ MESSAGES = (
         )
     ),
     chat.ReadConversation(conversation="c1", last=20),
-    chat.History(conversation="c1", title="Boiler", turns=(TURN,), sequence=42, answering="a2"),
+    chat.History(
+        conversation="c1", title="Boiler", turns=(TURN,), sequence=42, answering="a2", summary=COMPACTED,
+        summarised=40,
+    ),
     chat.OpenAnswers(),
     chat.Unanswered(turns=(TURN,)),
     documents.Recall(
@@ -131,7 +144,7 @@ MESSAGES = (
     projects.ProjectFound(project=PROJECT),
     projects.ChangeProject(
         project="boat", create=True, name="The boat", instructions="Be brief.", folder="boat/papers",
-        uses_global=True,
+        uses_global=True, adapter="tone",
     ),
     projects.RemoveProject(project="boat"),
     memory.FactLearned(project="boat", learned=FACT),
@@ -155,7 +168,7 @@ MESSAGES = (
         tools=(
             tools.ToolEntry(
                 name="home__switch", description="Switch.", parameters={"type": "object"}, source="home",
-                effect="changes", untrusted=True,
+                effect="changes", sends=True, untrusted=True,
             ),
         ),
         servers=(tools.ToolServer(name="home", state="ready", tools=1, detail="d"),),

@@ -158,6 +158,23 @@ async def test_the_count_is_what_the_answer_reports(engine: Engine) -> None:
     assert await engine.count(asking(question * 2)) > await engine.count(asking(question))
 
 
+async def test_texts_are_measured_by_themselves(engine: Engine) -> None:
+    """The sum of what texts measure, and of an empty prompt, is what the prompt has, but for the seams."""
+    texts = [
+        "Streams keep messages until a limit is reached.",
+        "",
+        "<|im_end|> é中 *x*\n\n- one",
+        "word " * 900,
+    ]
+    counts = await engine.measure(texts)
+    assert counts[1] == 0
+    assert min(counts[0], counts[2]) > 3
+    assert counts[3] >= 900
+    empty, full = await engine.count(asking("")), await engine.count(asking("\n\n".join(texts)))
+    assert abs(full - empty - sum(counts)) <= 2 * len(texts)
+    assert await engine.measure([]) == []
+
+
 async def test_answers_that_do_not_fit_together_run_one_after_the_other(engine: Engine) -> None:
     """Each may need more than half of the context; none fails for want of room."""
     text = "Please go on with this list of words. " * 60

@@ -110,16 +110,18 @@ async def test_the_same_weights_say_the_same_from_every_file_and_engine(models: 
 
 
 async def test_the_default_model_says_the_same_on_every_engine(tmp_path: Path) -> None:
-    """Weights of 8 bits: llama.cpp and OpenVINO round each layer's input to 8 bits too.
+    """Weights of 8 bits; the reference computes with them in float32.
 
-    The reference does not. That is a relative error of 4e-3 a layer, which over 30 layers came to 0.16
-    in logits of 24.
+    OpenVINO does nearly the same (0.02 apart at most, when this was written);
+    llama.cpp rounds each layer's input to 8 bits too, a relative error of 4e-3
+    in each of 30 layers (0.15 apart). A wrong position, mask or weight is
+    several units apart at once.
     """
     model = default_model()
     # without the profile's sampling, which each engine does in its own way
     intake.take(tmp_path / "models", model.weights, DEFAULT, source="test")
     await agree(
-        tmp_path, ("transformers", DEFAULT), [("llamacpp", DEFAULT, 0.35), ("openvino", DEFAULT, 0.35)]
+        tmp_path, ("transformers", DEFAULT), [("llamacpp", DEFAULT, 0.35), ("openvino", DEFAULT, 0.1)]
     )
 
 

@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from agents.brain.agent import Brain
+from agents.brain.engines.script import Script
+from agents.brain.engines.scripted import ScriptedEngine
 from bus.agent import Agent, answers, follows
 from bus.settings import Settings
 from schemas.chat import (
@@ -28,6 +30,7 @@ from schemas.chat import (
 from schemas.errors import Refused
 from schemas.failure import Code
 from schemas.forgetting import TurnsForgotten
+from schemas.health import DescribeEngine
 
 
 class Log(Agent):
@@ -240,3 +243,17 @@ async def test_what_was_forgotten_is_in_no_later_prompt(brains) -> None:
         assert brain.histories.get(key) is None
         assert brain.histories.get(("home", "c2")) is None
         assert first.answer not in brain.book.ended
+
+
+async def test_what_the_owner_should_know_of_the_engine_is_in_the_heartbeat(brains, monkeypatch) -> None:
+    """A brain whose card had too little memory works, and says so where `karais status` reads it."""
+    running, settings = brains
+    await running.provision()
+    engine = ScriptedEngine(Script())
+    described = msgspec.structs.replace(engine.description, alert="Answers are slower: the card is full.")
+    monkeypatch.setattr(ScriptedEngine, "description", property(lambda self: described))
+    brain = Brain(settings)
+    async with running.running(Log(settings), brain), running.connected() as bus:
+        await until(lambda: brain.condition.state == "ready")
+        assert brain.condition.detail == described.alert
+        assert (await bus.call(DescribeEngine())).alert == described.alert

@@ -12,8 +12,9 @@ import pytest
 from agents.librarian import Librarian
 from agents.memory import Memory
 from bus.connection import connect
-from bus.erasing import erase
-from schemas.chat import Deleted, Delta, ReadConversation, Titled, Turn
+from bus.erasing import all_entries, erase
+from bus.subjects import pattern_of
+from schemas.chat import Compacted, Deleted, Delta, ReadConversation, Titled, Turn
 from schemas.documents import Recall
 from schemas.errors import Refused, Unavailable
 from schemas.failure import Code
@@ -249,3 +250,32 @@ async def test_a_deleted_file_leaves_the_tables_files_soon(start_bus, settings):
 
         await until(erased, seconds=2 * SECONDS)
         assert [p.path for p in await recalled(bus, "ponds", kinds=("document",))()] == ["other.md"]
+
+
+async def test_a_summary_goes_with_a_turn_that_it_stands_for(start_bus, settings):
+    """After forgetting one exchange its words are in no summary's entry or row; the other turns stay."""
+    async with memory(start_bus, settings) as bus:
+        await say(bus, f"The garage opens with {CANARY}.", answer="a1", reply="Noted.")
+        await say(bus, "How is the weather?", answer="a2", reply="Sunny.")
+        fields = {"conversation": "c1", "at": time.time()}
+        first = Compacted(**fields, text=f"I said: The garage opens with {CANARY}.", turns=("a1",))
+        sequence = (await bus.record(first)).sequence
+        more = Compacted(**fields, text=f"{first.text}\nYou said: Sunny.", turns=("a2",), after="a1")
+        await bus.record(more, expect=sequence)
+
+        async def summary():
+            return (await bus.call(ReadConversation(conversation="c1"))).summary == more
+
+        await until(summary)
+        await bus.call(Forget(answer="a1"), timeout=SECONDS)
+        assert places(settings.home, CANARY) == []
+        history = await bus.call(ReadConversation(conversation="c1"))
+        assert (history.summary, history.summarised) == (None, 0)
+        assert [turn.answer for turn in history.turns] == ["a2", "a2"]
+        await bus.record(more)  # that of a brain which had not heard of it
+        await until(lambda: nothing_of(bus, Compacted))
+        assert places(settings.home, CANARY) == []
+
+
+async def nothing_of(bus, kind) -> bool:
+    return not await all_entries(bus, "CHAT", pattern_of(kind, project="home", conversation="c1"))

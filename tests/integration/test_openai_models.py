@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import AsyncIterator, Callable
@@ -67,14 +68,56 @@ async def test_the_small_models_answer_and_embed(settings: Settings, agents: dic
         assert len(vectors[0].embedding) == 384
 
         engine = agents["brain"].engine
-        long: Any = [{"role": "user", "content": "Tell a story. " * 500}]
-        asking = asyncio.create_task(client.chat.completions.create(model="karais", messages=long))
-        async with asyncio.timeout(20):
-            while engine.running == 0:
-                await asyncio.sleep(0.01)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        endless = await client.chat.completions.create(
+            model="karais", messages=QUESTION, max_tokens=2000, stream=True, extra_body={"ignore_eos": True}
+        )
+        await anext(endless)
+        assert engine.running == 1
         begun = time.monotonic()
+        await endless.close()
         while engine.running:
             await asyncio.sleep(0.01)
         assert time.monotonic() - begun < 1.0
+
+
+async def test_the_small_model_keeps_to_schemas(settings: Settings, agents: dict[str, Any]) -> None:
+    """A demanded call and a formatted answer are valid; probabilities are those of the answer's tokens."""
+    url, key = agents["gateway"].address.url, settings.api_key.read_text().strip()
+    place = {"type": "object", "properties": {"place": {"$ref": "#/$defs/Place"}}, "required": ["place"]}
+    tool: Any = {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "The weather at a place.",
+            "parameters": {
+                **place,
+                "$defs": {"Place": {"enum": ["Bonn", "Paris"]}},
+                "additionalProperties": False,
+            },
+        },
+    }
+    shape: Any = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 20}, "big": {"type": "boolean"}},
+        "required": ["city", "big"],
+        "additionalProperties": False,
+    }
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+        asked: dict[str, Any] = {"model": "karais", "messages": QUESTION, "temperature": 0, "max_tokens": 100}
+        reply = await client.chat.completions.create(**asked, tools=[tool], tool_choice="required")
+        assert reply.choices[0].finish_reason == "tool_calls"
+        call = reply.choices[0].message.tool_calls[0].function  # type: ignore[index,union-attr]
+        assert call.name == "weather"
+        assert json.loads(call.arguments)["place"] in ("Bonn", "Paris")
+        form: Any = {"type": "json_schema", "json_schema": {"name": "town", "schema": shape}}
+        formed = await client.chat.completions.create(**asked, response_format=form)
+        value = json.loads(formed.choices[0].message.content or "")
+        assert set(value) == {"city", "big"}
+        assert isinstance(value["big"], bool)
+        likely = await client.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
+        tokens = likely.choices[0].logprobs.content  # type: ignore[union-attr]
+        assert tokens
+        assert "".join(token.token for token in tokens).strip() == likely.choices[0].message.content
+        assert all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in tokens)
+        auto = await client.chat.completions.create(**asked, tools=[tool])
+        assert "<tool_call>" not in (auto.choices[0].message.content or "")

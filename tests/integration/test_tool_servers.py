@@ -98,6 +98,7 @@ async def test_tools_of_a_program_are_used(house: House) -> None:
     assert found["good__echo"].effect == "reads"
     assert found["good__switch"].effect == "changes"
     assert found["good__echo"].untrusted
+    assert found["good__echo"].sends
     said = await house.call("good__echo", arguments={"text": "hello"})
     assert (said.outcome, said.text, said.untrusted) == ("done", "hello", True)
     assert (await house.call("good__switch", arguments={"text": "on"})).outcome == "unapproved"
@@ -154,6 +155,7 @@ async def test_server_that_is_not_there_hurts_no_other(house: House, tmp_path: P
             nobody={"url": "http://127.0.0.1:9/mcp"},
             mute={"url": f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"},
             noise=program("noise"),
+            hangs=program("silent"),
             ends={"command": "false"},
             both={"command": "x", "url": "http://x"},
             secret={"url": "http://127.0.0.1:9/mcp", "headers": {"A": "${env:NOT_THERE}"}},
@@ -164,6 +166,7 @@ async def test_server_that_is_not_there_hurts_no_other(house: House, tmp_path: P
     assert {server.state for server in found.values()} == {"failed"}
     assert "no-such-program" in found["none"].detail
     assert "within 30 s" in found["mute"].detail
+    assert "within 30 s" in found["hangs"].detail
     assert "NOT_THERE" in found["secret"].detail
     assert "either a url or a command" in found["both"].detail
     assert all(server.detail for server in found.values())
@@ -310,6 +313,59 @@ async def test_redirect_to_another_host_is_not_followed(house: House) -> None:
     finally:
         await first.cleanup()
         await other.cleanup()
+
+
+class Earlier:
+    """A server of an earlier revision with sessions, as many that are in use: initialize, then streams."""
+
+    def __init__(self) -> None:
+        self.sessions: set[str] = set()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.method != "POST":
+            return web.Response(status=405)
+        asked = await request.json()
+        if asked["method"] == "initialize":
+            name = f"s{time.monotonic_ns()}"
+            self.sessions.add(name)
+            result: Any = {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "earlier", "version": "1"},
+            }
+            return web.json_response(_reply(asked, result), headers={"Mcp-Session-Id": name})
+        if request.headers.get("Mcp-Session-Id") not in self.sessions:
+            return web.Response(status=404 if "Mcp-Session-Id" in request.headers else 400)
+        if "id" not in asked:
+            return web.Response(status=202)
+        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+        result = {"tools": [{"name": "echo", "inputSchema": schema}]}
+        if asked["method"] == "tools/call":
+            result = {"content": [{"type": "text", "text": asked["params"]["arguments"]["text"]}]}
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"event: message\ndata: " + json.dumps(_reply(asked, result)).encode() + b"\n\n")
+        return response
+
+
+def _reply(asked: Any, result: Any) -> Any:
+    return {"jsonrpc": "2.0", "id": asked["id"], "result": result}
+
+
+async def test_server_of_an_earlier_revision_is_used(house: House) -> None:
+    """It is spoken to in its own way; when it forgets the session, a new one is begun."""
+    earlier = Earlier()
+    runner, url = await _site(earlier.answer)
+    try:
+        await use(house, old={"url": url, "reads": "all"})
+        assert await works(house, "old")
+        earlier.sessions.clear()
+        assert (await house.call("old__echo", arguments={"text": "x"})).outcome == "failed"
+        await until(house, "old", "failed")
+        await until(house, "old", "ready")
+        assert await works(house, "old")
+    finally:
+        await runner.cleanup()
 
 
 async def _site(handler: Callable[[web.Request], Any]) -> tuple[web.AppRunner, str]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.chat import Deleted, Titled, Turn
+from schemas.chat import Compacted, Deleted, Titled, Turn
+from schemas.forgetting import TurnsForgotten
 from stores.conversations import TITLE_CHARS, Conversations, title_of, turn_source
 
 
@@ -267,3 +268,53 @@ def test_the_projection_depends_on_the_log_alone(tmp_path_factory, entries, repe
         assert line.turns == len(read(once, line.conversation).turns)
     once.close()
     often.close()
+
+
+def summary_of(*turns: str, after: str = "", text: str = "I said: My dog is Rex.") -> Compacted:
+    return Compacted(conversation="c1", text=text, turns=turns, after=after, at=5.0)
+
+
+def with_exchanges(store: Conversations, count: int) -> int:
+    """Apply exchanges a1, a2, ...; return the next position in the log."""
+    for number in range(count):
+        store.apply(asked(f"a{number + 1}"), 2 * number + 1)
+        store.apply(answered(f"a{number + 1}"), 2 * number + 2)
+    return 2 * count + 1
+
+
+def test_the_newest_summary_comes_with_the_history(store):
+    """Each builds on the one before it; all turns stay."""
+    at = with_exchanges(store, 3)
+    store.apply(summary_of("a1"), at)
+    store.apply(summary_of("a2", after="a1", text="I said: Both."), at + 1)
+    history = read(store)
+    assert (history.summary.text, history.summarised, history.sequence) == ("I said: Both.", at + 1, 6)
+    assert len(history.turns) == 6
+    assert store.summaries("home", "c1") == {at, at + 1}
+
+
+def test_forgetting_a_turn_takes_the_summaries_that_stand_for_it(store):
+    """That of an earlier turn stays; those that build on a removed one go too, and the log is told."""
+    at = with_exchanges(store, 4)
+    store.apply(summary_of("a1"), at)
+    store.apply(summary_of("a2", after="a1"), at + 1)
+    store.apply(summary_of("a3", after="a2"), at + 2)
+    store.apply(TurnsForgotten(conversation="c1", answers=("a2",), at=6.0), at + 3)
+    assert store.summaries("home", "c1") == {at}
+    assert read(store).summarised == at
+    store.apply(TurnsForgotten(conversation="c1", answers=("a1", "a3", "a4"), at=6.0), at + 4)
+    assert store.summaries("home", "c1") == set()
+
+
+def test_a_summary_that_comes_after_the_forgetting_is_not_kept(store):
+    """Whether it stands for what was forgotten or builds on a summary that did: it is to be erased."""
+    at = with_exchanges(store, 3)
+    store.apply(summary_of("a1"), at)
+    store.apply(TurnsForgotten(conversation="c1", answers=("a1",), at=6.0), at + 1)
+    store.erased([number for number, *_ in store.to_erase()])
+    store.apply(summary_of("a2", after="a1"), at + 2)
+    store.apply(summary_of("a1", "a2"), at + 3)
+    assert store.summaries("home", "c1") == set()
+    assert [(gone.conversation, gone.answers) for _, _, gone in store.to_erase()] == [("c1", ())] * 2
+    store.apply(summary_of("a2"), at + 4)
+    assert store.summaries("home", "c1") == {at + 4}

@@ -20,7 +20,7 @@ import msgspec
 
 from agents.brain import constraining
 from agents.brain.admission import Admission
-from agents.brain.control_tokens import control_pattern, plain
+from agents.brain.control_tokens import control_pattern, plain, plain_text
 from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place, merged
 from agents.brain.engines import llamacpp_wire as wire
 from agents.brain.engines.llamacpp_calls import Call, Calls
@@ -205,6 +205,12 @@ class LlamaCppEngine:
         """Return how many tokens the prompt has, template included."""
         self._check_open()
         return await asyncio.to_thread(wire.count, self._socket, plain(messages, self._control))
+
+    async def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has by itself."""
+        self._check_open()
+        given = [plain_text(text, self._control) for text in texts]
+        return await asyncio.to_thread(wire.measure, self._socket, given)
 
     async def close(self) -> None:
         """End what runs and free the model."""

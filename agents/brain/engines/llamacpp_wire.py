@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,13 @@ class _Count(Struct):
     input_tokens: int
 
 
+class _Tokens(Struct):
+    tokens: tuple[int, ...]
+
+
+_BETWEEN = -1
+
+
 class _Generation(Struct):
     n_ctx: int
 
@@ -133,6 +141,26 @@ def count(path: Path, messages: list[dict[str, str]]) -> int:
     """Return the tokens of a prompt, template included. Blocks for some milliseconds."""
     reply = _request(path, "POST", "/v1/chat/completions/input_tokens", {"messages": messages})
     return msgspec.json.decode(reply, type=_Count).input_tokens
+
+
+def measure(path: Path, texts: Sequence[str]) -> list[int]:
+    """Return how many tokens each text has. Blocks for some milliseconds.
+
+    All go in one request, with a number between two that is no token.
+    """
+    if not texts:
+        return []
+    content: list[str | int] = []
+    for text in texts:
+        content += [text, _BETWEEN]
+    reply = _request(path, "POST", "/tokenize", {"content": content, "parse_special": False})
+    counts = [0]
+    for token in msgspec.json.decode(reply, type=_Tokens).tokens:
+        if token == _BETWEEN:
+            counts.append(0)
+        else:
+            counts[-1] += 1
+    return counts[: len(texts)]
 
 
 def context_of(path: Path) -> int:

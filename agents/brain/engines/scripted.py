@@ -126,6 +126,10 @@ class ScriptedEngine:
         """Return how many tokens the prompt has: its words, and four a message."""
         return len(_tokens(messages))
 
+    async def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many words each text has."""
+        return [len(TOKEN.findall(text)) for text in texts]
+
     async def close(self) -> None:
         """End what runs."""
         self._fail_all(Unavailable("The engine was closed during the answer: ask again."))

@@ -131,6 +131,11 @@ class SteppingEngine:
         self._check_open()
         return len(await asyncio.to_thread(self._prompts.tokens, messages))
 
+    async def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has by itself."""
+        self._check_open()
+        return await asyncio.to_thread(self._prompts.measure, texts)
+
     async def close(self) -> None:
         """End what runs and free the model."""
         if self._watch is not None:

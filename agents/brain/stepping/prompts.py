@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agents.brain.control_tokens import control_pattern, plain
+from agents.brain.control_tokens import control_pattern, plain, plain_text
 
 if TYPE_CHECKING:
     from agents.brain.engine import ChatMessage
@@ -32,3 +32,7 @@ class Prompts:
             eos_token=self._vocabulary.text_of(special.ends[0] if special.ends else -1),
         )
         return self._vocabulary.encode(text)
+
+    def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has by itself. Blocks for some milliseconds."""
+        return [self._vocabulary.count(plain_text(text, self._control)) for text in texts]

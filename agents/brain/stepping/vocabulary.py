@@ -32,6 +32,10 @@ class Vocabulary:
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return tokens
 
+    def count(self, text: str) -> int:
+        """Return how many tokens a piece of a prompt has."""
+        return len(self.encode_text(text))
+
     def bytes_of(self, token: int) -> bytes:
         """Return a token's bytes; nothing for one that is no text."""
         return self._bytes[token] if token < len(self._bytes) else b""

@@ -127,20 +127,20 @@ def tool_of(name: str, description: str | None, parameters: dict[str, Any] | Non
 
 def schema_of(kind: str, schema: dict[str, Any] | None, field: str) -> str:
     """Return the schema that a format stands for, as JSON; empty for free text."""
+    check_schema(schema, field)
     if kind == "text":
         return ""
     if kind != "json_schema":
         return encode(_ANY_OBJECT).decode()
     if schema is None:
         raise invalid("The format is json_schema and there is no schema.", field)
-    check_schema(schema, field)
     return encode(schema).decode()
 
 
 def check_schema(schema: object, field: str) -> None:
-    """Raise KaraisError for a schema that no engine should be given."""
+    """Raise KaraisError for a schema, or another value, that is too deep to be passed on."""
     if is_deeper(schema, MAX_DEPTH):
-        raise invalid(f"The schema is nested deeper than {MAX_DEPTH} levels.", field)
+        raise invalid(f"The value is nested deeper than {MAX_DEPTH} levels.", field)
 
 
 def one_only(body: ChatCompletionRequest) -> None:

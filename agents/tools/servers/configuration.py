@@ -55,6 +55,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     """The server may say itself which of its tools only read."""
     trust_descriptions: bool = False
     """What the server writes about its tools counts as the administrator's own words."""
+    trust_data: bool = False
+    """What is sent to it stays at home: tools that only read may be called with whatever a model knows."""
     disabled: bool = False
 
 

@@ -101,6 +101,7 @@ def _listed(server: str, name: str, config: ServerConfig, tool: McpTool) -> List
         parameters=shown,
         source=server,
         effect=effect_of(config, tool),
+        sends=not config.trust_data,
         untrusted=not config.trust_descriptions,
     )
     return Listed(tool.name, entry, checker.arguments)
