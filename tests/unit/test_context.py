@@ -13,6 +13,7 @@ from agents.brain.context import Assembler, Story, frames, summary
 from agents.brain.context.budget import SHARES, granted
 from agents.brain.context.history import Exchange, beginning, exchanges
 from agents.brain.context.tokens import Tokens
+from agents.brain.engine import ChatMessage
 from agents.brain.engines.scripted import Script, ScriptedEngine
 from schemas.chat import Compacted, Turn, Usage
 from schemas.documents import Passage
@@ -244,3 +245,13 @@ def test_frames_name_whence_things_are() -> None:
         "From an earlier conversation, 1 January 1970",
         "Remembered since 1 January 1970",
     ]
+
+
+async def test_passages_over_a_prompt_of_others_leave_room_for_the_answer() -> None:
+    """As many of the best as fit behind the prompt and what the answer may take; none where none fits."""
+    assembler = Assembler(engine())
+    found = [passage(number, "x " * 50) for number in range(4)]
+    short, long = [ChatMessage("user", "why " * 10)], [ChatMessage("user", "why " * 300)]
+    assert await assembler.fitting(found, short, 100) == found[:2]
+    assert await assembler.fitting(found, long, 100) == []
+    assert await assembler.fitting([], short, 100) == []

@@ -126,6 +126,20 @@ class Assembler:
             room -= over + SEAM
         return prompt
 
+    async def fitting(
+        self, passages: Sequence[Passage], messages: Sequence[ChatMessage], max_tokens: int
+    ) -> list[Passage]:
+        """Return the best passages that find room over the question of somebody else's prompt."""
+        if not passages:
+            return []
+        costs = await self._of_passages(passages)
+        (frame,) = await self.tokens.of([frames.WITH_PASSAGES])
+        room = self.context - min(max_tokens, self.context // 2) - frame
+        room -= await self._engine.count(messages)
+        grants = granted(room, self.context, _by_kind(passages, costs))
+        used, _ = self._kept_passages(passages, costs, grants, [])
+        return used
+
     async def costs(self, said: Sequence[Exchange]) -> list[int]:
         """Return what exchanges cost in a prompt, in tokens; nothing for one that stands in none."""
         _, each = await self.tokens.of_template()
@@ -172,12 +186,7 @@ class Assembler:
             ]
         )
         of_lines = [cost + SEAM for cost in await self.tokens.of(lines)]
-        shown = [frames.shown_passage(9, passage) for passage in passages]
-        of_passages = [cost + 2 * SEAM for cost in await self.tokens.of(shown)]
-        of_kind = {
-            kind: sum(c for c, p in zip(of_passages, passages, strict=True) if _part(p) == kind)
-            for kind in ("memory", "passages")
-        }
+        of_passages = await self._of_passages(passages)
         room -= (frame + SEAM if passages else 0) + (head + SEAM if lines else 0)
         grants = granted(
             room,
@@ -186,8 +195,7 @@ class Assembler:
                 "tools": for_tools + SEAM if for_tools else 0,
                 "instructions": for_rules + SEAM if for_rules else 0,
                 "summary": sum(of_lines),
-                "memory": of_kind["memory"],
-                "passages": of_kind["passages"],
+                **_by_kind(passages, of_passages),
                 "history": sum(costs[first:]),
             },
         )
@@ -232,6 +240,10 @@ class Assembler:
             left_out,
             instructions,
         )
+
+    async def _of_passages(self, passages: Sequence[Passage]) -> list[int]:
+        shown = [frames.shown_passage(9, passage) for passage in passages]
+        return [cost + 2 * SEAM for cost in await self.tokens.of(shown)]
 
     def _told(self, name: PartName, tokens: int, pieces: tuple[str, ...] = ()) -> PromptPart:
         return PromptPart(name=name, tokens=tokens, most=self.share(name), pieces=pieces)
@@ -330,6 +342,14 @@ class Assembler:
             what = f"{alone} question{'s' * (alone > 1)} without an answer"
             left_out.append(LeftOut(name="history", what=what, reason="unanswered"))
         return first
+
+
+def _by_kind(passages: Sequence[Passage], costs: Sequence[int]) -> dict[PartName, int]:
+    """Return what the passages of each kind cost together."""
+    found: dict[PartName, int] = {"memory": 0, "passages": 0}
+    for passage, cost in zip(passages, costs, strict=True):
+        found[_part(passage)] += cost
+    return found
 
 
 def _part(passage: Passage) -> PartName:
