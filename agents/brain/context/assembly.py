@@ -26,6 +26,8 @@ LEAST_ANSWER = 64
 CLOSE = 0.9
 """Share of the context from which a prompt is counted as a whole: its texts may merge badly."""
 TRIES = 4
+PASSAGES_FRAME = frames.WITH_PASSAGES.format(passages="", question="")
+SUMMARY_FRAME = frames.WITH_SUMMARY.format(summary="", question="Question: ")
 
 
 @dataclass
@@ -133,7 +135,7 @@ class Assembler:
         if not passages:
             return []
         costs = await self._of_passages(passages)
-        (frame,) = await self.tokens.of([frames.WITH_PASSAGES])
+        (frame,) = await self.tokens.of([PASSAGES_FRAME])
         room = self.context - min(max_tokens, self.context // 2) - frame
         room -= await self._engine.count(messages)
         grants = granted(room, self.context, _by_kind(passages, costs))
@@ -145,7 +147,7 @@ class Assembler:
         _, each = await self.tokens.of_template()
         counts = await self.tokens.of([text for exchange in said for text in exchange.texts])
         return [
-            counts[2 * at] + counts[2 * at + 1] + 2 * (each + SEAM) if exchange.reply else 0
+            counts[2 * at] + counts[2 * at + 1] + 2 * each if exchange.reply else 0
             for at, exchange in enumerate(said)
         ]
 
@@ -157,7 +159,7 @@ class Assembler:
         """Return what a prompt has that has nothing but the question."""
         fixed, each = await self.tokens.of_template()
         own, asked = await self.tokens.of([frames.INSTRUCTIONS, question])
-        return fixed + 2 * (each + SEAM) + own + asked
+        return fixed + 2 * each + own + asked
 
     async def _fill(
         self,
@@ -179,8 +181,8 @@ class Assembler:
             [
                 frames.INSTRUCTIONS,
                 question,
-                frames.WITH_PASSAGES,
-                frames.WITH_SUMMARY,
+                PASSAGES_FRAME,
+                SUMMARY_FRAME,
                 tools.strip(),
                 instructions.strip(),
             ]
@@ -229,7 +231,7 @@ class Assembler:
                 self._told(kind, spent[kind], tuple(name for part, name in named if part == kind))
                 for kind in ("memory", "passages")
             ),
-            PromptPart(name="question", tokens=asked + each + 2 * SEAM + (frame if used else 0)),
+            PromptPart(name="question", tokens=asked + each + (frame if used else 0)),
         ]
         return Prompt(
             messages,
