@@ -31,6 +31,9 @@ Token = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 OptionalToken = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 """A name as Token, or nothing."""
 
+AdapterName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9._-]{0,63})?$")]
+"""Name of an adapter over a model's weights, as ``karais models list`` shows it, or nothing."""
+
 OWNER = "owner"
 HOME = "home"
 GLOBAL = "global"

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import Acting, Message, OptionalToken, Token
+from schemas.base import Acting, AdapterName, Message, OptionalToken, Token
 from schemas.documents import Passage
 from schemas.failure import Code
 
@@ -62,7 +62,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
     """Taken from a token's logit for each time that the answer has it."""
     logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     """Report each token's log probability, and those of so many others; None for neither."""
-    adapter: OptionalToken = ""
+    adapter: AdapterName = ""
     """Adapter over the model's weights; empty for the project's, or none."""
 
 

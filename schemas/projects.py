@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.base import OWNER, Acting, Message, Token
+from schemas.base import OWNER, Acting, AdapterName, Message, Token
 
 MAX_INSTRUCTIONS_CHARS = 4_000
 
@@ -36,6 +36,8 @@ class Project(Struct, frozen=True, kw_only=True):
     """
     uses_global: bool = False
     """Answers may rest on documents and facts of the project ``global`` as well."""
+    adapter: AdapterName = ""
+    """Adapter over the model's weights with which its questions are answered; empty for none."""
     created: float = 0.0
     """Seconds since the epoch, UTC."""
     updated: float = 0.0
@@ -84,6 +86,7 @@ class ChangeProject(Acting, frozen=True, kw_only=True):
     instructions: Instructions | None = None
     folder: Folder | None = None
     uses_global: bool | None = None
+    adapter: AdapterName | None = None
 
 
 class RemoveProject(Acting, frozen=True, kw_only=True):

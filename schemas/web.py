@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.base import HOME, Message, OptionalToken, Token
+from schemas.base import HOME, AdapterName, Message, OptionalToken, Token
 from schemas.chat import (
     MAX_QUESTION_CHARS,
     Accepted,
@@ -222,6 +222,7 @@ class NewProject(Struct, frozen=True, kw_only=True):
     instructions: Instructions = ""
     folder: Folder = ""
     uses_global: bool = False
+    adapter: AdapterName = ""
 
 
 class ProjectChange(Struct, frozen=True, kw_only=True):
@@ -231,6 +232,7 @@ class ProjectChange(Struct, frozen=True, kw_only=True):
     instructions: Instructions | None = None
     folder: Folder | None = None
     uses_global: bool | None = None
+    adapter: AdapterName | None = None
 
 
 class NewFact(Struct, frozen=True, kw_only=True):

@@ -73,7 +73,7 @@ class ProjectKeeper(KnowledgeKeeper):
             old = Project(project=ask.project, name=ask.name or ask.project, created=time.time())
         given = {
             name: value
-            for name in ("name", "instructions", "folder", "uses_global")
+            for name in ("name", "instructions", "folder", "uses_global", "adapter")
             if (value := getattr(ask, name)) is not None
         }
         if "folder" in given:

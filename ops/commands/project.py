@@ -24,6 +24,7 @@ Instructions = Annotated[
 ]
 Folder = Annotated[str | None, typer.Option(help="Folder of the storage that is its own; '' for none.")]
 Global = Annotated[bool | None, typer.Option("--global/--no-global", help="May use what is global.")]
+Adapter = Annotated[str | None, typer.Option(help="Adapter (LoRA) for its answers; '' for none.")]
 
 
 @project.command("list")
@@ -51,12 +52,13 @@ def add(
     instructions: Instructions = None,
     folder: Folder = None,
     uses_global: Global = None,
+    adapter: Adapter = None,
     url: Url = "",
     key: Key = "",
     as_json: Json = False,
 ) -> None:
     """Make a project."""
-    body = {"project": name, **_given(called, instructions, folder, uses_global)}
+    body = {"project": name, **_given(called, instructions, folder, uses_global, adapter)}
 
     _print(ask_gateway(context, url, key, lambda client: client.add_project(body)), as_json)
 
@@ -69,12 +71,13 @@ def change(
     instructions: Instructions = None,
     folder: Folder = None,
     uses_global: Global = None,
+    adapter: Adapter = None,
     url: Url = "",
     key: Key = "",
     as_json: Json = False,
 ) -> None:
     """Change what is given of a project."""
-    body = _given(called, instructions, folder, uses_global)
+    body = _given(called, instructions, folder, uses_global, adapter)
     if not body:
         raise typer.BadParameter("say what to change, such as --name", param_hint="PROJECT")
 
@@ -105,7 +108,11 @@ def remove(
 
 
 def _given(
-    called: str | None, instructions: str | None, folder: str | None, uses_global: bool | None
+    called: str | None,
+    instructions: str | None,
+    folder: str | None,
+    uses_global: bool | None,
+    adapter: str | None,
 ) -> dict[str, Any]:
     """Return what was given, with instructions from a file read."""
     if instructions and instructions.startswith("@"):
@@ -116,7 +123,8 @@ def _given(
             raise typer.BadParameter(
                 f"{instructions[1:]} cannot be read: {reason}", param_hint="--instructions"
             ) from None
-    values = {"name": called, "instructions": instructions, "folder": folder, "uses_global": uses_global}
+    values = {"name": called, "instructions": instructions, "folder": folder, "uses_global": uses_global,
+              "adapter": adapter}  # fmt: skip
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -127,5 +135,6 @@ def _print(one: Project, as_json: bool) -> None:
     typer.echo(f"{one.name} ({one.project})")
     typer.echo(f"  folder        {one.folder or 'none'}")
     typer.echo(f"  uses global   {'yes' if one.uses_global else 'no'}")
+    typer.echo(f"  adapter       {one.adapter or 'none'}")
     for number, line in enumerate(one.instructions.splitlines()):
         typer.echo(f"  {'' if number else 'instructions':<12}  {line}")

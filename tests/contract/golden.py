@@ -49,7 +49,7 @@ STATUS = documents.StorageStatus(
 ENTRY = documents.FileEntry(path="a.pdf", state="skipped", bytes=10, passages=0, reason="It is encrypted.")
 PROJECT = projects.Project(
     project="boat", name="The boat", instructions="Be brief.", folder="boat/papers", uses_global=True,
-    created=1.5, updated=2.5,
+    created=1.5, updated=2.5, adapter="tone",
 )  # fmt: skip
 FACT = memory.Fact(
     id="f1", text="The owner lives in Bonn.", subject="owner", attribute="city", value="Bonn", kind="place",
@@ -144,7 +144,7 @@ MESSAGES = (
     projects.ProjectFound(project=PROJECT),
     projects.ChangeProject(
         project="boat", create=True, name="The boat", instructions="Be brief.", folder="boat/papers",
-        uses_global=True,
+        uses_global=True, adapter="tone",
     ),
     projects.RemoveProject(project="boat"),
     memory.FactLearned(project="boat", learned=FACT),

@@ -71,8 +71,8 @@ def settings_for(tmp_path: Path, **more: Any) -> Settings:
 def test_what_fits_on_the_card_goes_there_with_the_profiles_template(
     card: SimpleNamespace, model: Model, tmp_path: Path
 ) -> None:
-    _, device, reason, _ = llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
-    assert (device, reason) == ("GTX 1070 Ti", "as many layers as fit on the card")
+    loaded = llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
+    assert (loaded.device, loaded.reason) == ("GTX 1070 Ti", "as many layers as fit on the card")
     assert PlayedServer.started[0].chat_template == MISTRAL.profile.template
 
 
@@ -80,9 +80,9 @@ def test_a_card_without_room_for_one_layer_is_left_alone(
     card: SimpleNamespace, model: Model, tmp_path: Path
 ) -> None:
     card.device["memory_free"] = 500_000_000
-    _, device, reason, _ = llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
-    assert device == "cpu"
-    assert reason == "no layer of the model fits on GTX 1070 Ti, 500 MB of it are free"
+    loaded = llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
+    assert loaded.device == "cpu"
+    assert loaded.reason == "no layer of the model fits on GTX 1070 Ti, 500 MB of it are free"
     assert [params.n_gpu_layers for params in PlayedServer.started] == [0]
 
 
@@ -90,15 +90,17 @@ def test_when_the_card_fails_the_ram_takes_all_if_it_can(
     card: SimpleNamespace, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     PlayedServer.fails_on_card = True
-    _, device, reason, _ = llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
-    assert (device, reason) == ("cpu", "the model could not be loaded on GTX 1070 Ti")
+    loaded = llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
+    assert loaded.device == "cpu"
+    assert loaded.reason == "no layers on GTX 1070 Ti: more did not load there"
+    assert "GTX 1070 Ti" in loaded.alert
     shape = room.shape_of(room.read_header(model.weights))
     on_card = room.fit(shape, context=4096, cards=[8 * GB], ram=GB)
     monkeypatch.setattr(memory, "free_ram", lambda: on_card.ram_bytes + (260 << 20))
     PlayedServer.started.clear()
     with pytest.raises(Unavailable, match=r"does not fit.*RAM are free"):
         llamacpp_load.load(settings_for(tmp_path), model, tmp_path / "s")
-    assert len(PlayedServer.started) == 1  # it was not tried on the CPU
+    assert all(params.n_gpu_layers for params in PlayedServer.started), "it was not tried on the CPU"
 
 
 def test_what_does_not_fit_is_not_tried_and_what_would_is_named(

@@ -8,6 +8,7 @@ goes with the model, and can be removed at any time.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import shutil
 import subprocess
@@ -31,6 +32,19 @@ def folder_of(model: Model) -> Path:
     return model.folder / f".openvino-{importlib.metadata.version('openvino-genai')}"
 
 
+def failed_before(model: Model) -> str:
+    """Return why this version could not convert a model, or nothing: it is not tried at each start."""
+    try:
+        return _failure_of(model).read_text("utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _failure_of(model: Model) -> Path:
+    folder = folder_of(model)
+    return folder.with_name(f"{folder.name}.failed")
+
+
 def converted(model: Model) -> Path:
     """Return the folder with a GGUF model's converted form; make it unless it is there. Blocks.
 
@@ -39,10 +53,15 @@ def converted(model: Model) -> Path:
     folder = folder_of(model)
     if (folder / MODEL).exists():
         return folder
+    if reason := failed_before(model):
+        raise Unavailable(
+            f"OpenVINO could not convert the weights file {model.weights} ({reason}):"
+            " choose the engine llamacpp."
+        )
     try:
         draft = Path(tempfile.mkdtemp(prefix=".openvino-draft-", dir=model.folder))
         try:
-            _convert(model.weights, draft)
+            _convert(model, draft)
             (draft / model.weights.name).unlink(missing_ok=True)
             for old in model.folder.glob(".openvino-2*"):  # of another version
                 if old != folder:
@@ -60,8 +79,9 @@ def converted(model: Model) -> Path:
     return folder
 
 
-def _convert(source: Path, draft: Path) -> None:
+def _convert(model: Model, draft: Path) -> None:
     """Have a process write the model into a folder; openvino-genai writes beside the file that it reads."""
+    source = model.weights
     link = draft / source.name
     link.symlink_to(source.absolute())
     command = [sys.executable, "-m", "agents.brain.engines.openvino.converting", str(link)]
@@ -76,6 +96,8 @@ def _convert(source: Path, draft: Path) -> None:
         ) from None
     if done.returncode != 0 or not (draft / MODEL).exists():
         lines = done.stderr.strip().splitlines() or ["no reason given"]
+        with contextlib.suppress(OSError):
+            _failure_of(model).write_text(lines[-1][:200], "utf-8")
         raise Unavailable(
             f"OpenVINO cannot convert the weights file {source} ({lines[-1][:200]}):"
             " choose the engine llamacpp."

@@ -6,6 +6,7 @@ import platform
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from agents.brain.engines.openvino.converting import failed_before
 from schemas.errors import KaraisError
 from stores.weights import gguf_header, tokenizer
 
@@ -30,6 +31,10 @@ def objection(model: Model) -> str:
         header = gguf_header.read_header(model.weights)
     except (KaraisError, OSError) as error:
         return f"the weights cannot be read ({error})"
+    if reason := failed_before(model):
+        return f"it failed to convert the weights ({reason})"
+    if not (model.manifest.profile.template or header.metadata.get("tokenizer.chat_template")):
+        return "the file has no chat template"
     return _objection_to(header)
 
 
@@ -49,6 +54,4 @@ def _objection_to(header: gguf_header.Header) -> str:
         return f"it does not read tensors of type {', '.join(map(str, sorted(others)))}"
     if not tokenizer.is_known(header):
         return f"the tokenizer rule {meta.get('tokenizer.ggml.pre')!r} is not known"
-    if not meta.get("tokenizer.chat_template"):
-        return "the file has no chat template"
     return ""

@@ -64,7 +64,8 @@ class _Loaded:
         header = gguf_header.read_header(model.weights)
         self.vocabulary = Vocabulary(tokenizer.build(header), tokenizer.special(header))
         control = model.manifest.profile.control_tokens or gguf_header.control_tokens(header)
-        self.prompts = Prompts(str(header.metadata["tokenizer.chat_template"]), self.vocabulary, control)
+        template = model.manifest.profile.template or str(header.metadata["tokenizer.chat_template"])
+        self.prompts = Prompts(template, self.vocabulary, control)
         self.shape = shape_of(model.name, header)
         self._threads = threads
         self._core = openvino.Core()
