@@ -18,7 +18,10 @@ from schemas.chat import (
     Citation,
     Delta,
     Done,
+    Explanation,
     Failed,
+    LeftOut,
+    PromptPart,
     Sources,
     Titled,
     Turn,
@@ -54,6 +57,18 @@ PASSAGE = Passage(
     last_line=5,
     heading="Streams > Limits",
     score=0.8,
+)
+EXPLANATION = Explanation(
+    context_tokens=8192,
+    answer_tokens=512,
+    prompt_tokens=1030,
+    cached_tokens=1000,
+    parts=(
+        PromptPart(name="system", tokens=1000, cached=1000),
+        PromptPart(name="passages", tokens=20, most=700, pieces=("concepts/streams.md",)),
+        PromptPart(name="question", tokens=10),
+    ),
+    left_out=(LeftOut(name="history", what="2 exchanges", tokens=90, reason="too_old"),),
 )
 AFTER = "\n\nOther policies remove them sooner.\n"
 
@@ -132,6 +147,7 @@ class PlayedBrain(Agent):
                 citations=tuple(Citation(start=0, end=said.find(".") + 1, passage=n) for n in cited),
                 grounding=("supported" if cited else "unsupported") if ask.retrieve else "",
                 usage=usage,
+                explained=EXPLANATION if ask.explain else None,
             )
         turn = Turn(
             **fields,

@@ -68,7 +68,9 @@ class Brain(Agent):
         self.assembler = Assembler(self.engine)
         self.compactor = Compactor(self.bus, self.engine, self.assembler)
         resources.push_async_callback(self.compactor.close)
-        self.completions = Completions(self.bus, self.engine, self.book, self.projects, self.histories)
+        self.completions = Completions(
+            self.bus, self.engine, self.assembler, self.book, self.projects, self.histories
+        )
         self.condition.queued = lambda: self.engine.waiting
         if alert := self.engine.description.alert:
             self.condition.detail = alert

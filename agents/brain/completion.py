@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agents.brain import citations, hermes, prompt
+from agents.brain import citations, hermes
 from agents.brain.answer import Ending, RunningAnswer, ending_of, published
 from agents.brain.book import AnswerBook
+from agents.brain.context import Assembler
+from agents.brain.context.frames import with_passages
 from agents.brain.engine import ChatMessage, Constraint, Engine, Place
 from agents.brain.generation import Generation
 from agents.brain.histories import Histories
@@ -47,10 +49,17 @@ class Completions:
     """Continues prompts beside the brain's own conversations."""
 
     def __init__(
-        self, bus: Bus, engine: Engine, book: AnswerBook, projects: KnownProjects, histories: Histories
+        self,
+        bus: Bus,
+        engine: Engine,
+        assembler: Assembler,
+        book: AnswerBook,
+        projects: KnownProjects,
+        histories: Histories,
     ) -> None:
         self._bus = bus
         self._engine = engine
+        self._assembler = assembler
         self._book = book
         self._projects = projects
         self._histories = histories
@@ -123,10 +132,8 @@ class Completions:
         if ask.retrieve and plan.project is not None:
             passages = await recall(self._bus, answer, plan.project, plan.question, plan.asked)
             answer.searched = passages is not None
-            left = self._engine.description.context_tokens - ask.sampling.max_tokens
-            room = left * prompt.CHARS_PER_TOKEN - sum(len(m.content) for m in messages)
-            used = prompt.fitting(passages or [], room)
-            asked = over_passages(ask.messages, prompt.with_passages(plan.question, used))
+            used = await self._assembler.fitting(passages or (), messages, ask.sampling.max_tokens)
+            asked = over_passages(ask.messages, with_passages(plan.question, used))
             messages = as_chat(asked, plan.tools, instructions)
             if used:
                 await answer.sources(used)

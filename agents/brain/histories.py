@@ -49,9 +49,11 @@ class Histories:
 
     def get(self, key: Key) -> Remembered | None:
         """Return a conversation if it is known here."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
+        kept = self._kept.get(key)
+        if kept is None or (kept.story.dropped and not kept.temporary):
+            return None
+        self._kept.move_to_end(key)
+        return kept
 
     def put(self, key: Key, remembered: Remembered) -> None:
         """Keep a conversation and drop the least recently used beyond the limit."""

@@ -55,6 +55,21 @@ async def test_ask_reads_a_pipe_and_prints_json(karais: Settings) -> None:
     assert facts["sources"][0]["path"] == "concepts/streams.md"
 
 
+async def test_ask_explains_what_went_into_the_prompt(karais: Settings) -> None:
+    """--explain prints each part with its tokens and what was left out and why; with --json as it came."""
+    code, out, err = await command(karais, "ask", "--explain", "How long are messages kept?")
+    assert code == 0, err
+    assert "1,030 tokens, 1,000 of them from the cache" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["system", "1,000", "1,000", "-"] in rows
+    assert ["passages", "20", "0", "700"] in rows
+    assert "  history: 2 exchanges (90 tokens): newer turns stand there instead" in out
+    code, out, err = await command(karais, "ask", "--explain", "--json", "How long?")
+    assert json.loads(out)["explained"]["parts"][1]["pieces"] == ["concepts/streams.md"]
+    code, out, err = await command(karais, "ask", "--json", "How long?")
+    assert "explained" not in json.loads(out)
+
+
 async def test_ask_without_retrieval_has_no_sources(karais: Settings) -> None:
     """--no-retrieve asks the model alone."""
     code, out, _ = await command(karais, "ask", "--no-retrieve", "How long?")

@@ -283,6 +283,9 @@ async def test_rest_answers_in_one_piece_or_as_a_stream(client: Client) -> None:
         whole = await response.json()
     assert whole["text"] == PlayedBrain.reply
     assert whole["passages"][0]["path"] == "concepts/streams.md"
+    assert whole["explained"] is None
+    async with client.session.post(url, json={"text": "What is kept?", "explain": True}) as response:
+        assert (await response.json())["explained"]["prompt_tokens"] == 1030
     headers = {"Accept": "text/event-stream"}
     async with client.session.post(url, json={"text": "What is kept?"}, headers=headers) as response:
         stream = (await response.text()).strip().split("\n\n")

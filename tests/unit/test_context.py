@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.brain.context import Assembler, Story, frames, summary
+from agents.brain.context import Assembler, Compactor, Story, frames, summary
 from agents.brain.context.budget import SHARES, granted
 from agents.brain.context.history import Exchange, beginning, exchanges
 from agents.brain.context.tokens import Tokens
+from agents.brain.engine import ChatMessage
 from agents.brain.engines.scripted import Script, ScriptedEngine
+from agents.brain.histories import Histories, Remembered
 from schemas.chat import Compacted, Turn, Usage
 from schemas.documents import Passage
-from schemas.errors import KaraisError
+from schemas.errors import KaraisError, Refused
+from schemas.failure import Code
 
 CONTEXT = 400
 WORDS = st.integers(0, 500).map(lambda count: " ".join(["word"] * count))
@@ -244,3 +247,37 @@ def test_frames_name_whence_things_are() -> None:
         "From an earlier conversation, 1 January 1970",
         "Remembered since 1 January 1970",
     ]
+
+
+async def test_passages_over_a_prompt_of_others_leave_room_for_the_answer() -> None:
+    """As many of the best as fit behind the prompt and what the answer may take; none where none fits."""
+    assembler = Assembler(engine())
+    found = [passage(number, "x " * 50) for number in range(4)]
+    short, long = [ChatMessage("user", "why " * 10)], [ChatMessage("user", "why " * 300)]
+    assert await assembler.fitting(found, short, 100) == found[:2]
+    assert await assembler.fitting(found, long, 100) == []
+    assert await assembler.fitting([], short, 100) == []
+
+
+class OneThatIsLate:
+    """A bus on which another brain was faster."""
+
+    async def record(self, entry, **more):
+        assert more["expect"] == 0
+        raise Refused("There is a newer entry.", code=Code.CONFLICT)
+
+
+async def test_a_summary_that_another_brain_wrote_first_has_the_conversation_read_anew() -> None:
+    """Nothing of the own one stays, and what was remembered is not used again."""
+    one = engine()
+    compactor = Compactor(OneThatIsLate(), one, assembler := Assembler(one))
+    turns = turns_of(*[(f"What is {number}?", "It is an item. " * 8) for number in range(8)])
+    histories = Histories()
+    histories.put(("home", "c"), remembered := Remembered(turns))
+    prompt = await assembler.build("And?", turns, remembered.story)
+    compactor.ended(turns[-1], turns, remembered.story, prompt, temporary=False)
+    async with asyncio.timeout(5):
+        while compactor._writing:
+            await asyncio.sleep(0.01)
+    assert remembered.story.summary is None
+    assert histories.get(("home", "c")) is None

@@ -26,6 +26,8 @@ LEAST_ANSWER = 64
 CLOSE = 0.9
 """Share of the context from which a prompt is counted as a whole: its texts may merge badly."""
 TRIES = 4
+PASSAGES_FRAME = frames.WITH_PASSAGES.format(passages="", question="")
+SUMMARY_FRAME = frames.WITH_SUMMARY.format(summary="", question="Question: ")
 
 
 @dataclass
@@ -126,12 +128,26 @@ class Assembler:
             room -= over + SEAM
         return prompt
 
+    async def fitting(
+        self, passages: Sequence[Passage], messages: Sequence[ChatMessage], max_tokens: int
+    ) -> list[Passage]:
+        """Return the best passages that find room over the question of somebody else's prompt."""
+        if not passages:
+            return []
+        costs = await self._of_passages(passages)
+        (frame,) = await self.tokens.of([PASSAGES_FRAME])
+        room = self.context - min(max_tokens, self.context // 2) - frame
+        room -= await self._engine.count(messages)
+        grants = granted(room, self.context, _by_kind(passages, costs))
+        used, _ = self._kept_passages(passages, costs, grants, [])
+        return used
+
     async def costs(self, said: Sequence[Exchange]) -> list[int]:
         """Return what exchanges cost in a prompt, in tokens; nothing for one that stands in none."""
         _, each = await self.tokens.of_template()
         counts = await self.tokens.of([text for exchange in said for text in exchange.texts])
         return [
-            counts[2 * at] + counts[2 * at + 1] + 2 * (each + SEAM) if exchange.reply else 0
+            counts[2 * at] + counts[2 * at + 1] + 2 * each if exchange.reply else 0
             for at, exchange in enumerate(said)
         ]
 
@@ -143,7 +159,7 @@ class Assembler:
         """Return what a prompt has that has nothing but the question."""
         fixed, each = await self.tokens.of_template()
         own, asked = await self.tokens.of([frames.INSTRUCTIONS, question])
-        return fixed + 2 * (each + SEAM) + own + asked
+        return fixed + 2 * each + own + asked
 
     async def _fill(
         self,
@@ -165,19 +181,14 @@ class Assembler:
             [
                 frames.INSTRUCTIONS,
                 question,
-                frames.WITH_PASSAGES,
-                frames.WITH_SUMMARY,
+                PASSAGES_FRAME,
+                SUMMARY_FRAME,
                 tools.strip(),
                 instructions.strip(),
             ]
         )
         of_lines = [cost + SEAM for cost in await self.tokens.of(lines)]
-        shown = [frames.shown_passage(9, passage) for passage in passages]
-        of_passages = [cost + 2 * SEAM for cost in await self.tokens.of(shown)]
-        of_kind = {
-            kind: sum(c for c, p in zip(of_passages, passages, strict=True) if _part(p) == kind)
-            for kind in ("memory", "passages")
-        }
+        of_passages = await self._of_passages(passages)
         room -= (frame + SEAM if passages else 0) + (head + SEAM if lines else 0)
         grants = granted(
             room,
@@ -186,8 +197,7 @@ class Assembler:
                 "tools": for_tools + SEAM if for_tools else 0,
                 "instructions": for_rules + SEAM if for_rules else 0,
                 "summary": sum(of_lines),
-                "memory": of_kind["memory"],
-                "passages": of_kind["passages"],
+                **_by_kind(passages, of_passages),
                 "history": sum(costs[first:]),
             },
         )
@@ -221,7 +231,7 @@ class Assembler:
                 self._told(kind, spent[kind], tuple(name for part, name in named if part == kind))
                 for kind in ("memory", "passages")
             ),
-            PromptPart(name="question", tokens=asked + each + 2 * SEAM + (frame if used else 0)),
+            PromptPart(name="question", tokens=asked + each + (frame if used else 0)),
         ]
         return Prompt(
             messages,
@@ -232,6 +242,10 @@ class Assembler:
             left_out,
             instructions,
         )
+
+    async def _of_passages(self, passages: Sequence[Passage]) -> list[int]:
+        shown = [frames.shown_passage(9, passage) for passage in passages]
+        return [cost + 2 * SEAM for cost in await self.tokens.of(shown)]
 
     def _told(self, name: PartName, tokens: int, pieces: tuple[str, ...] = ()) -> PromptPart:
         return PromptPart(name=name, tokens=tokens, most=self.share(name), pieces=pieces)
@@ -330,6 +344,14 @@ class Assembler:
             what = f"{alone} question{'s' * (alone > 1)} without an answer"
             left_out.append(LeftOut(name="history", what=what, reason="unanswered"))
         return first
+
+
+def _by_kind(passages: Sequence[Passage], costs: Sequence[int]) -> dict[PartName, int]:
+    """Return what the passages of each kind cost together."""
+    found: dict[PartName, int] = {"memory": 0, "passages": 0}
+    for passage, cost in zip(passages, costs, strict=True):
+        found[_part(passage)] += cost
+    return found
 
 
 def _part(passage: Passage) -> PartName:

@@ -21,7 +21,8 @@ from agents.brain.context.history import SEAM, Exchange, Story, exchanges
 from agents.brain.engine import Engine, Place
 from bus.connection import Bus
 from schemas.chat import Compacted, Sampling, Turn
-from schemas.errors import KaraisError
+from schemas.errors import KaraisError, Refused
+from schemas.failure import Code
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +127,14 @@ class Compactor:
         if story.dropped or story.summary is not before:
             return False
         if not temporary:
-            recorded = await self._bus.record(
-                compacted, id=f"{compacted.turns[-1]}.compacted", expect=story.sequence
-            )
+            try:
+                recorded = await self._bus.record(
+                    compacted, id=f"{compacted.turns[-1]}.compacted", expect=story.sequence
+                )
+            except Refused as error:
+                # Another brain was first, or a summary was forgotten: the next question reads it anew.
+                story.dropped = story.dropped or error.code is Code.CONFLICT
+                raise
             story.sequence = recorded.sequence
         story.summary = compacted
         log.info("%d exchanges are compacted into %d lines", old, len(kept))

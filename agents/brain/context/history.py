@@ -25,7 +25,7 @@ class Story:
     sequence: int = 0
     """Position of the summary in the log; 0 without one, and of one that is in no log."""
     dropped: bool = False
-    """Something of the conversation was forgotten: nothing may be made from what is known here."""
+    """It is no longer as the log has it: nothing may be made from what is known here."""
 
 
 class Exchange(NamedTuple):
