@@ -18,7 +18,7 @@ from agents.brain.engine import Engine, Place
 from agents.brain.engines import open_engine
 from agents.brain.generation import Generation
 from agents.brain.histories import Histories, Remembered
-from agents.brain.projects import KnownProjects
+from agents.brain.projects import KnownProjects, sampling_in
 from agents.brain.retrieval import cite, recall
 from bus.agent import Agent, answers, every, hears
 from schemas.chat import (
@@ -249,7 +249,8 @@ class Brain(Agent):
             instructions=project.instructions,
             max_tokens=ask.sampling.max_tokens,
         )
-        pieces = self.engine.generate(prompt.messages, ask.sampling, place=Place(ask.user))
+        sampling = sampling_in(project, ask.sampling)
+        pieces = self.engine.generate(prompt.messages, sampling, place=Place(ask.user))
         async with Generation(pieces) as generation:
             await answer.recorded.wait()
             if answer.cancelled:

@@ -18,7 +18,7 @@ from agents.brain.context.frames import with_passages
 from agents.brain.engine import ChatMessage, Constraint, Engine, Place
 from agents.brain.generation import Generation
 from agents.brain.histories import Histories
-from agents.brain.projects import KnownProjects
+from agents.brain.projects import KnownProjects, sampling_in
 from agents.brain.retrieval import cite, recall
 from bus.connection import Bus
 from schemas.base import HOME
@@ -145,7 +145,8 @@ class Completions:
                 await answer.delta(text, logprobs)
 
         place = Place(f"{ask.user}/{ask.share}" if ask.share else ask.user, ask.background)
-        pieces = self._engine.generate(messages, ask.sampling, constraint=plan.constraint, place=place)
+        sampling = sampling_in(plan.project, ask.sampling) if plan.project else ask.sampling
+        pieces = self._engine.generate(messages, sampling, constraint=plan.constraint, place=place)
         async with Generation(pieces) as generation:
             ending = await published(generation, publish)
         rest, logprobs, calls = reader.end(complete=ending.finish_reason == "stop")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from bus.connection import Bus
 from schemas.base import HOME
+from schemas.chat import Sampling
 from schemas.errors import KaraisError, Refused
 from schemas.failure import Code
 from schemas.projects import Project, ProjectChanged, ProjectFound, ProjectRemoved, ReadProject
@@ -57,3 +60,10 @@ class KnownProjects:
     def forget(self) -> None:
         """Ask anew for all: changes may have been missed while the bus was away."""
         self._known.clear()
+
+
+def sampling_in(project: Project, sampling: Sampling) -> Sampling:
+    """Return how tokens are chosen in a project: with its adapter, unless the request names one."""
+    if sampling.adapter or not project.adapter:
+        return sampling
+    return msgspec.structs.replace(sampling, adapter=project.adapter)

@@ -10,7 +10,7 @@ import pytest
 
 from agents.brain.agent import Brain
 from agents.memory import Memory
-from schemas.chat import Ask, Delta, Done, ListConversations
+from schemas.chat import Ask, Delta, Done, Failed, ListConversations, Sampling
 from schemas.errors import Refused
 from schemas.failure import Code
 from schemas.projects import ChangeProject
@@ -48,6 +48,21 @@ async def test_a_projects_instructions_reach_the_model_and_no_other_project(star
         with pytest.raises(Refused) as refused:
             await bus.call(question("Hello?", "s1", project="ship"))
         assert refused.value.code is Code.NOT_FOUND
+
+
+async def test_a_projects_adapter_answers_its_questions_and_no_others(start_bus, settings):
+    """An engine without adapters says which one it was asked for."""
+    async with household(start_bus, settings, {}) as (bus, _):
+        await bus.call(ChangeProject(project="boat", create=True, adapter="sea-talk"))
+        failed = (await read(bus, question("Hello", "b1", project="boat")))[-1]
+        assert isinstance(failed, Failed)
+        assert failed.code is Code.NOT_FOUND
+        assert "sea-talk" in failed.message
+        named = question("Hello", "b2", project="boat", sampling=Sampling(adapter="other"))
+        assert "other" in (await read(bus, named))[-1].message
+        assert said(await read(bus, question("Hello", "h1")))
+        await bus.call(ChangeProject(project="boat", adapter=""))
+        assert said(await read(bus, question("Hello", "b3", project="boat")))
 
 
 async def test_a_temporary_conversation_is_in_no_log_and_still_has_a_context(start_bus, settings):
