@@ -60,7 +60,7 @@ class Request:
         self._vocabulary = vocabulary
         self._sampler = Sampler(profile, sampling, prompt)
         self._decoder = Decoder()
-        self._stops = Stops(sampling.stop)
+        self._stops = Stops([*profile.stop, *sampling.stop])
 
     def wake(self) -> None:
         """Let the event loop's side look."""

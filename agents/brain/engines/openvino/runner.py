@@ -41,6 +41,7 @@ class OpenVinoRunner:
         self._spaces: Counter[str] = Counter()
         """Lanes of each adapter."""
         self._pages = Pages(self._count, BLOCK, self._copy)
+        self._lanes: set[PagedLane] = set()
 
     def take_adaptable(self, model: Any) -> None:
         """Take the same model, compiled with inputs for adapters. May be called by another thread."""
@@ -59,7 +60,8 @@ class OpenVinoRunner:
     def begin(self, tokens: Sequence[int], most: int, space: str) -> PagedLane | None:
         """Return a lane for a prompt: see ``Runner.begin``."""
         lane = self._pages.begin(tokens, most, space)
-        if lane is not None and space:
+        if lane is not None:
+            self._lanes.add(lane)
             self._spaces[space] += 1
         return lane
 
@@ -109,7 +111,14 @@ class OpenVinoRunner:
             (PLACES, places, np.int64),
         ):
             give(name, self._tensor(np.array(values, dtype=kind)))
-        request.infer()
+        try:
+            request.infer()
+        except BaseException:
+            # What was booked as computed is not: nothing that was kept can be trusted any more.
+            self._pages = Pages(self._count, BLOCK, self._copy)
+            self._lanes.clear()
+            self._spaces.clear()
+            raise
         logits: Logits = request.get_output_tensor(0).data
         return logits.reshape(len(work), -1)
 
@@ -127,8 +136,9 @@ class OpenVinoRunner:
 
     def end(self, lane: PagedLane) -> None:
         """Take a lane back; its blocks stay until others need them."""
-        self._pages.end(lane)
-        if lane.space:
+        if lane in self._lanes:  # else it went with a call that failed
+            self._lanes.remove(lane)
+            self._pages.end(lane)
             self._spaces[lane.space] -= 1
 
     def close(self) -> None:
