@@ -56,8 +56,9 @@ soak: $(VENV)/.dev $(TEST_HOME)/.models
 	@$(KARAIS) models pull
 	@$(KARAIS) bench soak $(ARGS)
 	@$(KARAIS) bench soak_ingest --kills 50
-	KARAIS_TEST_MODELS=$(TEST_HOME)/models KARAIS_TEST_SEARCHES=10000 KARAIS_TEST_KILLS=50 \
-	  $(BIN)/python -m pytest tests/integration/test_projects_apart.py tests/chaos/test_memory_kills.py
+	KARAIS_TEST_MODELS=$(TEST_HOME)/models KARAIS_TEST_SEARCHES=10000 KARAIS_TEST_KILLS=50 KARAIS_TEST_SOAK=1 \
+	  $(BIN)/python -m pytest tests/integration/test_projects_apart.py tests/chaos/test_memory_kills.py \
+	  tests/contract/test_engines.py tests/contract/test_engines_choosing.py tests/contract/test_engines_sharing.py
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

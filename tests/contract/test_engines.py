@@ -94,7 +94,7 @@ async def test_closing_an_answer_frees_its_slot_and_disturbs_no_other(engine: En
 
 
 async def test_cancelling_while_the_prompt_is_read_frees_the_slot(engine: Engine) -> None:
-    text = "Every word of this long prompt has to be read. " * 200
+    text = "Every word of this long prompt has to be read. " * 60
     task = asyncio.create_task(pieces_of(engine, text, Sampling(max_tokens=8)))
     await until(lambda: engine.running == 1)
     await asyncio.sleep(0.02)

@@ -51,7 +51,7 @@ async def test_beyond_the_queue_it_is_busy_and_says_so_with_the_number(engine: E
 
 
 async def test_a_user_with_thirty_requests_does_not_delay_anothers_first(engine: Engine) -> None:
-    sampling = Sampling(max_tokens=24, ignore_end=True)
+    sampling = Sampling(max_tokens=8, ignore_end=True)
     begun: list[str] = []
 
     async def ask(place: Place, text: str) -> None:
@@ -110,7 +110,7 @@ async def test_a_cancelled_answer_frees_its_slot_while_seven_others_go_on(engine
         for n in range(SLOTS - 1)
     ]
     await until(lambda: engine.running == SLOTS - 1)
-    text = "Every word of this long prompt has to be read. " * 250
+    text = "Every word of this long prompt has to be read. " * 40
     reading = asyncio.create_task(pieces_of(engine, text, Sampling(max_tokens=8)))
     await until(lambda: engine.running + engine.waiting == SLOTS)
     await asyncio.sleep(0.05)
