@@ -27,6 +27,9 @@ from typing import Any
 SLOTS = 8
 SYSTEM = "You are KARAIS, a helpful AI assistant. You answer questions briefly and correctly."
 
+_KEPT: list[Any] = []
+"""What must not be given up while the process runs."""
+
 Run = Callable[[list[str], int], int]
 """Generates answers of so many tokens at once; returns how many tokens came."""
 
@@ -105,7 +108,8 @@ def _stepping(file: Path, megabytes: int) -> tuple[Run, dict[str, Any]]:
     def run(questions: list[str], tokens: int) -> int:
         return asyncio.run_coroutine_threadsafe(everyone(questions, tokens), loop).result()
 
-    return run, {"opened": repr(opened)}
+    _KEPT.append(opened)
+    return run, {}
 
 
 def _xllamacpp(file: Path, megabytes: int) -> tuple[Run, dict[str, Any]]:
