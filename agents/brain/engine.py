@@ -63,18 +63,6 @@ class Piece:
     """Of its tokens, when the sampling asks for them."""
 
 
-def merged(pieces: Sequence[Piece]) -> Piece:
-    """Return pieces that waited as one."""
-    last = pieces[-1]
-    return Piece(
-        "".join(p.text for p in pieces),
-        sum(p.tokens for p in pieces),
-        last.finish_reason,
-        last.usage,
-        tuple(likely for p in pieces for likely in p.logprobs),
-    )
-
-
 class Engine(Protocol):
     """A loaded model that answers several prompts at a time."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stores.weights.adapters import unpermuted
+
 _WINDOW = 512
 _NAMES = {
     "attn_q": "self_attn.q_proj",
@@ -86,7 +88,7 @@ def _model(gguf_file: Path) -> Any:
         heads = {"attn_q": field("attention.head_count"), "attn_k": field("attention.head_count_kv")}
         _, _, part = tensor.name.removesuffix(".weight").rpartition(".")
         if part in heads:
-            weights = _unpermuted(weights, heads[part])
+            weights = unpermuted(weights, heads[part])
         state[_name(tensor.name)] = torch.from_numpy(weights.copy())
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or set(missing) - {"lm_head.weight"}:
@@ -103,9 +105,3 @@ def _name(name: str) -> str:
         return "model.norm.weight"
     _, layer, part, _ = name.split(".")
     return f"model.layers.{layer}.{_NAMES.get(part, part)}.weight"
-
-
-def _unpermuted(weights: Any, heads: int) -> Any:
-    """GGUF interleaves the rows of each head's two rotary halves; put them back."""
-    rows, columns = weights.shape
-    return weights.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)

@@ -191,7 +191,7 @@ def _gguf(file: Path, shape: Shape) -> dict[Place, Low]:
         values = np.asarray(gguf.quants.dequantize(tensor.data, tensor.tensor_type), np.float32)
         part = _GGUF[found[2]]
         if found[3] == "b" and part in ("q", "k"):
-            values = _unpermuted(values, shape.heads if part == "q" else shape.kv_heads)
+            values = unpermuted(values, shape.heads if part == "q" else shape.kv_heads)
         halves.setdefault((int(found[1]), part), {})[found[3]] = values
     return dict(_paired(halves, alpha, rank_root=False))
 
@@ -206,7 +206,7 @@ def _paired(
         yield place, Low(pair["a"], pair["b"], alpha / (rank**0.5 if rank_root else rank))
 
 
-def _unpermuted(rows: Array, heads: int) -> Array:
+def unpermuted(rows: Array, heads: int) -> Array:
     """Return the rows of q or k as PEFT has them."""
     count = rows.shape[0]
     return rows.reshape(heads, count // heads // 2, 2, -1).swapaxes(1, 2).reshape(count, -1)

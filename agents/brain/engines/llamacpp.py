@@ -21,9 +21,10 @@ import msgspec
 from agents.brain import constraining
 from agents.brain.admission import Admission
 from agents.brain.control_tokens import control_pattern, plain, plain_text
-from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place, merged
+from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place
 from agents.brain.engines import llamacpp_wire as wire
 from agents.brain.engines.llamacpp_calls import Call, Calls
+from agents.brain.mailbox import Mailbox
 from schemas.chat import FinishReason, Sampling, Usage
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
@@ -45,7 +46,7 @@ _SOCKET_PATH_MAX = 100
 class _Generation(Call):
     """One request, from the event loop's side."""
 
-    __slots__ = ("error", "finished", "others", "pieces", "reserved", "waiter")
+    __slots__ = ("finished", "mailbox", "others", "reserved")
 
     def __init__(self, request: bytes, reserved: int, others: int) -> None:
         super().__init__(request)
@@ -54,18 +55,11 @@ class _Generation(Call):
         self.others = others
         """Tokens whose likelihood is told beside each one of the text."""
         self.finished = False
-        self.pieces: list[Piece] = []
-        self.error: KaraisError | None = None
-        self.waiter: asyncio.Future[None] | None = None
-
-    def wake(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
+        self.mailbox = Mailbox()
 
     def fail(self, error: KaraisError) -> None:
         self.cancelled = True
-        self.error = self.error or error
-        self.wake()
+        self.mailbox.fail(error)
 
 
 class LlamaCppEngine:
@@ -167,7 +161,7 @@ class LlamaCppEngine:
         self._admit()
         try:
             while True:
-                piece = await self._next(generation)
+                piece = await generation.mailbox.take()
                 if follower is not None:
                     follower.read(piece.text)
                 yield piece
@@ -189,17 +183,6 @@ class LlamaCppEngine:
             prompt = await self.count(messages)
         self._check_open()
         return _Generation(request, min(prompt + sampling.max_tokens, context), sampling.logprobs or 0)
-
-    async def _next(self, generation: _Generation) -> Piece:
-        """Wait for what was generated since the last piece."""
-        if not generation.pieces and generation.error is None:
-            generation.waiter = self._loop.create_future()
-            await generation.waiter
-        if pieces := generation.pieces:
-            generation.pieces = []
-            return pieces[0] if len(pieces) == 1 else merged(pieces)
-        assert generation.error is not None
-        raise generation.error
 
     async def count(self, messages: Sequence[ChatMessage]) -> int:
         """Return how many tokens the prompt has, template included."""
@@ -299,8 +282,7 @@ class LlamaCppEngine:
             generation.fail(KaraisError(f"The engine sent a chunk that cannot be read: {error}."))
             return
         if chunk.error is not None:
-            generation.error = wire.error_of(chunk.error)
-            generation.wake()
+            generation.mailbox.fail(wire.error_of(chunk.error))
             self._look_for_exhaustion(chunk.error.message)
         elif chunk.choices:
             choice = chunk.choices[0]
@@ -314,12 +296,10 @@ class LlamaCppEngine:
                     completion_tokens=timings.predicted_n,
                 )
                 reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
-                generation.pieces.append(Piece(content, 0, reason, usage, likely))
+                generation.mailbox.put(Piece(content, 0, reason, usage, likely))
                 generation.finished = True
-                generation.wake()
             elif content or likely:
-                generation.pieces.append(Piece(content, 1, logprobs=likely))
-                generation.wake()
+                generation.mailbox.put(Piece(content, 1, logprobs=likely))
 
     def _ended(self, generation: _Generation, error: KaraisError | None) -> None:
         """The generation's thread is free again."""
@@ -327,9 +307,8 @@ class LlamaCppEngine:
         self._waiting.remove(generation)
         if error is not None:
             self._look_for_exhaustion(str(error))
-        if generation.error is None and not generation.finished:
-            generation.error = error or Unavailable("The engine ended without an answer: ask again.")
-            generation.wake()
+        if not generation.finished:
+            generation.mailbox.fail(error or Unavailable("The engine ended without an answer: ask again."))
         if not self._closed and self._failure is None:
             self._admit()
 

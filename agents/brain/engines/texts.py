@@ -11,17 +11,20 @@ from schemas.failure import Code
 from stores.weights import gguf_header, tokenizer, tokenizer_folder
 
 if TYPE_CHECKING:
+    from stores.weights.gguf_header import Header
     from stores.weights.registry import Model
 
 
-def text_side(model: Model) -> tuple[Vocabulary, Prompts]:
+def text_side(model: Model, header: Header | None = None) -> tuple[Vocabulary, Prompts]:
     """Return a model's vocabulary and template, of a GGUF file or of a folder.
+
+    ``header`` is the file's, if it was read already.
 
     Raises KaraisError ``invalid`` when one is missing or not known.
     """
     profile = model.manifest.profile
     if model.manifest.kind == "gguf":
-        header = gguf_header.read_header(model.weights)
+        header = header or gguf_header.read_header(model.weights)
         vocabulary = Vocabulary(tokenizer.build(header), tokenizer.special(header))
         template = str(header.metadata.get("tokenizer.chat_template") or "")
         control = gguf_header.control_tokens(header)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
 from agents.brain.admission import Admission
-from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place, merged
+from agents.brain.engine import ANYONE, ChatMessage, Constraint, Piece, Place
 from agents.brain.stepping.grammar import Grammars
 from agents.brain.stepping.loop import Loop, Told
 from agents.brain.stepping.request import Request
@@ -100,7 +100,7 @@ class SteppingEngine:
                 code=Code.INVALID,
             )
         most = min(len(prompt) + sampling.max_tokens, context)
-        request = Request(self._vocabulary, self._profile, prompt, sampling, place, most)
+        request = Request(self._vocabulary, self._profile, prompt, sampling, most)
         request.adapter = adapter
         if constraint is not None:
             request.guide = await asyncio.to_thread(self._grammars.compile, constraint)
@@ -109,17 +109,10 @@ class SteppingEngine:
         self._admit()
         try:
             while True:
-                if not request.pieces and request.error is None:
-                    request.waiter = self._events.create_future()
-                    await request.waiter
-                if pieces := request.pieces:
-                    request.pieces = []
-                    piece = pieces[0] if len(pieces) == 1 else merged(pieces)
-                    yield piece
-                    if piece.finish_reason is not None:
-                        return
-                elif request.error is not None:
-                    raise request.error
+                piece = await request.mailbox.take()
+                yield piece
+                if piece.finish_reason is not None:
+                    return
         finally:
             request.cancelled = True
             if request in self._waiting:
@@ -176,8 +169,7 @@ class SteppingEngine:
             self._failure = Unavailable(reason)
         for request in [*self._running, *self._waiting]:
             request.cancelled = True
-            request.error = request.error or self._failure
-            request.wake()
+            request.mailbox.fail(self._failure)
         for request in self._waiting:
             self._waiting.remove(request)
 
@@ -196,9 +188,8 @@ class SteppingEngine:
                 self._waiting.remove(request)
                 self._reserved -= request.most
             elif isinstance(news, Piece):
-                request.pieces.append(news)
+                request.mailbox.put(news)
             else:
-                request.error = request.error or news
-            request.wake()
+                request.mailbox.fail(news)
         if self._failure is None:
             self._admit()

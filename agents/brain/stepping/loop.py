@@ -20,6 +20,7 @@ from schemas.errors import KaraisError, Unavailable
 if TYPE_CHECKING:
     from agents.brain.stepping.request import Request
     from agents.brain.stepping.runner import Runner
+    from agents.brain.stepping.sampling import Row
 
 log = logging.getLogger(__name__)
 
@@ -151,13 +152,13 @@ class Loop:
             return  # a short rest of a prompt tells nothing about more
         self._portion = int(min(_MOST, max(_LEAST, (self._portion + fit) / 2)))
 
-    def _advance(self, request: Request, tokens: Sequence[int], row: object) -> None:
+    def _advance(self, request: Request, tokens: Sequence[int], row: Row) -> None:
         if request.reading:
             request.computed += len(tokens)
             if request.reading:
                 return
         try:
-            piece = request.take(row)  # type: ignore[arg-type]  # a row of logits
+            piece = request.take(row)
         except KaraisError as error:
             self._leave(request, error)
         except Exception as error:  # of this request alone

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from agents.brain.engine import Piece
+from agents.brain.mailbox import Mailbox
 from agents.brain.stepping.sampling import Sampler, likelihoods
 from agents.brain.stepping.text import Decoder, Stops
 from schemas.chat import FinishReason, Likelihood, Usage
 
 if TYPE_CHECKING:
-    from agents.brain.engine import Place
     from agents.brain.stepping.grammar import Guide
     from agents.brain.stepping.sampling import Row
     from agents.brain.stepping.vocabulary import Vocabulary
     from schemas.chat import Sampling
-    from schemas.errors import KaraisError
     from stores.weights.adapters import Adapter
     from stores.weights.registry import Profile
 
@@ -30,12 +28,10 @@ class Request:
         profile: Profile,
         prompt: list[int],
         sampling: Sampling,
-        place: Place,
         most: int,
     ) -> None:
         self.prompt = prompt
         self.sampling = sampling
-        self.place = place
         self.most = most
         """Tokens that prompt and answer may have together."""
         self.guide: Guide | None = None
@@ -43,9 +39,7 @@ class Request:
         self.adapter: Adapter | None = None
 
         # the event loop's
-        self.pieces: list[Piece] = []
-        self.error: KaraisError | None = None
-        self.waiter: asyncio.Future[None] | None = None
+        self.mailbox = Mailbox()
         self.cancelled = False
         """Set by the event loop, read by the thread."""
 
@@ -61,11 +55,6 @@ class Request:
         self._sampler = Sampler(profile, sampling, prompt)
         self._decoder = Decoder()
         self._stops = Stops([*profile.stop, *sampling.stop])
-
-    def wake(self) -> None:
-        """Let the event loop's side look."""
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
 
     @property
     def reading(self) -> bool:

@@ -11,14 +11,13 @@ from agents.brain.engines.llamacpp_load import physical_cores
 from agents.brain.engines.openvino import fitting, graph
 from agents.brain.engines.openvino.converting import MODEL, converted
 from agents.brain.engines.openvino.runner import OpenVinoRunner
+from agents.brain.engines.texts import text_side
 from agents.brain.stepping.adapters import Adapters
 from agents.brain.stepping.engine import SteppingEngine
-from agents.brain.stepping.prompts import Prompts
-from agents.brain.stepping.vocabulary import Vocabulary
 from schemas.errors import KaraisError, Unavailable
 from schemas.failure import Code
 from schemas.health import EngineDescription
-from stores.weights import gguf_header, tokenizer
+from stores.weights import gguf_header
 from stores.weights.adapters import shape_of
 from stores.weights.registry import models_in
 
@@ -62,10 +61,7 @@ class _Loaded:
         import openvino
 
         header = gguf_header.read_header(model.weights)
-        self.vocabulary = Vocabulary(tokenizer.build(header), tokenizer.special(header))
-        control = model.manifest.profile.control_tokens or gguf_header.control_tokens(header)
-        template = model.manifest.profile.template or str(header.metadata["tokenizer.chat_template"])
-        self.prompts = Prompts(template, self.vocabulary, control)
+        self.vocabulary, self.prompts = text_side(model, header)
         self.shape = shape_of(model.name, header)
         self._threads = threads
         self._core = openvino.Core()
