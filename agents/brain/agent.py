@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import AsyncExitStack
 
-import msgspec
-
-from agents.brain import citations, orphans
+from agents.brain import orphans
 from agents.brain.answer import Ending, RunningAnswer, ending_of, published
 from agents.brain.book import AnswerBook
 from agents.brain.completion import Completions
@@ -160,16 +157,7 @@ class Brain(Agent):
         ask = answer.ask
         key = (ask.project, ask.conversation)
         project = await self.projects.get(ask.user, ask.project)
-        question = Turn(
-            user=ask.user,
-            project=ask.project,
-            conversation=ask.conversation,
-            answer=ask.answer,
-            role="user",
-            text=ask.text,
-            at=time.time(),
-            worker=self.bus.instance,
-        )
+        question = answer.question(ask.text)
         remembered = self.histories.get(key) or Remembered(temporary=ask.temporary)
         if ask.temporary or remembered.temporary:
             await self._refuse_change_of_mind(ask, remembered)
@@ -270,18 +258,7 @@ class Brain(Agent):
         ask = answer.ask
         complete = ending.finish_reason in ("stop", "length") and not ask.sampling.ignore_end
         found = await cite(self.bus, answer, ask.text, _asked_before(remembered), quote=complete)
-        turn = msgspec.structs.replace(
-            question,
-            role="assistant",
-            text="".join(answer.text),
-            at=time.time(),
-            model=self.engine.description.model,
-            passages=answer.passages,
-            cited=citations.cited(found),
-            citations=found,
-            grounding=citations.grounding(answer.searched, answer.passages, found),
-            **msgspec.structs.asdict(ending),
-        )
+        turn = answer.turn(question, ending, self.engine.description.model, found)
         try:
             sequence = 0
             if not ask.temporary:

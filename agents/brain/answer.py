@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from agents.brain import citations as citing
 from agents.brain.context import Prompt
 from agents.brain.generation import Generation
 from bus.connection import Bus
@@ -27,6 +29,7 @@ from schemas.chat import (
     Sources,
     ToolCall,
     ToolCalls,
+    Turn,
     Usage,
 )
 from schemas.completion import Complete
@@ -82,6 +85,34 @@ class RunningAnswer(Generic[Asked]):
         """What it is made from, once that is known."""
         self.task: asyncio.Task[None] | None = None
         self._bus = bus
+
+    def question(self, text: str) -> Turn:
+        """Return the question's entry for the log, asked now."""
+        return Turn(
+            user=self.ask.user,
+            project=self.ask.project,
+            conversation=self.conversation,
+            answer=self.ask.answer,
+            role="user",
+            text=text,
+            at=time.time(),
+            worker=self._bus.instance,
+        )
+
+    def turn(self, question: Turn, ending: Ending, model: str, found: tuple[Citation, ...]) -> Turn:
+        """Return the answer's entry for the log, complete now, with what was ``found`` to support it."""
+        return msgspec.structs.replace(
+            question,
+            role="assistant",
+            text="".join(self.text),
+            at=time.time(),
+            model=model,
+            passages=self.passages,
+            cited=citing.cited(found),
+            citations=found,
+            grounding=citing.grounding(self.searched, self.passages, found),
+            **msgspec.structs.asdict(ending),
+        )
 
     def stop(self, *, cancelled: bool) -> None:
         """Generate no more: at the asker's wish, or because the brain has to leave."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
 from collections.abc import Sequence
 
 import msgspec
 
-from agents.brain import citations, hermes
+from agents.brain import hermes
 from agents.brain.answer import Ending, RunningAnswer, ending_of, published
 from agents.brain.book import AnswerBook
 from agents.brain.context import Assembler
@@ -22,7 +21,7 @@ from agents.brain.projects import KnownProjects, sampling_in
 from agents.brain.retrieval import cite, recall
 from bus.connection import Bus
 from schemas.base import HOME
-from schemas.chat import MAX_QUESTION_CHARS, Accepted, Citation, Likelihood, Turn
+from schemas.chat import MAX_QUESTION_CHARS, Accepted, Citation, Likelihood
 from schemas.completion import MAX_DEPTH, MAX_PROMPT_CHARS, Complete, CompletionMessage, Tool, is_deeper
 from schemas.errors import KaraisError
 from schemas.failure import Code
@@ -167,33 +166,12 @@ class Completions:
             # Whoever calls tools of its own, or measures, expects the model's text alone.
             quote = not plan.tools and not ask.sampling.ignore_end
             found = await cite(self._bus, answer, plan.question, before, quote=quote)
-        cited = citations.cited(found)
-        grounding = citations.grounding(answer.searched, answer.passages, found)
+        question = answer.question(plan.question)
+        turn = answer.turn(question, ending, self._engine.description.model, found)
         if ask.remember and complete:
-            question = Turn(
-                user=ask.user,
-                project=ask.project,
-                conversation=answer.conversation,
-                answer=ask.answer,
-                role="user",
-                text=plan.question,
-                at=time.time(),
-                worker=self._bus.instance,
-            )
-            turn = msgspec.structs.replace(
-                question,
-                role="assistant",
-                text="".join(answer.text),
-                model=self._engine.description.model,
-                passages=answer.passages,
-                cited=cited,
-                citations=found,
-                grounding=grounding,
-                **msgspec.structs.asdict(ending),
-            )
             await self._bus.record(question, id=f"{ask.answer}.question")
             await self._bus.record(turn, id=f"{ask.answer}.answer", patience=20)
-        await answer.end(ending, cited=cited, citations=found, grounding=grounding)
+        await answer.end(ending, cited=turn.cited, citations=found, grounding=turn.grounding)
 
 
 def conversation_of(project: str, first: str) -> str:
